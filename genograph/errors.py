@@ -1,0 +1,49 @@
+"""The errors genograph raises on purpose; anything else that escapes is a bug of ours.
+
+GenographError
+├── SchemaError   data or a query that does not fit schema/graph.toml
+├── SourceError   a source file: missing, truncated, malformed, out of range
+├── StoreError    the database: unreachable, in use, refused, other schema version
+├── CohortError   a selection of experiments: not read-only, empty, mixed units
+└── RunError      a training run, checkpoint or configuration
+
+A message is one line: what, where (file, row, column), got, wanted, what to do.
+"""
+
+from pathlib import Path
+
+
+class GenographError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class SchemaError(GenographError):
+    """Data or a query does not fit the graph schema."""
+
+
+class SourceError(GenographError):
+    """A source file cannot be used as it is."""
+
+    @classmethod
+    def at(
+        cls, path: Path | str, line: int | None, column: str | None, got: object, wanted: str
+    ) -> "SourceError":
+        """Return the error for one place of a file: `line` is 1-based, None where there is none."""
+        where = str(path)
+        if line is not None:
+            where += f", line {line}"
+        if column is not None:
+            where += f", column {column}"
+        return cls(f"{where}: got {got!s:.80}, wanted {wanted}")
+
+
+class StoreError(GenographError):
+    """The graph database cannot do what was asked."""
+
+
+class CohortError(GenographError):
+    """A cohort cannot be selected, read or written."""
+
+
+class RunError(GenographError):
+    """A run, checkpoint or configuration cannot be used."""

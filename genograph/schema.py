@@ -1,0 +1,296 @@
+"""The graph schema, parsed from schema/graph.toml: labels, relationships, types, units and limits.
+
+Hides how the schema becomes DDL for the embedded store, constraints for Neo4j and the data-model
+page, and how perturbations are spelled in strain ids.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from genograph.errors import SchemaError
+
+ARROW: Mapping[str, pa.DataType] = {
+    "STRING": pa.string(),
+    "INT64": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOL": pa.bool_(),
+    "FLOAT[]": pa.list_(pa.float32()),
+    "DOUBLE[]": pa.list_(pa.float64()),
+    "STRING[]": pa.list_(pa.string()),
+}
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a node or relationship, with its limits (inclusive)."""
+
+    name: str
+    type: str
+    description: str
+    unit: str | None = None
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type of a column of this property."""
+        return ARROW[self.type]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node label; `properties` begins with its key, `id`."""
+
+    name: str
+    description: str
+    properties: Mapping[str, Property]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+        return ("id",)
+
+    @property
+    def columns(self) -> Mapping[str, Property]:
+        """Every column a table of this type may have."""
+        return self.properties
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """A relationship type; a row is keyed by `from_id`, `to_id` and the properties in `own_key`."""
+
+    name: str
+    description: str
+    from_label: str
+    to_label: str
+    own_key: tuple[str, ...]
+    properties: Mapping[str, Property]
+    in_graph: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+        return ("from_id", "to_id", *self.own_key)
+
+    @property
+    def columns(self) -> Mapping[str, Property]:
+        """Every column a table of this type may have."""
+        return {
+            "from_id": Property("from_id", "STRING", f"id of the {self.from_label}"),
+            "to_id": Property("to_id", "STRING", f"id of the {self.to_label}"),
+            **self.properties,
+        }
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Everything graph.toml declares."""
+
+    version: int
+    nodes: Mapping[str, Node]
+    relationships: Mapping[str, Relationship]
+    doses: Mapping[str, float]
+    dose_descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    def type(self, name: str) -> Node | Relationship:
+        """The node label or relationship called `name`.
+
+        Raises:
+            SchemaError: there is none; the message lists the choices.
+        """
+        found = self.nodes.get(name) or self.relationships.get(name)
+        if found is None:
+            choices = ", ".join([*self.nodes, *self.relationships])
+            msg = f"{name} is no label or relationship of the graph; choose one of {choices}"
+            raise SchemaError(msg)
+        return found
+
+    def embedded_ddl(self) -> list[str]:
+        """The statements that create the embedded store's tables, nodes first."""
+        statements = []
+        for node in self.nodes.values():
+            columns = ", ".join(f"{p.name} {p.type}" for p in node.properties.values())
+            statements.append(
+                f"CREATE NODE TABLE IF NOT EXISTS {node.name}({columns}, PRIMARY KEY(id))"
+            )
+        for rel in self.relationships.values():
+            columns = "".join(f", {p.name} {p.type}" for p in rel.properties.values())
+            statements.append(
+                f"CREATE REL TABLE IF NOT EXISTS {rel.name}"
+                f"(FROM {rel.from_label} TO {rel.to_label}{columns})"
+            )
+        return statements
+
+    def neo4j_constraints(self) -> list[str]:
+        """The statements that create Neo4j's uniqueness constraints and look-up indexes."""
+        statements = [
+            f"CREATE CONSTRAINT {name.lower()}_id IF NOT EXISTS "
+            f"FOR (n:{name}) REQUIRE n.id IS UNIQUE"
+            for name in self.nodes
+        ]
+        for label, name in INDEXED:
+            statements.append(
+                f"CREATE INDEX {label.lower()}_{name} IF NOT EXISTS FOR (n:{label}) ON (n.{name})"
+            )
+        return statements
+
+    def markdown(self) -> str:
+        """The data-model page: a table a label and a relationship."""
+        lines = [f"Schema version {self.version}.", "", "## Nodes", ""]
+        for node in self.nodes.values():
+            lines += [f"### {node.name}", "", node.description, "", *_rows(node.properties), ""]
+        lines += ["## Relationships", ""]
+        for rel in self.relationships.values():
+            arrow = f"`(:{rel.from_label})-[:{rel.name}]->(:{rel.to_label})`"
+            lines += [f"### {rel.name}", "", f"{arrow} {rel.description}", ""]
+            if rel.own_key:
+                lines += [f"Keyed by both ends and {', '.join(rel.own_key)}.", ""]
+            if rel.properties:
+                lines += [*_rows(rel.properties), ""]
+        lines += ["## Perturbations", "", "| kind | default dose | meaning |", "|---|---|---|"]
+        for kind, dose in self.doses.items():
+            lines.append(f"| {kind} | {dose:g} | {self.dose_descriptions[kind]} |")
+        return "\n".join(lines) + "\n"
+
+
+INDEXED = (("Gene", "symbol"), ("Experiment", "phenotype"), ("Embedding", "model"))
+
+
+def _rows(properties: Mapping[str, Property]) -> Iterable[str]:
+    yield "| property | type | unit, limits | meaning |"
+    yield "|---|---|---|---|"
+    for p in properties.values():
+        limits = [p.unit] if p.unit else []
+        limits += [f">= {p.min:g}"] if p.min is not None else []
+        limits += [f"<= {p.max:g}"] if p.max is not None else []
+        limits += ["one of " + " ".join(p.choices)] if p.choices else []
+        yield f"| {p.name} | {p.type} | {', '.join(limits)} | {p.description} |"
+
+
+@cache
+def graph_schema() -> Schema:
+    """The schema this version of genograph works with."""
+    raw = tomllib.loads(files("genograph._schema").joinpath("graph.toml").read_text("utf-8"))
+    nodes = {
+        name: Node(name, spec["description"], _properties(spec["properties"]))
+        for name, spec in raw["node"].items()
+    }
+    relationships = {
+        name: Relationship(
+            name,
+            spec["description"],
+            spec["from"],
+            spec["to"],
+            tuple(spec.get("key", ())),
+            _properties(spec.get("properties", {})),
+            spec.get("graph", False),
+        )
+        for name, spec in raw["relationship"].items()
+    }
+    doses = {kind: spec["dose"] for kind, spec in raw["perturbation"].items()}
+    words = {kind: spec["description"] for kind, spec in raw["perturbation"].items()}
+    return Schema(raw["version"], nodes, relationships, doses, words)
+
+
+def _properties(raw: Mapping[str, Mapping[str, object]]) -> dict[str, Property]:
+    out = {}
+    for name, spec in raw.items():
+        fields = dict(spec)
+        if isinstance(choices := fields.get("choices"), list):
+            fields["choices"] = tuple(choices)
+        out[name] = Property(name=name, **fields)  # type: ignore[arg-type]
+    return out
+
+
+class Perturbation(NamedTuple):
+    """One perturbation of one gene; `dose` is the fraction of wild-type function left, 0 to 2."""
+
+    gene_id: str
+    kind: str = "deletion"
+    allele: str = ""
+    dose: float = 0.0
+
+    @classmethod
+    def of(
+        cls, gene_id: str, kind: str = "deletion", allele: str = "", dose: float | None = None
+    ) -> "Perturbation":
+        """Return the perturbation with the dose that the schema gives its kind by default.
+
+        Raises:
+            SchemaError: unknown kind, or a dose outside 0 to 2.
+        """
+        doses = graph_schema().doses
+        if kind not in doses:
+            msg = f"unknown kind of perturbation {kind!r}; choose one of {', '.join(doses)}"
+            raise SchemaError(msg)
+        value = doses[kind] if dose is None else dose
+        if not 0.0 <= value <= 2.0:
+            msg = f"{gene_id}: dose {value:g} is outside 0 to 2 (fraction of wild-type function)"
+            raise SchemaError(msg)
+        if kind == "deletion" and value != 0.0:
+            msg = f"{gene_id}: a deletion has dose 0, got {value:g}; use kind knockdown"
+            raise SchemaError(msg)
+        return cls(gene_id, kind, allele, value)
+
+    def __str__(self) -> str:
+        """Return the perturbation as it stands in a strain id."""
+        inner = self.kind
+        if self.allele:
+            inner += f":{self.allele}"
+        if self.dose != graph_schema().doses[self.kind]:
+            inner += f"@{self.dose:g}"
+        return self.gene_id if inner == "deletion" else f"{self.gene_id}({inner})"
+
+
+WILD_TYPE = "WT"
+_PART = re.compile(r"([^()+@\s]+)(?:\((\w+)(?::([^()@+]*))?(?:@([0-9.eE+-]+))?\))?")
+
+
+def strain_id(perturbations: Iterable[Perturbation]) -> str:
+    """The canonical id of the strain with these perturbations, sorted; WT for none.
+
+    `YAL001C+YBL003C` deletes two genes; `YAL001C(ts:tsq508)`, `YAL001C(damp)` and
+    `YAL001C(overexpression@1.5)` state kind, allele and a dose that is not the kind's default.
+
+    Raises:
+        SchemaError: the same perturbation stands twice.
+    """
+    parts = sorted(str(p) for p in perturbations)
+    if len(set(parts)) != len(parts):
+        msg = f"strain {'+'.join(parts)} names the same perturbation twice"
+        raise SchemaError(msg)
+    return "+".join(parts) or WILD_TYPE
+
+
+def parse_strain(text: str) -> tuple[Perturbation, ...]:
+    """The perturbations that a strain id spells, in its order; gene names are not resolved.
+
+    Raises:
+        SchemaError: `text` is not a strain id.
+    """
+    if text.strip() == WILD_TYPE:
+        return ()
+    out = []
+    # a dose may hold a plus sign in its exponent, so parts are split outside brackets only
+    for part in re.split(r"\+(?![^(]*\))", text.strip()):
+        match = _PART.fullmatch(part.strip())
+        if match is None:
+            msg = f"{text!r} is no strain; wanted genes joined by +, e.g. YAL001C+YBL003C(damp)"
+            raise SchemaError(msg)
+        gene, kind, allele, dose = match.groups()
+        try:
+            amount = None if dose is None else float(dose)
+        except ValueError:
+            msg = f"{text!r}: dose {dose!r} is not a number"
+            raise SchemaError(msg) from None
+        out.append(Perturbation.of(gene, kind or "deletion", allele or "", amount))
+    return tuple(out)

@@ -1,0 +1,225 @@
+"""Store: what every graph database does for genograph, and how rows are merged into it.
+
+A write compares the rows with what the database holds and sends only what is new or differs, so
+that writing twice changes nothing and every write can say how many rows it changed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genograph.errors import SchemaError, StoreError
+from genograph.schema import Node, Relationship, graph_schema
+from genograph.tables import Table
+
+Value: TypeAlias = str | int | float | bool | None | list[str] | list[int] | list[float]
+"""What a Cypher parameter may be."""
+
+
+class Written(NamedTuple):
+    """How many rows of a write were new, changed, or already there and equal."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: object) -> "Written":
+        """Return the sum, count by count."""
+        if not isinstance(other, Written):
+            return NotImplemented
+        return Written(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Store(ABC):
+    """An open graph database of the current schema version.
+
+    Use it as a context manager. One thread at a time.
+    """
+
+    uri: str
+    atomic_loads: bool
+    """Whether a whole load fits into one transaction; otherwise it is resumed where it stopped."""
+
+    @abstractmethod
+    def query(
+        self,
+        cypher: str,
+        *,
+        rows: pa.Table | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
+    ) -> pa.Table:
+        """Run a reading query and return its result, one Arrow column a returned column.
+
+        With `rows`, the query is run for every row; the query sees each column as a variable.
+        The engine itself refuses writes here. `timeout` is in seconds.
+
+        Raises:
+            StoreError: the query is not valid, names an unknown label or property, would write,
+                or ran out of time; the Cypher is in the message.
+        """
+
+    @abstractmethod
+    def counts(self) -> Mapping[str, int]:
+        """Rows a label and relationship type, in the schema's order, zeros included."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the database; calling it twice is harmless."""
+
+    @abstractmethod
+    def size(self) -> int | None:
+        """Bytes on disk; None where the store cannot tell."""
+
+    @contextmanager
+    @abstractmethod
+    def transaction(self) -> Iterator[None]:
+        """Make all writes within the block one: all of them stay, or none."""
+        yield
+
+    @abstractmethod
+    def clear(self, type: str, where: str, **parameters: Value) -> int:
+        """Delete relationships `r` of a type that the predicate keeps; return how many.
+
+        The predicate sees the ends as `a` and `b`.
+        """
+
+    @abstractmethod
+    def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
+        """Set properties of the nodes `n` that the predicate keeps to null; return how many."""
+
+    @abstractmethod
+    def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        """Add rows that are known not to be there."""
+
+    @abstractmethod
+    def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        """Set the non-null properties of rows that are known to be there."""
+
+    def write(self, table: Table) -> Written:
+        """Merge a table; nulls leave what the database has.
+
+        Raises:
+            SchemaError: a relationship ends at a node that is not there.
+            StoreError: the database refuses.
+        """
+        spec = graph_schema().type(table.type)
+        if not len(table):
+            return Written()
+        if isinstance(spec, Relationship):
+            self._check_ends(spec, table)
+        held = self._held(spec, table)
+        present = np.zeros(len(table), dtype=bool)
+        present[held["in_row"].to_numpy()] = True
+        new = table.rows.filter(pa.array(~present))
+        same = _equal(table.rows.take(held["in_row"]), held, spec.key)
+        changed = table.rows.take(held["in_row"].filter(pa.array(~same)))
+        if len(new):
+            self._create(spec, new)
+        if len(changed):
+            self._update(spec, changed)
+        return Written(len(new), len(changed), int(same.sum()))
+
+    def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
+        """The rows of a table that the database has: in_row (0-based) and their properties."""
+        names = [n for n in table.rows.column_names if n not in spec.key]
+        keys = _keyed(table.rows.select(list(spec.key)))
+        if isinstance(spec, Node):
+            match = f"MATCH (x:{spec.name} {{id: in_id}})"
+        else:
+            match = (
+                f"MATCH (a:{spec.from_label} {{id: in_from_id}}) "
+                f"MATCH (b:{spec.to_label} {{id: in_to_id}}) "
+                f"MATCH (a)-[x:{spec.name}]->(b)"
+            )
+            if spec.own_key:
+                match += " WHERE " + " AND ".join(f"x.{k} = in_{k}" for k in spec.own_key)
+        returned = ", ".join(["in_row", *(f"x.{n} AS {n}" for n in names)])
+        return self.query(f"{match} RETURN {returned}", rows=keys)
+
+    def _check_ends(self, spec: Relationship, table: Table) -> None:
+        for column, label in (("from_id", spec.from_label), ("to_id", spec.to_label)):
+            ids = pc.unique(table.rows[column])
+            found = self.query(
+                f"MATCH (n:{label} {{id: in_id}}) RETURN in_id",
+                rows=pa.table({"in_id": ids}),
+            )
+            if len(found) < len(ids):
+                missing = ids.filter(pc.invert(pc.is_in(ids, value_set=_flat(found["in_id"]))))
+                msg = (
+                    f"{table.source or table.type}: {len(missing)} {label} of {spec.name} "
+                    f"are not in the database, first {missing[0]}; load them first"
+                )
+                raise SchemaError(msg)
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+
+def check_version(uri: str, stored: int | None, *, empty: bool) -> None:
+    """Refuse a database of another schema version.
+
+    Raises:
+        StoreError: saying what to do.
+    """
+    wanted = graph_schema().version
+    if stored is None and not empty:
+        msg = f"{uri}: holds a graph that genograph did not make; choose another database"
+        raise StoreError(msg)
+    if stored is not None and stored != wanted:
+        msg = (
+            f"{uri}: made with schema version {stored}, this genograph has version {wanted}; "
+            f"build it again with `genograph build` into a new database, or use the genograph "
+            f"version that made it"
+        )
+        raise StoreError(msg)
+
+
+def _keyed(keys: pa.Table) -> pa.Table:
+    names = [f"in_{name}" for name in keys.column_names]
+    return keys.rename_columns(names).append_column("in_row", pa.array(np.arange(len(keys))))
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()
+
+
+def _equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> np.ndarray[Any, Any]:
+    """Which rows the database already has: every property equal, or null in `rows`."""
+    same = np.ones(len(rows), dtype=bool)
+    for name in rows.column_names:
+        if name in key:
+            continue
+        new, old = rows[name], held[name]
+        if pa.types.is_list(new.type):
+            pairs = zip(new.to_pylist(), old.to_pylist(), strict=True)
+            same &= np.fromiter((a is None or _same_list(a, b) for a, b in pairs), bool, len(rows))
+        else:
+            equal = pc.fill_null(pc.equal(new, old.cast(new.type)), False)
+            same &= pc.or_(equal, pc.is_null(new)).to_numpy()
+    return same
+
+
+def _same_list(new: list[Any], old: list[Any] | None) -> bool:
+    if old is None or len(new) != len(old):
+        return False
+    if new and isinstance(new[0], float):
+        # NaN marks what was not measured; a database that has it too has the same value
+        return bool(np.array_equal(np.array(new, "f4"), np.array(old, "f4"), equal_nan=True))
+    return new == old

@@ -1,0 +1,252 @@
+"""The embedded store: a Ladybug database in one file beside you, nothing to install or start.
+
+Hides the engine's traps: rows go in by COPY from Parquet or LOAD FROM an Arrow table, never by
+UNWIND; results come out in chunks; keys are looked up one MATCH clause each; duplicate keys never
+reach a COPY (a Table has none). A lock file beside the database keeps a second writer out.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import ladybug
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from genograph.errors import StoreError
+from genograph.schema import Node, Relationship, graph_schema
+from genograph.store.base import Store, Value, check_version
+from genograph.tables import Table
+
+BUFFER_POOL = 1 << 30
+CHUNK = 10_000
+
+
+class EmbeddedStore(Store):
+    """A database file; see Store."""
+
+    atomic_loads = True
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the database, creating it if it is not there and may be written.
+
+        Raises:
+            StoreError: it does not exist (read-only), is in use, damaged, or of another version.
+        """
+        self.uri = str(path)
+        self._path = path
+        self._depth = 0
+        if read_only and not path.exists():
+            msg = f"{path}: no such database; create it with `genograph load` or `genograph build`"
+            raise StoreError(msg)
+        if path.is_dir():
+            msg = f"{path}: is a folder; wanted a database file"
+            raise StoreError(msg)
+        if not path.parent.is_dir():
+            msg = f"{path}: the folder {path.parent} does not exist"
+            raise StoreError(msg)
+        self._lock = self._acquire(read_only)
+        try:
+            self._database = ladybug.Database(
+                path, buffer_pool_size=BUFFER_POOL, read_only=read_only
+            )
+            self._connection = ladybug.Connection(self._database)
+            self._prepare(read_only)
+        except (RuntimeError, OSError) as error:
+            os.close(self._lock)
+            msg = f"{path}: cannot be opened as a database: {_first_line(error)}"
+            raise StoreError(msg) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _acquire(self, read_only: bool) -> int:
+        """Take the lock file: shared for readers, exclusive for the one writer."""
+        try:
+            lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            msg = f"{self._path}: cannot be opened: {error.strerror}"
+            raise StoreError(msg) from error
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_SH if read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            msg = f"{self._path}: in use by another process; wait for it or stop it"
+            raise StoreError(msg) from error
+        return lock
+
+    def _prepare(self, read_only: bool) -> None:
+        tables = self._run("CALL show_tables() RETURN name").column("name").to_pylist()
+        if "Database" in tables:
+            found = self._run("MATCH (d:Database) RETURN d.schema_version AS v").column("v")
+            check_version(self.uri, found[0].as_py() if len(found) else None, empty=not len(found))
+        else:
+            check_version(self.uri, None, empty=not tables)
+        if read_only:
+            if "Database" not in tables:
+                msg = f"{self.uri}: is empty; fill it with `genograph load` or `genograph build`"
+                raise StoreError(msg)
+            return
+        if "Database" in tables and len(found):
+            return
+        with self.transaction():
+            for statement in graph_schema().embedded_ddl():
+                self._connection.execute(statement)
+            self.write(
+                Table.of(
+                    "Database",
+                    {
+                        "id": ["genograph"],
+                        "schema_version": [graph_schema().version],
+                        "version": [version("genograph")],
+                    },
+                )
+            )
+
+    def query(
+        self,
+        cypher: str,
+        *,
+        rows: pa.Table | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
+    ) -> pa.Table:
+        """See Store."""
+        if self._depth:
+            return self._run(cypher, rows, parameters)
+        self._connection.set_query_timeout(0 if timeout is None else max(1, int(timeout * 1000)))
+        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            return self._run(cypher, rows, parameters)
+        finally:
+            self._rollback()
+            self._connection.set_query_timeout(0)
+
+    def _rollback(self) -> None:
+        # the engine has already rolled back where a statement failed, and says so
+        with suppress(RuntimeError):
+            self._connection.execute("ROLLBACK")
+
+    def _run(
+        self,
+        cypher: str,
+        rows: pa.Table | None = None,
+        parameters: Mapping[str, Value] | None = None,
+    ) -> pa.Table:
+        text = cypher
+        if rows is not None:
+            # the engine finds the Arrow table `rows` by its Python name
+            text = f"LOAD FROM rows {cypher}"
+        try:
+            result = self._connection.execute(text, dict(parameters or {}))
+        except RuntimeError as error:
+            msg = f"{_first_line(error)}; the query was: {' '.join(cypher.split())}"
+            raise StoreError(msg) from error
+        if isinstance(result, list):
+            msg = f"wanted one statement, got {len(result)}: {cypher}"
+            raise StoreError(msg)
+        return result.get_as_arrow(CHUNK)
+
+    def counts(self) -> Mapping[str, int]:
+        """See Store."""
+        schema = graph_schema()
+        out = {}
+        for name in schema.nodes:
+            out[name] = self.query(f"MATCH (n:{name}) RETURN count(*) AS n")["n"][0].as_py()
+        for name in schema.relationships:
+            out[name] = self.query(f"MATCH ()-[r:{name}]->() RETURN count(*) AS n")["n"][0].as_py()
+        return out
+
+    def size(self) -> int | None:
+        """See Store: the database file and its log."""
+        files = (self._path, Path(f"{self._path}.wal"))
+        return sum(f.stat().st_size for f in files if f.exists())
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See Store; blocks may be nested, the outermost decides."""
+        if self._depth == 0:
+            self._connection.execute("BEGIN TRANSACTION")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self._rollback()
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute("COMMIT")
+
+    def clear(self, type: str, where: str, **parameters: Value) -> int:
+        """See Store."""
+        spec = graph_schema().relationships[type]
+        match = f"MATCH (a:{spec.from_label})-[r:{type}]->(b:{spec.to_label}) WHERE {where}"
+        with self.transaction():
+            n = self._run(f"{match} RETURN count(*) AS n", None, parameters)["n"][0].as_py()
+            if n:
+                self._run(f"{match} DELETE r", None, parameters)
+        return int(n)
+
+    def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
+        """See Store."""
+        match = f"MATCH (n:{label}) WHERE {where}"
+        with self.transaction():
+            n = self._run(f"{match} RETURN count(*) AS n", None, parameters)["n"][0].as_py()
+            if n:
+                sets = ", ".join(f"n.{name} = NULL" for name in names)
+                self._run(f"{match} SET {sets}", None, parameters)
+        return int(n)
+
+    def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        columns = {}
+        for name, prop in spec.columns.items():
+            if name in rows.column_names:
+                columns[name] = rows[name]
+            else:
+                columns[name] = pa.nulls(len(rows), prop.arrow)
+        with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
+            file = Path(folder) / "rows.parquet"
+            pq.write_table(pa.table(columns), file, row_group_size=100_000)
+            quoted = str(file).replace("\\", "\\\\").replace("'", "\\'")
+            try:
+                self._connection.execute(f"COPY {spec.name} FROM '{quoted}'")
+            except RuntimeError as error:
+                msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
+                raise StoreError(msg) from error
+
+    def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        names = [n for n in rows.column_names if n not in spec.key]
+        rows = rows.rename_columns([f"in_{n}" for n in rows.column_names])
+        if isinstance(spec, Node):
+            match = f"MATCH (x:{spec.name} {{id: in_id}})"
+        else:
+            match = (
+                f"MATCH (a:{spec.from_label} {{id: in_from_id}}) "
+                f"MATCH (b:{spec.to_label} {{id: in_to_id}}) MATCH (a)-[x:{spec.name}]->(b)"
+            )
+            if spec.own_key:
+                match += " WHERE " + " AND ".join(f"x.{k} = in_{k}" for k in spec.own_key)
+        # a column without any value has nothing to set, and an all-null list has no element type
+        empty = [n for n in names if pc.all(pc.is_null(rows[f"in_{n}"])).as_py()]
+        names = [n for n in names if n not in empty]
+        sets = ", ".join(f"x.{n} = coalesce(in_{n}, x.{n})" for n in names)
+        self._run(f"{match} SET {sets}", rows)
+
+    def close(self) -> None:
+        """See Store."""
+        if self._lock >= 0:
+            self._connection.close()
+            self._database.close()
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

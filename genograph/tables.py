@@ -1,0 +1,154 @@
+"""Table: rows of one label or relationship, valid by construction, on their way to or from a store."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genograph.errors import SchemaError
+from genograph.schema import Property, graph_schema
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one type of the schema.
+
+    `rows` has the key columns (`id`, or `from_id`, `to_id` and the relationship's own key) and any
+    of the type's properties, in Arrow types of the schema. A null is a value the source does not
+    give: writing it leaves what the database has. Keys are unique within a table.
+
+    Attributes:
+        type: a node label or relationship type.
+        rows: the columns.
+        source: where the rows are from, for messages.
+    """
+
+    type: str
+    rows: pa.Table
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Check names, types, limits and keys.
+
+        Raises:
+            SchemaError: naming the first bad row and what is wanted.
+        """
+        spec = graph_schema().type(self.type)
+        where = f"{self.source}: " if self.source else ""
+        for name in self.rows.column_names:
+            if name not in spec.columns:
+                msg = (
+                    f"{where}{self.type} has no property {name}; "
+                    f"it has {', '.join(spec.columns)}"
+                )
+                raise SchemaError(msg)
+        for name in spec.key:
+            if name not in self.rows.column_names:
+                msg = f"{where}{self.type} needs the column {name}"
+                raise SchemaError(msg)
+        arrays = []
+        for name in self.rows.column_names:
+            prop = spec.columns[name]
+            column = self.rows.column(name)
+            if column.type != prop.arrow:
+                try:
+                    column = column.cast(prop.arrow)
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                    msg = f"{where}{self.type}.{name} wants {prop.type}, got {column.type}: {error}"
+                    raise SchemaError(msg.splitlines()[0]) from error
+            _check(column, prop, f"{where}{self.type}.{name}", required=name in spec.key)
+            arrays.append(column)
+        object.__setattr__(self, "rows", pa.table(arrays, names=self.rows.column_names))
+        keys = self.rows.select(list(spec.key))
+        if len(keys.group_by(list(spec.key)).aggregate([])) != len(keys):
+            counts = keys.group_by(list(spec.key)).aggregate([([], "count_all")])
+            twice = counts.filter(pc.greater(counts["count_all"], 1)).slice(0, 1).to_pylist()[0]
+            twice.pop("count_all")
+            msg = f"{where}{self.type} {' '.join(map(str, twice.values()))} stands twice in a table"
+            raise SchemaError(msg)
+
+    @classmethod
+    def of(
+        cls, type: str, columns: Mapping[str, Sequence[Any] | np.ndarray], *, source: str = ""
+    ) -> "Table":
+        """Return a table from one sequence a column, typed by the schema.
+
+        A float NaN in a scalar DOUBLE column is refused: pass None for what is missing.
+
+        Raises:
+            SchemaError: as the constructor, or a value that the column's type cannot hold.
+        """
+        spec = graph_schema().type(type)
+        arrays = {}
+        for name, values in columns.items():
+            prop = spec.columns.get(name)
+            arrow = prop.arrow if prop else None
+            try:
+                arrays[name] = pa.array(values, type=arrow)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                msg = f"{source}: {type}.{name}: {str(error).splitlines()[0]}"
+                raise SchemaError(msg) from error
+        return cls(type, pa.table(arrays), source)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.rows.num_rows)
+
+
+def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: bool) -> None:
+    if required and column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py() + 1
+        msg = f"{where}: {column.null_count} missing, first at row {row}; a key is never missing"
+        raise SchemaError(msg)
+    bad = None
+    wanted = ""
+    if prop.type in ("DOUBLE", "INT64"):
+        low = -math.inf if prop.min is None else prop.min
+        high = math.inf if prop.max is None else prop.max
+        ok = pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
+        if prop.type == "DOUBLE":
+            ok = pc.and_(ok, pc.is_finite(column))
+        bad = pc.invert(ok)
+        wanted = f"values are {limits(prop)}"
+    elif prop.choices is not None:
+        bad = pc.invert(pc.is_in(column, value_set=pa.array(prop.choices)))
+        bad = pc.and_(bad, pc.is_valid(column))
+        wanted = f"values are one of {', '.join(prop.choices)}"
+    elif prop.type == "STRING" and required:
+        bad = pc.equal(column, "") if prop.name in ("id", "from_id", "to_id") else None
+        wanted = "an id is not empty"
+    if bad is not None:
+        count = pc.sum(bad).as_py() or 0
+        if count:
+            at = pc.index(bad, True).as_py()
+            msg = f"{where}: {count} bad, first {column[at].as_py()!s:.80} at row {at + 1}; {wanted}"
+            raise SchemaError(msg)
+
+
+def limits(prop: Property) -> str:
+    """The limits of a numeric property in words."""
+    words = ["finite"]
+    if prop.min is not None:
+        words.append(f">= {prop.min:g}")
+    if prop.max is not None:
+        words.append(f"<= {prop.max:g}")
+    return " and ".join(words)
+
+
+def concat(tables: Sequence[Table]) -> Table:
+    """One table of all rows; the tables are of one type, their columns are united.
+
+    Raises:
+        SchemaError: a key stands in two of them.
+    """
+    rows = pa.concat_tables([t.rows for t in tables], promote_options="default")
+    return Table(tables[0].type, rows, tables[0].source)
+
+
+def column_map(rows: pa.Table, key: str, value: str) -> Mapping[str, Any]:
+    """A dictionary from one column of a result to another."""
+    return dict(zip(rows[key].to_pylist(), rows[value].to_pylist(), strict=True))

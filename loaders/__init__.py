@@ -1,0 +1,202 @@
+"""Loaders: one module a source format, each a `SOURCE` and a `read` that yields Tables.
+
+Hides how a file's rows become rows of the graph. A loader never touches a database: it gets a
+`Reading`, through which it resolves gene names, asks what is loaded, and rejects rows by reason.
+"""
+
+import gzip
+import importlib
+import pkgutil
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.errors import SourceError
+from genograph.tables import Table
+
+Option = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a loader reads and what it needs.
+
+    Attributes:
+        name: the loader's name, that of its module.
+        title: what the file holds, one line.
+        format: the official format, with where it is described.
+        version: raised whenever the same file gives other rows.
+        gives: labels and relationships it writes.
+        needs: labels and relationships that must be loaded before.
+        options: option names with a line of help; a default of None means required.
+        study: id, citation, doi of the study, for loaders of one published table.
+        licence: terms of the published file, as far as known.
+    """
+
+    name: str
+    title: str
+    format: str
+    version: int
+    gives: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    options: Mapping[str, tuple[str, Option | None]] = field(default_factory=dict)
+    citation: str = ""
+    doi: str = ""
+    licence: str = ""
+
+    def settings(self, given: Mapping[str, Option]) -> dict[str, Option]:
+        """The options with defaults filled in.
+
+        Raises:
+            SourceError: an unknown option, or a required one that is missing.
+        """
+        for name in given:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                msg = f"loader {self.name} has no option {name}; its options: {known}"
+                raise SourceError(msg)
+        out: dict[str, Option] = {}
+        for name, (text, default) in self.options.items():
+            value = given.get(name, default)
+            if value is None:
+                msg = f"loader {self.name} needs the option {name} ({text})"
+                raise SourceError(msg)
+            if default is not None and type(value) is not type(default):
+                try:
+                    value = _as(type(default), value)
+                except ValueError:
+                    wanted = type(default).__name__
+                    msg = f"loader {self.name}: option {name} is {value!r}, wanted {wanted}"
+                    raise SourceError(msg) from None
+            out[name] = value
+        return out
+
+
+def _as(kind: type, value: Option) -> Option:
+    if kind is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise ValueError
+        return str(value).lower() == "true"
+    return kind(value)  # type: ignore[no-any-return]
+
+
+class GeneNames:
+    """Resolves systematic names, symbols and aliases to gene ids, as the loaded genes have them.
+
+    A systematic name wins over a symbol, a symbol over an alias; an alias that two genes share
+    resolves to neither. Case does not matter.
+    """
+
+    def __init__(self, genes: pa.Table) -> None:
+        """Index a table with the columns id, symbol, aliases."""
+        self.ids: frozenset[str] = frozenset(genes["id"].to_pylist())
+        shared: Counter[str] = Counter()
+        aliases: dict[str, str] = {}
+        for gene, names in zip(genes["id"].to_pylist(), genes["aliases"].to_pylist(), strict=True):
+            for name in {n.upper() for n in names or ()}:
+                shared[name] += 1
+                aliases[name] = gene
+        self.ambiguous = frozenset(name for name, n in shared.items() if n > 1)
+        self._ids = {name: gene for name, gene in aliases.items() if name not in self.ambiguous}
+        pairs = zip(genes["id"].to_pylist(), genes["symbol"].to_pylist(), strict=True)
+        self._ids.update({symbol.upper(): gene for gene, symbol in pairs if symbol})
+        self._ids.update({gene.upper(): gene for gene in self.ids})
+
+    def resolve(self, name: str) -> str | None:
+        """The id of the gene that goes by `name`, None where there is none."""
+        return self._ids.get(name.strip().upper())
+
+    def resolve_all(self, names: Iterable[str]) -> np.ndarray[Any, Any]:
+        """Resolve many names: an object array of ids, None where there is none."""
+        distinct: dict[str, str | None] = {}
+        out = []
+        for name in names:
+            if name not in distinct:
+                distinct[name] = self.resolve(name)
+            out.append(distinct[name])
+        return np.array(out, dtype=object)
+
+
+@dataclass
+class Reading:
+    """One pass of a loader over one file: what it may ask, and its tally.
+
+    Attributes:
+        genes: resolves gene names.
+        query: runs a reading query on the database that is being loaded.
+        rows_read: rows of the file seen so far, counted by the loader.
+        rejected: rows not used, by reason.
+        examples: the first few rejected rows of each reason, as "line 12: YXX001W".
+    """
+
+    genes: GeneNames
+    query: Callable[..., pa.Table]
+    rows_read: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def reject(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
+        """Count rows that are not used; `reason` is a short phrase, `line` is 1-based."""
+        self.rejected[reason] += count
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < 5:
+            shown.append(f"line {line}: {detail}" if line is not None else detail)
+
+
+Read = Callable[..., Iterator[Table]]
+
+
+def names() -> list[str]:
+    """The loaders there are, sorted."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def loader(name: str) -> tuple[Source, Read]:
+    """The source description and the reading function of a loader.
+
+    Raises:
+        SourceError: there is none of that name; the message lists them.
+    """
+    if name not in names():
+        msg = f"no loader is called {name}; choose one of {', '.join(names())}"
+        raise SourceError(msg)
+    module: ModuleType = importlib.import_module(f"{__name__}.{name}")
+    return module.SOURCE, module.read
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a source file for reading bytes, unpacking gzip by its magic number.
+
+    Raises:
+        SourceError: missing, a folder, unreadable, or (while reading) a truncated or damaged gzip.
+    """
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if packed:
+                with gzip.open(raw, "rb") as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            else:
+                yield raw
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise SourceError(msg) from None
+    except IsADirectoryError:
+        msg = f"{path}: is a folder; wanted a file"
+        raise SourceError(msg) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        msg = f"{path}: truncated or damaged gzip ({error}); fetch it again"
+        raise SourceError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise SourceError(msg) from error
