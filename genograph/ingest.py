@@ -72,7 +72,9 @@ def load(store: Store, source: str, path: Path | str, **options: Option) -> Ledg
     for needed in spec.needs:
         if not counts[needed]:
             givers = [n for n in loaders.names() if needed in loaders.loader(n)[0].gives]
-            msg = f"loader {source} needs {needed} in the database; load {' or '.join(givers)} first"
+            msg = (
+                f"loader {source} needs {needed} in the database; load {' or '.join(givers)} first"
+            )
             raise SourceError(msg)
     if not path.is_file():
         msg = f"{path}: no such file"

@@ -41,10 +41,7 @@ class Table:
         where = f"{self.source}: " if self.source else ""
         for name in self.rows.column_names:
             if name not in spec.columns:
-                msg = (
-                    f"{where}{self.type} has no property {name}; "
-                    f"it has {', '.join(spec.columns)}"
-                )
+                msg = f"{where}{self.type} has no property {name}; it has {', '.join(spec.columns)}"
                 raise SchemaError(msg)
         for name in spec.key:
             if name not in self.rows.column_names:
@@ -125,7 +122,9 @@ def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: boo
         count = pc.sum(bad).as_py() or 0
         if count:
             at = pc.index(bad, True).as_py()
-            msg = f"{where}: {count} bad, first {column[at].as_py()!s:.80} at row {at + 1}; {wanted}"
+            msg = (
+                f"{where}: {count} bad, first {column[at].as_py()!s:.80} at row {at + 1}; {wanted}"
+            )
             raise SchemaError(msg)
 
 

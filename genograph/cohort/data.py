@@ -1,0 +1,437 @@
+"""Cohort: the genome and the selected experiments as arrays, and the folder that carries them.
+
+A cohort directory is what a GPU node needs: JSON and safetensors, no database, no pickle.
+
+    manifest.json       versions, hashes, query, counts, units, small vocabularies
+    genome.safetensors  gene features and edges
+    labels.safetensors  strains (ragged), experiments, folds
+    genome.dgl          the heterograph, written by genograph.graph
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float32, Int8, Int64
+from safetensors.numpy import load_file, save_file
+
+from genograph.errors import CohortError
+from genograph.schema import graph_schema
+
+FORMAT = 1
+TRAIN, VALIDATION, TEST = 0, 1, 2
+FOLDS = ("train", "validation", "test")
+
+RELATIONS = (
+    "gene:annotated_with:term",
+    "term:is_a:term",
+    "term:part_of:term",
+    "gene:member_of:complex",
+    "gene:interacts_with:gene",
+    "gene:regulates:gene",
+    "gene:paralog_of:gene",
+)
+"""Edge types of the heterograph, source node type : relation : target node type."""
+
+
+class Edges(NamedTuple):
+    """Edges of one relation: 0-based rows of source and target nodes, and a weight each.
+
+    Undirected relations (interacts_with, paralog_of) hold both directions.
+    """
+
+    source: Int64[np.ndarray, " edge"]
+    target: Int64[np.ndarray, " edge"]
+    weight: Float32[np.ndarray, " edge"]
+
+
+@dataclass(frozen=True)
+class Genome:
+    """The nodes, their features and the typed edges of the genome heterograph.
+
+    Attributes:
+        gene_ids: systematic names, sorted; the gene vocabulary.
+        gene_symbols: standard names, aligned.
+        term_ids: GO ids, sorted; every term that has a gene, and its ancestors.
+        term_names: aligned.
+        complex_ids: sorted.
+        feature_names: what the features are, e.g. kmer:upstream, one per block of columns.
+        features: CRE embeddings, upstream then downstream, model by model; zero where missing.
+        has_features: false for genes without any embedded window.
+        edges: one entry for each of RELATIONS. Annotation edges are the closure over is_a and
+            part_of (NOT annotations left out); their weight is the term's specificity,
+            1 - log(genes under the term) / log(all genes), in [0, 1]. Others: confidence, 1 if none.
+        direct: for annotation edges, whether the source states it itself.
+    """
+
+    gene_ids: tuple[str, ...]
+    gene_symbols: tuple[str, ...]
+    term_ids: tuple[str, ...]
+    term_names: tuple[str, ...]
+    complex_ids: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    features: Float32[np.ndarray, "gene feature"]
+    has_features: Bool[np.ndarray, " gene"]
+    edges: Mapping[str, Edges]
+    direct: Bool[np.ndarray, " edge"]
+
+    @cached_property
+    def genes_sha256(self) -> str:
+        """Hash of the gene vocabulary; equal wherever arrays may meet."""
+        return names_sha256(self.gene_ids)
+
+    @cached_property
+    def terms_sha256(self) -> str:
+        """Hash of the term vocabulary."""
+        return names_sha256(self.term_ids)
+
+    @cached_property
+    def gene_row(self) -> Mapping[str, int]:
+        """From gene id to 0-based row."""
+        return {gene: row for row, gene in enumerate(self.gene_ids)}
+
+    def n_node(self, kind: str) -> int:
+        """The number of nodes of a type: gene, term or complex."""
+        return len(
+            {"gene": self.gene_ids, "term": self.term_ids, "complex": self.complex_ids}[kind]
+        )
+
+
+@dataclass(frozen=True)
+class Strains:
+    """Strains as ragged lists of perturbed genes; the wild type is an empty list.
+
+    Attributes:
+        ids: canonical strain ids, sorted, an Arrow string array.
+        offsets: strain i perturbs entries offsets[i] to offsets[i + 1].
+        gene: gene row of each perturbation.
+        dose: fraction of wild-type function left, 0 to 2.
+        single: strain row of the strain that carries this perturbation alone, -1 where the cohort
+            does not have it (alleles are told apart).
+    """
+
+    ids: pa.StringArray
+    offsets: Int64[np.ndarray, " strain_1"]
+    gene: Int64[np.ndarray, " perturbation"]
+    dose: Float32[np.ndarray, " perturbation"]
+    single: Int64[np.ndarray, " perturbation"]
+
+    def __len__(self) -> int:
+        """Return the number of strains."""
+        return len(self.offsets) - 1
+
+    @cached_property
+    def n_perturbed(self) -> Int64[np.ndarray, " strain"]:
+        """The number of perturbations of each strain."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """Fitness experiments, one row each; NaN where a number was not reported.
+
+    Attributes:
+        strain: strain row.
+        study: index into Cohort.studies.
+        value: fitness relative to the wild type (1).
+        sd: s.d. of value.
+        interaction: reported genetic interaction score epsilon.
+        interaction_sd: s.d. of the score.
+    """
+
+    strain: Int64[np.ndarray, " experiment"]
+    study: Int64[np.ndarray, " experiment"]
+    value: Float32[np.ndarray, " experiment"]
+    sd: Float32[np.ndarray, " experiment"]
+    interaction: Float32[np.ndarray, " experiment"]
+    interaction_sd: Float32[np.ndarray, " experiment"]
+
+    def __len__(self) -> int:
+        """Return the number of experiments."""
+        return len(self.strain)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Experiments that measured a vector, one row each.
+
+    Attributes:
+        strain: strain row.
+        study: index into Cohort.studies.
+        values: NaN where not measured.
+        names: of the columns: gene ids (expression) or parameters (morphology).
+        unit: of every value.
+        gene: expression: gene row of each column, -1 where the genome lacks the gene;
+            morphology: empty.
+    """
+
+    strain: Int64[np.ndarray, " experiment"]
+    study: Int64[np.ndarray, " experiment"]
+    values: Float32[np.ndarray, "experiment axis"]
+    names: tuple[str, ...]
+    unit: str
+    gene: Int64[np.ndarray, " column"]
+
+    def __len__(self) -> int:
+        """Return the number of experiments."""
+        return len(self.strain)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What a model is trained on: a genome, strains, their experiments and the folds.
+
+    Attributes:
+        genome: nodes, features and edges.
+        strains: the strains that were selected, and their single mutants.
+        studies: study ids, sorted.
+        fitness, expression, morphology: experiments; None where the cohort has none.
+        gene_fold: TRAIN, VALIDATION or TEST; a gene of another fold than TRAIN is unseen.
+        strain_fold: TEST if a gene is TEST, else VALIDATION if a gene is VALIDATION, else by hash.
+        provenance: query, parameters, seed, database, versions; strings and numbers.
+    """
+
+    genome: Genome
+    strains: Strains
+    studies: tuple[str, ...]
+    fitness: Fitness | None
+    expression: Vectors | None
+    morphology: Vectors | None
+    gene_fold: Int8[np.ndarray, " gene"]
+    strain_fold: Int8[np.ndarray, " strain"]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def n_unseen(self) -> Int64[np.ndarray, " strain"]:
+        """How many of a strain's perturbations are of genes that training never perturbs."""
+        unseen = (self.gene_fold[self.strains.gene] != TRAIN).astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(unseen)])
+        return total[self.strains.offsets[1:]] - total[self.strains.offsets[:-1]]
+
+    def test_strains(self, split: str) -> Bool[np.ndarray, " strain"]:
+        """Which strains a split tests on.
+
+        random: no gene is unseen; one_gene_unseen: exactly one of two or more, or the gene of a
+        single mutant; all_genes_unseen: every gene, of two or more.
+
+        Raises:
+            CohortError: unknown split.
+        """
+        n, test = self.strains.n_perturbed, self.strain_fold == TEST
+        if split == "random":
+            return test & (self.n_unseen == 0)
+        if split == "one_gene_unseen":
+            return test & (self.n_unseen == 1)
+        if split == "all_genes_unseen":
+            return test & (self.n_unseen == n) & (n >= 2)
+        msg = f"no split is called {split}; choose one of {', '.join(SPLITS)}"
+        raise CohortError(msg)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of every array and vocabulary; the same selection of the same data gives the same."""
+        total = hashlib.sha256()
+        manifest, genome, labels = _parts(self)
+        total.update(json.dumps(manifest, sort_keys=True).encode())
+        for arrays in (genome, labels):
+            for name in sorted(arrays):
+                array = np.ascontiguousarray(arrays[name])
+                total.update(f"{name}{array.dtype}{array.shape}".encode())
+                total.update(array.data)
+        return total.hexdigest()
+
+    def save(self, folder: Path | str, *, force: bool = False) -> Path:
+        """Write the cohort directory aside and rename it; return its path.
+
+        Raises:
+            CohortError: the folder exists and is not empty, unless `force` and it is a cohort.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not force or not (folder / "manifest.json").is_file():
+                msg = f"{folder}: exists and is not empty; choose another folder" + (
+                    " or --force" if (folder / "manifest.json").is_file() else ""
+                )
+                raise CohortError(msg)
+        aside = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        manifest, genome, labels = _parts(self)
+        save_file(genome, aside / "genome.safetensors")
+        save_file(labels, aside / "labels.safetensors")
+        manifest |= {
+            "sha256": self.sha256,
+            "genes_sha256": self.genome.genes_sha256,
+            "terms_sha256": self.genome.terms_sha256,
+            "provenance": dict(self.provenance),
+        }
+        text = json.dumps(manifest, indent=1, sort_keys=True)
+        (aside / "manifest.json").write_text(text, "utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+        return folder
+
+
+SPLITS = ("random", "one_gene_unseen", "all_genes_unseen")
+
+
+def names_sha256(names: Sequence[str]) -> str:
+    """Hash of a vocabulary: names in order, one a line."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def load_cohort(folder: Path | str) -> Cohort:
+    """Read a cohort directory.
+
+    Raises:
+        CohortError: not a cohort, of another format or schema version, or changed since written.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        genome_arrays = load_file(folder / "genome.safetensors")
+        labels = load_file(folder / "labels.safetensors")
+    except FileNotFoundError as error:
+        msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
+        raise CohortError(msg) from error
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        msg = f"{folder}: damaged cohort ({str(error).splitlines()[0]}); export it again"
+        raise CohortError(msg) from error
+    except Exception as error:
+        # safetensors' own error class derives from Exception alone
+        if type(error).__name__ != "SafetensorError":
+            raise
+        msg = f"{folder}: damaged cohort ({error}); export it again"
+        raise CohortError(msg) from error
+    wanted = (FORMAT, graph_schema().version)
+    found = (manifest.get("format"), manifest.get("schema_version"))
+    if found != wanted:
+        msg = (
+            f"{folder}: cohort format and schema {found}, this genograph reads {wanted}; "
+            f"export it again"
+        )
+        raise CohortError(msg)
+    try:
+        cohort = _joined(manifest, genome_arrays, labels)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        msg = f"{folder}: damaged cohort ({error!r}); export it again"
+        raise CohortError(msg) from error
+    if cohort.sha256 != manifest.get("sha256"):
+        msg = f"{folder}: does not match its hash, it was changed or damaged; export it again"
+        raise CohortError(msg)
+    return cohort
+
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
+    g = cohort.genome
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "schema_version": graph_schema().version,
+        "version": version("genograph"),
+        "genes": list(g.gene_ids),
+        "symbols": list(g.gene_symbols),
+        "terms": list(g.term_ids),
+        "term_names": list(g.term_names),
+        "complexes": list(g.complex_ids),
+        "feature_names": list(g.feature_names),
+        "studies": list(cohort.studies),
+    }
+    genome: Arrays = {"features": g.features, "has_features": g.has_features, "direct": g.direct}
+    for relation, edges in g.edges.items():
+        for name, array in edges._asdict().items():
+            genome[f"{relation}/{name}"] = array
+    s = cohort.strains
+    joined, offsets = _packed(s.ids)
+    labels: Arrays = {
+        "strain/id": joined,
+        "strain/id_offsets": offsets,
+        "strain/offsets": s.offsets,
+        "strain/gene": s.gene,
+        "strain/dose": s.dose,
+        "strain/single": s.single,
+        "gene_fold": cohort.gene_fold,
+        "strain_fold": cohort.strain_fold,
+    }
+    if cohort.fitness is not None:
+        for name in Fitness.__dataclass_fields__:
+            labels[f"fitness/{name}"] = getattr(cohort.fitness, name)
+    for kind in ("expression", "morphology"):
+        vectors = getattr(cohort, kind)
+        if vectors is not None:
+            for name in ("strain", "study", "values", "gene"):
+                labels[f"{kind}/{name}"] = getattr(vectors, name)
+            manifest[kind] = {"names": list(vectors.names), "unit": vectors.unit}
+    return manifest, genome, labels
+
+
+def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Cohort:
+    edges = {
+        relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
+        for relation in RELATIONS
+    }
+    vectors: dict[str, Vectors | None] = {"expression": None, "morphology": None}
+    for kind in vectors:
+        if kind in manifest:
+            vectors[kind] = Vectors(
+                labels[f"{kind}/strain"],
+                labels[f"{kind}/study"],
+                labels[f"{kind}/values"],
+                tuple(manifest[kind]["names"]),
+                manifest[kind]["unit"],
+                labels[f"{kind}/gene"],
+            )
+    fitness = None
+    if "fitness/strain" in labels:
+        fitness = Fitness(*(labels[f"fitness/{name}"] for name in Fitness.__dataclass_fields__))
+    ids = pa.StringArray.from_buffers(
+        len(labels["strain/id_offsets"]) - 1,
+        pa.py_buffer(labels["strain/id_offsets"].astype(np.int32)),
+        pa.py_buffer(labels["strain/id"]),
+    )
+    return Cohort(
+        Genome(
+            tuple(manifest["genes"]),
+            tuple(manifest["symbols"]),
+            tuple(manifest["terms"]),
+            tuple(manifest["term_names"]),
+            tuple(manifest["complexes"]),
+            tuple(manifest["feature_names"]),
+            genome["features"],
+            genome["has_features"],
+            edges,
+            genome["direct"],
+        ),
+        Strains(
+            ids,
+            labels["strain/offsets"],
+            labels["strain/gene"],
+            labels["strain/dose"],
+            labels["strain/single"],
+        ),
+        tuple(manifest["studies"]),
+        fitness,
+        vectors["expression"],
+        vectors["morphology"],
+        labels["gene_fold"],
+        labels["strain_fold"],
+        manifest.get("provenance", {}),
+    )
+
+
+def _packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An Arrow string array as UTF-8 bytes and offsets."""
+    encoded = [text.encode() for text in ids.to_pylist()]
+    offsets = np.concatenate([[0], np.cumsum([len(e) for e in encoded])]).astype(np.int64)
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
