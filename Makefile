@@ -1,0 +1,34 @@
+# make demo, make test, make lint: each creates .venv on first use.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test realdata lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/genograph demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not gpu and not realdata" -n 2 --dist loadgroup -q
+
+realdata: $(VENV)/.installed
+	$(BIN)/python -m pytest -m realdata -q -s tests/realdata
+
+# mypy does not follow the wheel's package-dir mapping, so it is given the layout of the wheel
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build/typed && mkdir -p build/typed
+	cp -r genograph build/typed/genograph
+	cp -r schema build/typed/genograph/_schema
+	cp -r loaders build/typed/genograph/loaders
+	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p genograph
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "genograph needs Python 3.11 or 3.12; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,30 @@
+"""genograph build."""
+
+from pathlib import Path
+
+import click
+
+from genograph.cli.database import db_option, open_db
+from genograph.cli.ledger import tell
+
+
+@click.command()
+@click.argument("sources", type=click.Path(path_type=Path))
+@db_option
+def build(sources: Path, db: str) -> None:
+    """Load every source that a sources.toml lists, in the right order.
+
+    What the database has already is skipped, so an interrupted build goes on where it stopped.
+
+    \b
+    Example:
+      genograph build yeast/sources.toml --db yeast.db
+    """
+    from genograph import ingest
+
+    with open_db(db, read_only=False) as store:
+        ingest.build(store, sources, report=tell)
+        size = store.size()
+        counts = {name: n for name, n in store.counts().items() if n}
+    words = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    click.echo(f"{db}: {words}" + (f"; {size / 1e6:,.1f} MB" if size else ""), err=True)

@@ -1,0 +1,94 @@
+"""genograph load."""
+
+from pathlib import Path
+
+import click
+
+from genograph.cli.database import db_option, open_db
+from genograph.cli.ledger import tell
+from genograph.cli.output import format_option, show
+from genograph.errors import SourceError
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("loader", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [--OPTION VALUE]...")
+@click.option("--list", "listing", is_flag=True, help="List the loaders and their options.")
+@db_option
+@format_option
+def load(
+    loader: str | None,
+    arguments: tuple[str, ...],
+    listing: bool,
+    db: str,
+    style: str | None,
+) -> None:
+    """Load one source file into the database and print what was done.
+
+    LOADER names the file's format (see --list); its own options follow the file. Loading a file
+    twice changes nothing.
+
+    \b
+    Example:
+      genograph load --list
+      genograph load sgd_features SGD_features.tab.gz
+      genograph load cre --fasta S288C.fa.gz
+      genograph load expression_matrix kemmeren.tsv.gz --study kemmeren2014 --unit "log2 fold change"
+    """
+    import pyarrow as pa
+
+    from genograph import ingest, loaders
+
+    if listing:
+        rows = []
+        for name in loaders.names():
+            spec, _ = loaders.loader(name)
+            options = ", ".join(
+                f"--{option.replace('_', '-')}" + ("" if default is not None else " (required)")
+                for option, (_, default) in spec.options.items()
+            )
+            rows.append(
+                {
+                    "loader": name,
+                    "title": spec.title,
+                    "format": spec.format,
+                    "needs": ", ".join(spec.needs),
+                    "options": options,
+                }
+            )
+        show(pa.Table.from_pylist(rows), style)
+        return
+    if loader is None:
+        msg = "wanted a loader and a file; `genograph load --list` shows the loaders"
+        raise click.UsageError(msg)
+    spec, _ = loaders.loader(loader)
+    file, options = _split(arguments)
+    if file is None and "fasta" in options:
+        file = options.pop("fasta")
+    if file is None:
+        msg = f"wanted the file that {loader} is to read"
+        raise click.UsageError(msg)
+    with open_db(db, read_only=False) as store:
+        tell(ingest.load(store, loader, Path(file), **options))
+
+
+def _split(arguments: tuple[str, ...]) -> tuple[str | None, dict[str, str]]:
+    """The file and the loader's options, from words such as FILE --name value --other=value."""
+    file, options = None, {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            if not equals:
+                if not words:
+                    msg = f"option --{name} needs a value"
+                    raise click.UsageError(msg)
+                value = words.pop(0)
+            options[name.replace("-", "_")] = value
+        elif file is None:
+            file = word
+        else:
+            msg = f"got a second file, {word}; load one file at a time"
+            raise SourceError(msg)
+    return file, options

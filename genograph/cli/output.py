@@ -1,0 +1,138 @@
+"""Results on stdout (table, CSV, JSON, Parquet) and progress on stderr."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+format_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--format",
+    "style",
+    type=click.Choice(FORMATS),
+    default=None,
+    help="How rows are written to stdout.  [default: table on a terminal, else csv]",
+)
+quiet_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--quiet", "-q", is_flag=True, help="No progress on stderr."
+)
+
+
+def show(rows: "pa.Table", style: str | None) -> None:
+    """Write rows to stdout."""
+    if style is None:
+        style = "table" if sys.stdout.isatty() else "csv"
+    if style == "table":
+        _table(rows)
+    elif style == "json":
+        click.echo(json.dumps(_plain(rows.to_pylist()), indent=1))
+    elif style == "csv":
+        click.echo(_csv(rows), nl=False)
+    else:
+        import pyarrow.parquet as pq
+
+        raw = io.BytesIO()
+        pq.write_table(rows, raw)
+        sys.stdout.buffer.write(raw.getvalue())
+
+
+def _plain(value: object) -> object:
+    """A value as strict JSON knows it: not-a-number becomes null."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _csv(rows: "pa.Table") -> str:
+    import csv
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows.column_names)
+    for row in rows.to_pylist():
+        writer.writerow([_cell(v) for v in row.values()])
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(_plain(value))
+    if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r", "\n", "-"):
+        # a spreadsheet would run it as a formula
+        return "'" + value
+    return value
+
+
+def _table(rows: "pa.Table") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    import pyarrow as pa
+
+    for field in rows.schema:
+        number = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+        view.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
+    for row in rows.to_pylist():
+        view.add_row(*(Text(_text(v)) for v in row.values()))
+    Console().print(view)
+    click.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", err=True)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.4g}"
+    if isinstance(value, list):
+        shown = ", ".join(_text(v) for v in value[:6])
+        return shown + (f", … ({len(value)})" if len(value) > 6 else "")
+    return str(value)
+
+
+@contextmanager
+def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], None]]:
+    """Show how far a long job is: a bar on a terminal, plain lines elsewhere, nothing if quiet.
+
+    The block gets a function of the fraction done (0 to 1) and a few words.
+    """
+    if quiet:
+        yield lambda fraction, words: None
+        return
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}% {task.fields[words]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            task = bars.add_task(title, total=1.0, words="")
+            yield lambda fraction, words: bars.update(task, completed=fraction, words=words)
+        return
+    last = [-1.0]
+
+    def plain(fraction: float, words: str) -> None:
+        if fraction >= last[0] + 0.1 or fraction >= 1.0 > last[0]:
+            click.echo(f"{title}: {100 * fraction:3.0f}% {words}", err=True)
+            last[0] = fraction
+
+    yield plain

@@ -1,0 +1,20 @@
+"""genograph report."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write the HTML report of an evaluated run into its folder.
+
+    \b
+    Example:
+      genograph report run/
+    """
+    from genograph.report import report as write
+    from genograph.run import Run
+
+    click.echo(str(write(Run.open(run))))

@@ -1,0 +1,104 @@
+"""Strains that are not in a cohort: read from ids or a CSV and resolved against its vocabulary."""
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.cohort.data import Cohort, Strains
+from genograph.errors import SchemaError, SourceError
+from genograph.schema import Perturbation, parse_strain, strain_id
+
+
+def strains_of(
+    genotypes: Iterable[Iterable[Perturbation]], cohort: Cohort, *, where: str = "strains"
+) -> Strains:
+    """Strains as arrays on a cohort's genes, sorted by id; repeats are merged.
+
+    `single` holds rows of the cohort's strains, -1 where it lacks the single mutant.
+
+    Raises:
+        SchemaError: a gene is not in the cohort's vocabulary.
+    """
+    distinct = {strain_id(g): tuple(sorted(g, key=str)) for g in map(tuple, genotypes)}
+    ids = sorted(distinct)
+    row = cohort.genome.gene_row
+    held = cohort.strains.ids
+    singles = {
+        held[int(i)].as_py(): int(i) for i in np.flatnonzero(cohort.strains.n_perturbed == 1)
+    }
+    offsets, gene, dose, single = [0], [], [], []
+    for name in ids:
+        for p in distinct[name]:
+            if p.gene_id not in row:
+                msg = (
+                    f"{where}: {name}: gene {p.gene_id} is not in the cohort's "
+                    f"{len(row)} genes; export a cohort that has it"
+                )
+                raise SchemaError(msg)
+            gene.append(row[p.gene_id])
+            dose.append(p.dose)
+            single.append(singles.get(strain_id([p]), -1))
+        offsets.append(len(gene))
+    return Strains(
+        pa.array(ids, pa.string()),
+        np.array(offsets, np.int64),
+        np.array(gene, np.int64),
+        np.array(dose, np.float32),
+        np.array(single, np.int64),
+    )
+
+
+def read_strains(
+    path: Path | str, cohort: Cohort, *, resolve: Callable[[str], str | None] | None = None
+) -> Strains:
+    """Read a CSV with a column `strain`, e.g. YAL001C+YBL003C or RAD51+RAD52(damp).
+
+    Systematic names and symbols of the cohort's genes resolve; `resolve` may know more names.
+
+    Raises:
+        SourceError: the file, its header, a strain's spelling or a gene name is not right.
+    """
+    path = Path(path)
+    names = {s.upper(): g for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)}
+    names |= {g.upper(): g for g in cohort.genome.gene_ids}
+
+    def known(name: str) -> str | None:
+        return names.get(name.upper()) or (resolve(name) if resolve else None)
+
+    genotypes = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            lines = csv.DictReader(text)
+            if lines.fieldnames is None or "strain" not in lines.fieldnames:
+                raise SourceError.at(
+                    path, 1, None, ",".join(lines.fieldnames or []), "a column named strain"
+                )
+            for record in lines:
+                spelled = (record["strain"] or "").strip()
+                try:
+                    parts = parse_strain(spelled)
+                    found = [p._replace(gene_id=known(p.gene_id) or "") for p in parts]
+                    strain_id(found)
+                except SchemaError as error:
+                    raise SourceError.at(
+                        path, lines.line_num, "strain", spelled, f"a strain ({error})"
+                    ) from error
+                for part, mine in zip(parts, found, strict=True):
+                    if not mine.gene_id:
+                        raise SourceError.at(
+                            path, lines.line_num, "strain", part.gene_id, "a gene of the cohort"
+                        )
+                genotypes.append(found)
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise SourceError(msg) from None
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        msg = f"{path}: cannot be read as CSV: {error}"
+        raise SourceError(msg) from error
+    if not genotypes:
+        msg = f"{path}: holds no strains"
+        raise SourceError(msg)
+    return strains_of(genotypes, cohort, where=str(path))
