@@ -1,0 +1,191 @@
+"""Cohort → DGL heterograph or NetworkX graph: the exchange and inspection formats of a genome.
+
+The only room that imports dgl; `import_dgl` hides how its wheels are made to load beside a
+current torch. Edge types are those of the cohort, and `rev_` ones that run the other way.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from jaxtyping import Int64
+
+from genograph.cohort.data import RELATIONS, Cohort, Genome
+from genograph.errors import CohortError
+
+if TYPE_CHECKING:
+    import dgl
+    import networkx as nx
+
+UNDIRECTED = ("gene:interacts_with:gene", "gene:paralog_of:gene")
+"""Relations that hold both directions already and so have no `rev_` type."""
+
+
+def import_dgl() -> ModuleType:
+    """The dgl module, on its PyTorch backend.
+
+    The wheels of DGL 2.1 bring a compiled `dgl.graphbolt` (out-of-core sampling) for torch 2.0 to
+    2.2 only, and importing dgl imports it; the rest is plain. An empty module stands in for it.
+    Without DGLBACKEND the import would write a configuration file into the home folder.
+
+    Raises:
+        CohortError: dgl is not installed or does not load.
+    """
+    if "dgl" in sys.modules:
+        return sys.modules["dgl"]
+    os.environ["DGLBACKEND"] = "pytorch"
+    stand_in = "dgl.graphbolt" not in sys.modules
+    if stand_in:
+        sys.modules["dgl.graphbolt"] = ModuleType("dgl.graphbolt")
+    try:
+        import dgl
+    except (ImportError, OSError) as error:
+        if stand_in:
+            sys.modules.pop("dgl.graphbolt", None)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = (
+            f"dgl cannot be imported ({reason}); it has wheels for CPU and Python up to 3.12: "
+            f"pip install dgl==2.1.0, or use an engine that does not need it"
+        )
+        raise CohortError(msg) from error
+    return cast("ModuleType", dgl)
+
+
+def edge_types(*, reverse: bool = True) -> tuple[tuple[str, str, str], ...]:
+    """The canonical edge types of the heterograph: (source type, relation, target type)."""
+    out = []
+    for relation in RELATIONS:
+        source, name, target = relation.split(":")
+        out.append((source, name, target))
+        if reverse and relation not in UNDIRECTED:
+            out.append((target, f"rev_{name}", source))
+    return tuple(out)
+
+
+def to_dgl(genome: Genome, *, reverse: bool = True) -> "dgl.DGLGraph":
+    """The genome as a DGL heterograph on the CPU; node rows are those of the genome.
+
+    Node data: gene `feature` [gene, feature], `has_feature` bool; term `size` (genes under it,
+    int64) and `depth` (edges of the longest way up to a root, int64). Edge data: `weight` float32,
+    and `direct` bool for annotations. A `rev_` type has the edges of its relation in the same
+    order, ends exchanged; relations that hold both directions already have none.
+
+    Raises:
+        CohortError: dgl does not load.
+    """
+    dgl = import_dgl()
+    import torch
+
+    ends, weights = {}, {}
+    for relation, edges in genome.edges.items():
+        source, name, target = relation.split(":")
+        a, b = torch.from_numpy(edges.source.copy()), torch.from_numpy(edges.target.copy())
+        weight = torch.from_numpy(edges.weight.copy())
+        ends[source, name, target] = (a, b)
+        weights[source, name, target] = weight
+        if reverse and relation not in UNDIRECTED:
+            ends[target, f"rev_{name}", source] = (b, a)
+            weights[target, f"rev_{name}", source] = weight
+    counts = {kind: genome.n_node(kind) for kind in ("gene", "term", "complex")}
+    graph = dgl.heterograph(ends, num_nodes_dict=counts, idtype=torch.int64)
+    graph.nodes["gene"].data["feature"] = torch.from_numpy(genome.features.copy())
+    graph.nodes["gene"].data["has_feature"] = torch.from_numpy(genome.has_features.copy())
+    graph.nodes["term"].data["size"] = torch.from_numpy(term_size(genome))
+    graph.nodes["term"].data["depth"] = torch.from_numpy(term_depth(genome))
+    for kind, weight in weights.items():
+        graph.edges[kind].data["weight"] = weight
+        if kind[1].removeprefix("rev_") == "annotated_with":
+            graph.edges[kind].data["direct"] = torch.from_numpy(genome.direct.copy())
+    return graph
+
+
+def save_dgl(cohort: Cohort, path: Path | str) -> Path:
+    """Write the cohort's heterograph with `dgl.save_graphs`; return the path.
+
+    The file's labels hold `gene_fold`, so that it is of use without the rest of the cohort.
+    """
+    dgl = import_dgl()
+    import torch
+
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    graph = to_dgl(cohort.genome)
+    dgl.save_graphs(
+        str(aside), [graph], {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
+    )
+    aside.replace(path)
+    return path
+
+
+def load_dgl(path: Path | str) -> "dgl.DGLGraph":
+    """Read the heterograph that `save_dgl` wrote.
+
+    Raises:
+        CohortError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"{path}: no such file; `genograph export` writes it"
+        raise CohortError(msg)
+    graphs, _ = import_dgl().load_graphs(str(path))
+    return graphs[0]
+
+
+def to_networkx(genome: Genome) -> "nx.MultiDiGraph":
+    """The genome as a NetworkX multigraph: nodes keyed by id, edges keyed by relation.
+
+    Nodes have `kind` (gene, term, complex), and `symbol` or `name`; edges have `weight`, and
+    annotations `direct`. Undirected relations have an edge each way.
+    """
+    import networkx as nx
+
+    graph = nx.MultiDiGraph(genes_sha256=genome.genes_sha256)
+    genes = zip(genome.gene_ids, genome.gene_symbols, strict=True)
+    graph.add_nodes_from((i, {"kind": "gene", "symbol": s}) for i, s in genes)
+    terms = zip(genome.term_ids, genome.term_names, strict=True)
+    graph.add_nodes_from((i, {"kind": "term", "name": n}) for i, n in terms)
+    graph.add_nodes_from((i, {"kind": "complex"}) for i in genome.complex_ids)
+    names = {"gene": genome.gene_ids, "term": genome.term_ids, "complex": genome.complex_ids}
+    for relation, edges in genome.edges.items():
+        source, name, target = relation.split(":")
+        extra: list[Mapping[str, Any]] = [{} for _ in range(len(edges.source))]
+        if name == "annotated_with":
+            extra = [{"direct": d} for d in genome.direct.tolist()]
+        rows = zip(
+            edges.source.tolist(), edges.target.tolist(), edges.weight.tolist(), extra, strict=True
+        )
+        graph.add_edges_from(
+            (names[source][a], names[target][b], name, {"weight": w, **more})
+            for a, b, w, more in rows
+        )
+    return graph
+
+
+def term_size(genome: Genome) -> Int64[np.ndarray, " term"]:
+    """The number of genes under each term, annotated with it or with a term below it."""
+    annotated = genome.edges["gene:annotated_with:term"].target
+    return np.bincount(annotated, minlength=len(genome.term_ids)).astype(np.int64)
+
+
+def term_depth(genome: Genome) -> Int64[np.ndarray, " term"]:
+    """The longest way from each term up to a root, in edges of is_a and part_of; 0 for a root.
+
+    Raises:
+        CohortError: the edges run in a circle.
+    """
+    up = [genome.edges[f"term:{name}:term"] for name in ("is_a", "part_of")]
+    child = np.concatenate([edges.source for edges in up])
+    parent = np.concatenate([edges.target for edges in up])
+    depth = np.zeros(len(genome.term_ids), np.int64)
+    for _ in range(len(depth) + 1):
+        deeper = depth.copy()
+        np.maximum.at(deeper, child, depth[parent] + 1)
+        if np.array_equal(deeper, depth):
+            return depth
+        depth = deeper
+    msg = "is_a and part_of run in a circle among the terms; mend the ontology and load it again"
+    raise CohortError(msg)
