@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +134,8 @@ class Reading:
         query: runs a reading query on the database that is being loaded.
         rows_read: rows of the file seen so far, counted by the loader.
         rejected: rows not used, by reason.
-        examples: the first few rejected rows of each reason, as "line 12: YXX001W".
+        examples: the first few rejected (or noted) rows of each reason, as "line 12: YXX001W".
+        notes: rows that are used but that the user should know of, by reason.
     """
 
     genes: GeneNames
@@ -142,10 +143,19 @@ class Reading:
     rows_read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
 
     def reject(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
         """Count rows that are not used; `reason` is a short phrase, `line` is 1-based."""
         self.rejected[reason] += count
+        self._show(reason, line, detail)
+
+    def note(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
+        """Count rows that are used but are out of the ordinary, such as an ORF without ATG."""
+        self.notes[reason] += count
+        self._show(reason, line, detail)
+
+    def _show(self, reason: str, line: int | None, detail: str) -> None:
         shown = self.examples.setdefault(reason, [])
         if len(shown) < 5:
             shown.append(f"line {line}: {detail}" if line is not None else detail)
@@ -200,3 +210,33 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise SourceError(msg) from error
+
+
+def rows(
+    path: Path, *, columns: Collection[int] = (), separator: str | None = "\t", comment: str = ""
+) -> Iterator[tuple[int, list[str]]]:
+    """Stream a text table: the 1-based line number and the fields of every row.
+
+    Blank lines and lines that begin with `comment` are no rows. `columns` holds the numbers of
+    fields that the format allows (any if empty); a `separator` of None is any run of blanks.
+
+    Raises:
+        SourceError: as `opened`; not UTF-8; a row with another number of fields; no row at all.
+    """
+    found = False
+    with opened(path) as raw:
+        for line, content in enumerate(raw, 1):
+            try:
+                text = content.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise SourceError.at(path, line, None, error.object[:20], "UTF-8 text") from None
+            if not text.strip() or (comment and text.startswith(comment)):
+                continue
+            fields = text.split(separator)
+            if columns and len(fields) not in columns:
+                wanted = " or ".join(map(str, columns))
+                raise SourceError.at(path, line, None, f"{len(fields)} columns", f"{wanted}")
+            found = True
+            yield line, fields
+    if not found:
+        raise SourceError.at(path, None, None, "no rows", "at least one")
