@@ -125,6 +125,36 @@ class GeneNames:
         return np.array(out, dtype=object)
 
 
+class TermIds:
+    """Resolves Gene Ontology ids, alternative ones included, as the loaded terms have them."""
+
+    def __init__(self, terms: pa.Table) -> None:
+        """Index a table with the columns id, alt_ids, obsolete."""
+        self._ids: dict[str, str] = {}
+        self.obsolete: set[str] = set()
+        columns = (terms[name].to_pylist() for name in ("id", "alt_ids", "obsolete"))
+        for term, others, obsolete in zip(*columns, strict=True):
+            for other in others or ():
+                self._ids.setdefault(other, term)
+            if obsolete:
+                self.obsolete.add(term)
+        # a term of its own wins over an alternative id of another
+        self._ids.update({term: term for term in terms["id"].to_pylist()})
+
+    @classmethod
+    def loaded(cls, reading: "Reading") -> "TermIds":
+        """The terms of the database that is being loaded."""
+        return cls(
+            reading.query(
+                "MATCH (t:Term) RETURN t.id AS id, t.alt_ids AS alt_ids, t.obsolete AS obsolete"
+            )
+        )
+
+    def resolve(self, name: str) -> str | None:
+        """The id of the term that goes by `name`, None where there is none."""
+        return self._ids.get(name.strip())
+
+
 @dataclass
 class Reading:
     """One pass of a loader over one file: what it may ask, and its tally.

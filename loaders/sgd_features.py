@@ -41,13 +41,17 @@ GENES = frozenset(
 ("not physically mapped", "not in systematic sequence of S288C"), are none: nothing could be
 attached to them."""
 
-_ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI".split()
+_ROMAN = (
+    *("I", "II", "III", "IV", "V", "VI", "VII", "VIII"),
+    *("IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"),
+)
 CHROMOSOMES = {str(i): name for i, name in enumerate(_ROMAN, 1)} | {"17": "Mito"}
 """Chromosome numbers of the table to names; the 2-micron plasmid keeps its name."""
 
 _STRANDS = {"W": "+", "C": "-", "": None}
 _PROPERTIES = (
-    "id symbol aliases sgd_id kind status chromosome start_pos end_pos strand description".split()
+    *("id", "symbol", "aliases", "sgd_id", "kind", "status"),
+    *("chromosome", "start_pos", "end_pos", "strand", "description"),
 )
 _CHUNK = 20_000
 
