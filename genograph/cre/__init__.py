@@ -1,0 +1,185 @@
+"""Embeddings of the loaded regulatory windows by providers that need no neural network.
+
+Hides how windows are read, embedded in chunks, written as Embedding nodes and put on the ledger.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.cre.providers import PROVIDERS, Provider, Vectors
+from genograph.errors import SourceError
+from genograph.ingest import Ledger
+from genograph.schema import graph_schema
+from genograph.store import Store, Written
+from genograph.tables import Table
+
+__all__ = ["PROVIDERS", "Provider", "embed"]
+
+_CHUNK = 2_000
+_FILE = "CRE windows of the database"
+
+
+def embed(
+    store: Store, provider: str, *, model: str | None = None, seed: int = 0, dim: int = 768
+) -> Ledger:
+    """Embed every loaded window and return what was done; doing it twice changes nothing.
+
+    The vectors stand as Embedding nodes `CRE id@model`; `model` is the provider's name unless it is
+    given (with the seed where one other than 0 matters: random-1). If the database has these very
+    vectors, of these windows, nothing is computed and the ledger says skipped.
+
+    Raises:
+        SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
+    """
+    started = time.perf_counter()
+    if provider not in PROVIDERS:
+        msg = f"no provider is called {provider or 'nothing'}; choose one of {', '.join(PROVIDERS)}"
+        raise SourceError(msg)
+    spec = PROVIDERS[provider]
+    if model is None:
+        model = f"{provider}-{seed}" if spec.seeded and seed else provider
+    if not model or "@" in model:
+        msg = f"model {model!r}: wanted a name without @"
+        raise SourceError(msg)
+    windows = store.query("MATCH (c:CRE) RETURN c.id AS id, c.sequence AS sequence").sort_by("id")
+    if not len(windows):
+        msg = "the database has no CRE; load cre first"
+        raise SourceError(msg)
+    ids = windows["id"].to_pylist()
+    job = _Job(spec, ids, windows["sequence"].to_pylist(), model, seed, dim)
+    before = job.source()
+    if _has_all(store, before, job):
+        return Ledger(f"embed_{provider}", _FILE, 0, 0, 0, {}, {}, 0.0, skipped=True)
+
+    done, rejected, examples = Written(), Counter[str](), list[str]()
+    with store.transaction() if store.atomic_loads else nullcontext():
+        store.write(before)
+        for at in range(0, len(ids), _CHUNK):
+            chunk = ids[at : at + _CHUNK]
+            vectors = job.vectors(range(at, at + len(chunk)))
+            used = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
+            unused = sorted(set(range(len(chunk))) - set(used.tolist()))
+            if unused:
+                rejected["window without a k-mer"] += len(unused)
+                examples += [chunk[i] for i in unused[: 5 - len(examples)]]
+            for table in tables([chunk[i] for i in used], vectors[used], model, _FILE):
+                done += store.write(table)
+        ledger = Ledger(
+            f"embed_{provider}",
+            _FILE,
+            len(ids),
+            done.created + done.updated,
+            done.unchanged,
+            dict(rejected),
+            {"window without a k-mer": examples} if examples else {},
+            time.perf_counter() - started,
+        )
+        if not _loaded(store, before):
+            store.write(job.source(ledger))
+    return ledger
+
+
+def tables(ids: list[str], vectors: Vectors, model: str, source: str) -> tuple[Table, ...]:
+    """The Embedding and EMBEDDED_AS tables of vectors [window, dim] of the windows `ids`."""
+    if not ids:
+        return ()
+    count, dim = vectors.shape
+    offsets = pa.array(np.arange(0, (count + 1) * dim, dim, dtype=np.int32))
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+    names = [f"{name}@{model}" for name in ids]
+    nodes = pa.table(
+        {
+            "id": names,
+            "model": [model] * count,
+            "dim": pa.array([dim] * count, pa.int64()),
+            "vector": pa.ListArray.from_arrays(offsets, flat),
+        }
+    )
+    return (
+        Table("Embedding", nodes, source),
+        Table.of("EMBEDDED_AS", {"from_id": ids, "to_id": names}, source=source),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Windows and what to do with them."""
+
+    spec: Provider
+    ids: list[str]
+    sequences: list[str]
+    model: str
+    seed: int
+    dim: int
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some windows, [row, dim]; zero where a window has none."""
+        ids, sequences = [self.ids[i] for i in rows], [self.sequences[i] for i in rows]
+        return self.spec.vectors(ids, sequences, self.seed, self.dim)
+
+    def source(self, ledger: Ledger | None = None) -> Table:
+        """The row of provenance: a hash of the windows stands in the place of a file's."""
+        digest = hashlib.sha256()
+        for name, sequence in zip(self.ids, self.sequences, strict=True):
+            digest.update(f"{name}\t{sequence}\n".encode())
+        settings = [f"dim={self.dim}", f"model={self.model}"]
+        settings += [f"seed={self.seed}"] if self.spec.seeded else []
+        words = "\n".join([digest.hexdigest(), str(self.spec.version), *settings])
+        loader = f"embed_{self.spec.name}"
+        columns: dict[str, list[object]] = {
+            "id": [f"{loader}@{hashlib.sha256(words.encode()).hexdigest()[:16]}"],
+            "loader": [loader],
+            "loader_version": [self.spec.version],
+            "file": [_FILE],
+            "sha256": [digest.hexdigest()],
+            "settings": [settings],
+            "schema_version": [graph_schema().version],
+        }
+        if ledger is not None:
+            columns |= {
+                "rows_read": [ledger.rows_read],
+                "rows_written": [ledger.written],
+                "rows_unchanged": [ledger.unchanged],
+                "rows_rejected": [sum(ledger.rejected.values())],
+                "reasons": [[f"{reason}={n}" for reason, n in sorted(ledger.rejected.items())]],
+                "loaded": [datetime.now(UTC).isoformat(timespec="seconds")],
+            }
+        return Table.of("Source", columns)
+
+
+def _has_all(store: Store, source: Table, job: _Job) -> bool:
+    """Whether the load is on the ledger and no other one has since written over its vectors.
+
+    Three windows are looked at: a load under the same model name writes over all of them.
+    """
+    if not _loaded(store, source):
+        return False
+    probes = sorted({0, len(job.ids) // 2, len(job.ids) - 1})
+    names = [f"{job.ids[i]}@{job.model}" for i in probes]
+    held = store.query(
+        "MATCH (e:Embedding {id: in_id}) RETURN in_id AS id, e.vector AS vector",
+        rows=pa.table({"in_id": names}),
+    )
+    found = dict(zip(held["id"].to_pylist(), held["vector"].to_pylist(), strict=True))
+    for name, vector in zip(names, job.vectors(probes), strict=True):
+        have = np.array(found.get(name, ()), dtype=np.float32)
+        want = vector if vector.any() else vector[:0]
+        # processors add in different orders, so the last bits of a vector may differ
+        if have.shape != want.shape or not np.allclose(have, want, atol=1e-6):
+            return False
+    return True
+
+
+def _loaded(store: Store, source: Table) -> bool:
+    found = store.query(
+        "MATCH (s:Source {id: $id}) RETURN s.loaded AS loaded", id=source.rows["id"][0].as_py()
+    )
+    return bool(len(found)) and found["loaded"][0].as_py() is not None
