@@ -1,0 +1,353 @@
+"""Experiments: measurements of strains, turned into the tables that say them in the graph.
+
+A loader yields one `Measurement` a strain and phenotype; `tables` gives the Study, Environment,
+Axis, Strain, PERTURBS, Experiment, TESTS, FROM_STUDY, IN_ENVIRONMENT and ALONG rows, each once.
+
+The id of an experiment is `study:phenotype:strain`, with the strain as it was measured (an SGA
+query before its array strain) and joined by x: `costanzo2010:fitness:YBR002CxYAL001C(damp)`. An
+environment follows as `@name`, a repeated measurement as `#2`, `#3` ...
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.errors import SchemaError, SourceError
+from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
+from genograph.tables import Table
+
+RELATIVE = "relative to wild type"
+"""The unit of fitness: the wild type has 1."""
+
+MISSING = frozenset({"", "na", "n/a", "nan", "#n/a"})
+"""How a table spells a value that was not measured, in lower case."""
+
+CHUNK = 50_000
+_CHUNK_VALUES = 5_000_000
+
+
+class Study(NamedTuple):
+    """A publication or screen; empty words are unknown and leave what the database has."""
+
+    id: str
+    citation: str = ""
+    doi: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The names along a vector phenotype: gene ids or parameter names, distinct."""
+
+    study: str
+    phenotype: str
+    unit: str
+    names: tuple[str, ...]
+
+    @cached_property
+    def id(self) -> str:
+        """Study, phenotype and a hash of unit and names: equal axes have equal ids."""
+        words = "\n".join([self.unit, *self.names])
+        return f"{self.study}:{self.phenotype}:{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+
+
+class Measurement(NamedTuple):
+    """One phenotype of one strain as measured once; None is what the source does not say.
+
+    Attributes:
+        study: id of the study.
+        phenotype: fitness, expression or morphology.
+        unit: unit of `value` or of `values`.
+        strain: the perturbations, query first; () is the wild type.
+        values: vector phenotypes: float32 along `axis`, NaN = not measured.
+        replicate: 1-based; None numbers repeated measurements in the order of the file.
+        line: 1-based line of the source, for messages.
+    """
+
+    study: str
+    phenotype: str
+    unit: str
+    strain: tuple[Perturbation, ...]
+    value: float | None = None
+    sd: float | None = None
+    p: float | None = None
+    interaction: float | None = None
+    interaction_sd: float | None = None
+    derived: bool | None = None
+    values: np.ndarray[Any, Any] | None = None
+    axis: Axis | None = None
+    environment: str = ""
+    batch: str = ""
+    replicate: int | None = None
+    line: int | None = None
+
+
+def tables(
+    measurements: Iterable[Measurement],
+    studies: Iterable[Study],
+    *,
+    source: str,
+    chunk: int = CHUNK,
+) -> Iterator[Table]:
+    """Yield the rows of all measurements, about `chunk` experiments a table, ends before links.
+
+    No key is yielded twice. Memory grows by one chunk and the ids seen.
+
+    Raises:
+        SourceError: a strain carries the same perturbation twice, or a numbered replicate is
+            there already.
+        SchemaError: a value is outside the limits of the schema.
+    """
+    seen = _Seen({s.id: s for s in studies})
+    held: list[Measurement] = []
+    values = 0
+    for measurement in measurements:
+        held.append(measurement)
+        values += 0 if measurement.values is None else len(measurement.values)
+        if len(held) >= chunk or values >= _CHUNK_VALUES:
+            yield from _rows(held, seen, source)
+            held, values = [], 0
+    if held:
+        yield from _rows(held, seen, source)
+
+
+@dataclass
+class _Seen:
+    """What has been yielded so far."""
+
+    studies: dict[str, Study]
+    yielded: set[tuple[str, str]] = field(default_factory=set)
+    strains: set[str] = field(default_factory=set)
+    experiments: set[str] = field(default_factory=set)
+    spelled: dict[Perturbation, str] = field(default_factory=dict)
+
+    def new(self, label: str, id: str) -> bool:
+        """Whether a Study, Environment or Axis is new; it is not any more afterwards."""
+        known = (label, id) in self.yielded
+        self.yielded.add((label, id))
+        return not known
+
+    def spell(self, perturbation: Perturbation) -> str:
+        """The perturbation as text; screens repeat few perturbations very often."""
+        text = self.spelled.get(perturbation)
+        if text is None:
+            text = self.spelled[perturbation] = str(perturbation)
+        return text
+
+
+def _rows(held: Sequence[Measurement], seen: _Seen, source: str) -> Iterator[Table]:
+    """The tables of one chunk."""
+    studies = [m.study for m in held if seen.new("Study", m.study)]
+    if studies:
+        known = [seen.studies.get(s, Study(s)) for s in studies]
+        words = [[w or None for w in column] for column in zip(*known, strict=True)]
+        yield Table.of("Study", dict(zip(Study._fields, words, strict=True)), source=source)
+    places = [m.environment for m in held if m.environment]
+    places = [e for e in places if seen.new("Environment", e)]
+    if places:
+        yield Table.of("Environment", {"id": places, "name": places}, source=source)
+    axes = [m.axis for m in held if m.axis is not None and seen.new("Axis", m.axis.id)]
+    if axes:
+        columns: dict[str, list[Any]] = {
+            "id": [a.id for a in axes],
+            "phenotype": [a.phenotype for a in axes],
+            "unit": [a.unit for a in axes],
+            "names": [list(a.names) for a in axes],
+        }
+        yield Table.of("Axis", columns, source=source)
+    yield from _strains_and_experiments(held, seen, source)
+
+
+def _strains_and_experiments(
+    held: Sequence[Measurement], seen: _Seen, source: str
+) -> Iterator[Table]:
+    strains: list[str] = []
+    new: dict[str, int] = {}
+    links: list[tuple[str, str, str, str, float]] = []
+    ids: list[str] = []
+    for m in held:
+        parts = [seen.spell(p) for p in m.strain]
+        strain = "+".join(sorted(parts)) or WILD_TYPE
+        strains.append(strain)
+        ids.append(_experiment_id(m, "x".join(parts) or WILD_TYPE, seen.experiments, source))
+        if strain in seen.strains:
+            continue
+        if len({p[:3] for p in m.strain}) < len(parts):
+            got = "the same gene, kind and allele twice"
+            raise SourceError.at(source, m.line, "strain", f"{strain}: {got}", "each once")
+        seen.strains.add(strain)
+        new[strain] = len(parts)
+        links.extend((strain, *p) for p in m.strain)
+    if new:
+        columns: dict[str, list[Any]] = {"id": list(new), "n_perturbed": list(new.values())}
+        yield Table.of("Strain", columns, source=source)
+    if links:
+        names = ("from_id", "to_id", "kind", "allele", "dose")
+        by_name = dict(zip(names, map(list, zip(*links, strict=True)), strict=True))
+        yield Table.of("PERTURBS", by_name, source=source)
+    yield _experiments(held, ids, source)
+    yield Table.of("TESTS", {"from_id": ids, "to_id": strains}, source=source)
+    yield Table.of("FROM_STUDY", {"from_id": ids, "to_id": [m.study for m in held]}, source=source)
+    for name, ends in (
+        ("IN_ENVIRONMENT", [m.environment or None for m in held]),
+        ("ALONG", [m.axis.id if m.axis is not None else None for m in held]),
+    ):
+        pairs = [(i, end) for i, end in zip(ids, ends, strict=True) if end is not None]
+        if pairs:
+            left, right = zip(*pairs, strict=True)
+            yield Table.of(name, {"from_id": left, "to_id": right}, source=source)
+
+
+def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> str:
+    base = f"{m.study}:{m.phenotype}:{strain}"
+    if m.environment:
+        base += f"@{m.environment}"
+    number = m.replicate or 1
+    name = base if number == 1 else f"{base}#{number}"
+    if m.replicate is None:
+        while name in seen:
+            number += 1
+            name = f"{base}#{number}"
+    elif name in seen:
+        wanted = "another replicate number, or none to have repeats numbered"
+        raise SourceError.at(source, m.line, "replicate", f"{name} a second time", wanted)
+    seen.add(name)
+    return name
+
+
+_SCALARS = ("value", "sd", "p", "interaction", "interaction_sd", "derived")
+
+
+def _experiments(held: Sequence[Measurement], ids: list[str], source: str) -> Table:
+    """The Experiment rows; columns that no row fills are left out."""
+    types = graph_schema().nodes["Experiment"].columns
+    columns: dict[str, Any] = {
+        "id": ids,
+        "phenotype": [m.phenotype for m in held],
+        "unit": [m.unit for m in held],
+    }
+    for name in _SCALARS:
+        column = [getattr(m, name) for m in held]
+        if any(v is not None for v in column):
+            columns[name] = column
+    if any(m.batch for m in held):
+        columns["batch"] = [m.batch or None for m in held]
+    try:
+        arrays = {name: pa.array(column, types[name].arrow) for name, column in columns.items()}
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        msg = f"{source}: Experiment: {str(error).splitlines()[0]}"
+        raise SchemaError(msg) from error
+    if any(m.values is not None for m in held):
+        parts = [np.empty(0, np.float32) if m.values is None else m.values for m in held]
+        offsets = np.concatenate([[0], np.cumsum([len(v) for v in parts])]).astype(np.int32)
+        missing = pa.array([m.values is None for m in held])
+        flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
+        arrays["values"] = pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
+    return Table("Experiment", pa.table(arrays), source)
+
+
+class Spelled(NamedTuple):
+    """A strain as a source spells it: its perturbations in that order, or the genes unknown."""
+
+    strain: tuple[Perturbation, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def spelled_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
+    """The strain that a gene name or a strain id spells, its genes resolved.
+
+    A bare gene name is its deletion; `WT` is the wild type; `RAD51+YBL003C(damp)`,
+    `YAL001C(ts:tsq508)` and `YAL001C(overexpression@1.5)` are as in `schema.strain_id`.
+
+    Raises:
+        SchemaError: `text` spells no strain, or names the same perturbation twice.
+    """
+    gene = resolve(text)
+    if gene is not None and not re.search(r"[()+@\s]", gene):
+        return Spelled((Perturbation.of(gene),))
+    parts = parse_strain(text)
+    genes = [resolve(p.gene_id) for p in parts]
+    unknown = tuple(p.gene_id for p, gene in zip(parts, genes, strict=True) if gene is None)
+    if unknown:
+        return Spelled((), unknown)
+    strain = tuple(p._replace(gene_id=g) for p, g in zip(parts, genes, strict=True) if g)
+    strain_id(strain)
+    return Spelled(strain)
+
+
+_TS = re.compile(r"ts[a-z]?\d*")
+
+
+def screened(name: str, gene: str | None = None) -> Perturbation | None:
+    """The perturbation of an SGA strain name, None where its allele suffix is not known.
+
+    `YAL001C` is a deletion, `YAL001C_damp` a DAmP allele and `YAL001C_tsq508` the ts
+    allele tsq508 (Costanzo et al. 2010, Baryshnikova et al. 2010). `gene` replaces the name before
+    the suffix.
+    """
+    orf, _, suffix = name.strip().partition("_")
+    suffix = suffix.lower()
+    if not suffix:
+        return Perturbation.of(gene or orf)
+    if suffix == "damp":
+        return Perturbation.of(gene or orf, "damp")
+    return Perturbation.of(gene or orf, "ts", suffix) if _TS.fullmatch(suffix) else None
+
+
+def number(
+    path: object,
+    line: int | None,
+    column: str,
+    text: object,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> float | None:
+    """A finite number between two limits, inclusive; None where the cell says not measured.
+
+    Raises:
+        SourceError: anything else, with the place.
+    """
+    if text is None or (isinstance(text, str) and text.strip().lower() in MISSING):
+        return None
+    try:
+        # a spreadsheet's TRUE is no number, though Python would take it for 1
+        value = math.nan if isinstance(text, bool) else float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if low <= value <= high and math.isfinite(value):
+        return value
+    wanted = "a finite number"
+    if low > -math.inf:
+        wanted += f" >= {low:g}"
+    if high < math.inf:
+        wanted += f" and <= {high:g}" if low > -math.inf else f" <= {high:g}"
+    raise SourceError.at(str(path), line, column, text, wanted)
+
+
+def vector(
+    path: object, line: int, names: Sequence[str], fields: Sequence[str]
+) -> np.ndarray[Any, Any]:
+    """One row of a matrix as float32, NaN where a cell says not measured.
+
+    Raises:
+        SourceError: a cell is no finite 32-bit number; `names` name the columns.
+    """
+    cells = ["nan" if f.strip().lower() in MISSING else f for f in fields]
+    try:
+        with np.errstate(over="ignore"):
+            out = np.array(cells, dtype=np.float64).astype(np.float32)
+    except ValueError:
+        out = np.full(len(cells), np.inf, np.float32)
+    if np.isinf(out).any():
+        limit = float(np.finfo(np.float32).max)
+        for name, cell in zip(names, fields, strict=True):
+            number(path, line, name, cell, low=-limit, high=limit)
+    return out

@@ -1,0 +1,100 @@
+"""Fitness of single mutants from the supplementary table of Baryshnikova et al. 2010.
+
+Supplementary Data of Baryshnikova et al. (2010) Nature Methods 7:1017: a workbook whose first sheet
+has no header and three columns: strain (`YAL001C`, `YAL001C_damp`, `YAL001C_tsq508`), fitness
+relative to the wild type and its standard deviation. The same columns as tab-separated text are
+read too. A strain that stands twice (HO, the control, does) was measured twice.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+
+from genograph.errors import SourceError
+from genograph.experiments import RELATIVE, Measurement, Study, number, screened, tables
+from genograph.loaders import Reading, Source, opened, rows
+from genograph.tables import Table
+
+SOURCE = Source(
+    name="smf_baryshnikova2010",
+    title="single-mutant fitness (deletions, DAmP and temperature-sensitive alleles)",
+    format="xlsx or tab-separated, no header: strain[_allele], fitness, s.d.",
+    version=1,
+    gives=("Study", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY"),
+    needs=("Gene",),
+    options={"study": ("id of the study", "baryshnikova2010")},
+    citation="Baryshnikova et al. (2010) Nature Methods 7:1017",
+    doi="10.1038/nmeth.1534",
+    licence="supplementary table of the publication, no licence stated",
+)
+
+
+def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
+    """Yield the tables; fitness 0 is a dead strain, a missing s.d. stays missing."""
+    own = study == SOURCE.options["study"][1]
+    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
+    yield from tables(_measurements(path, reading, study), [known], source=str(path))
+
+
+def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurement]:
+    for line, (name, *cells) in _cells(path, reading):
+        reading.rows_read += 1
+        if not isinstance(name, str) or not name.strip():
+            raise SourceError.at(path, line, "1 (strain)", name or "nothing", "a strain name")
+        fitness = number(path, line, "2 (fitness)", cells[0], low=0.0)
+        sd = number(path, line, "3 (s.d.)", cells[1], low=0.0)
+        if fitness is None:
+            reading.reject("no fitness", line, name)
+            continue
+        gene = reading.genes.resolve(name.partition("_")[0])
+        if gene is None:
+            reading.reject("unknown gene", line, name)
+            continue
+        perturbation = screened(name, gene)
+        if perturbation is None:
+            reading.reject("unknown allele suffix", line, name)
+            continue
+        yield Measurement(study, "fitness", RELATIVE, (perturbation,), fitness, sd, line=line)
+
+
+def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
+    """The 1-based line and the three cells of every row of a workbook or a text."""
+    with opened(path) as raw:
+        workbook = raw.read(2) == b"PK"
+    if not workbook:
+        for line, fields in rows(path, columns=(3,)):
+            yield line, list(fields)
+        return
+    found = False
+    for line, row in enumerate(_sheet(path, reading), 1):
+        cells = list(row)
+        while cells and cells[-1] is None:
+            cells.pop()
+        if not cells:
+            continue
+        if len(cells) > 3:
+            raise SourceError.at(path, line, None, f"{len(cells)} columns", "3")
+        found = True
+        yield line, cells + [None] * (3 - len(cells))
+    if not found:
+        raise SourceError.at(path, None, None, "no rows", "at least one")
+
+
+def _sheet(path: Path, reading: Reading) -> list[tuple[object, ...]]:
+    # what the reader of workbooks warns of (parts of the file without cells) goes into the ledger
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            cells = list(book.worksheets[0].iter_rows(values_only=True))
+            book.close()
+        except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, EOFError) as error:
+            msg = f"{path}: cannot be read as an xlsx workbook ({error}); fetch it again"
+            raise SourceError(msg) from error
+    for warning in told:
+        reading.note(f"workbook: {warning.message}", None, path.name)
+    return cells
