@@ -1,18 +1,18 @@
 """Predictions into the database: (:Run)-[:PREDICTED]->(:Strain), and properties of the strain.
 
-Knows databases, runs' names and arrays only as rows of the schema; one transaction a run.
+One transaction a write, so that a reader sees all of a run's predictions or none of them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32
+import pyarrow.compute as pc
 
-from genograph.cohort import names_sha256
+from genograph.cohort import FOLDS, Cohort, names_sha256
 from genograph.errors import RunError
+from genograph.run import Prediction, Run
 from genograph.schema import parse_strain
 from genograph.store import Store
 from genograph.tables import Table
@@ -28,25 +28,6 @@ PROMOTED = (
     "predicted_morphology",
     "predicted_run",
 )
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What a run predicts for strains, as the database is to hold it.
-
-    Attributes:
-        strain_ids: canonical ids; strains that are not in the database are created.
-        split: train, validation, test, excluded or unmeasured, aligned.
-        scalars: fitness, fitness_sd, interaction, interaction_sd; NaN where there is none.
-        vectors: expression, morphology; rows aligned with strain_ids.
-        axes: for each vector its column names and unit.
-    """
-
-    strain_ids: Sequence[str]
-    split: Sequence[str]
-    scalars: Mapping[str, Float32[np.ndarray, " strain"]]
-    vectors: Mapping[str, Float32[np.ndarray, "strain axis"]]
-    axes: Mapping[str, tuple[Sequence[str], str]]
 
 
 class WrittenBack(NamedTuple):
@@ -65,69 +46,104 @@ def database_genes_sha256(store: Store) -> str:
 
 
 def write_predictions(
-    store: Store,
-    run: Mapping[str, object],
-    predicted: Predicted,
-    *,
-    genes_sha256: str,
-    promote: bool = True,
+    store: Store, run: Run, prediction: Prediction, cohort: Cohort, *, promote: bool = True
 ) -> WrittenBack:
     """Write what a run predicts; all of it or nothing. Writing it again changes nothing.
 
-    `run` holds the properties of the Run node. Predictions that the same run wrote for other
-    strains stay. With `promote` the strains also carry the predictions as properties, and those of
-    a run that was promoted before are taken off.
+    Strains that were never measured are created. Predictions that the same run wrote for other
+    strains stay. With `promote` the strains also carry the predictions as properties, and those
+    of a run that was promoted before are taken off.
 
     Raises:
         RunError: the database's genes are not those the run was trained on.
         StoreError: the database refuses; it is as it was.
     """
+    trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)
     found = database_genes_sha256(store)
-    if found != genes_sha256:
+    if found != trained or prediction.genes_sha256 != run.genes_sha256:
         msg = (
-            f"run {run['id']} was trained on a database with other genes (vocabulary hash "
-            f"{genes_sha256[:12]}, the database has {found[:12]}); export and train again from "
-            f"this database, or write to the one it came from"
+            f"run {run.id} was trained on a database with other genes (vocabulary hash "
+            f"{trained[:12]}, {store.uri} has {found[:12]}); export and train again from this "
+            f"database, or write to the one it came from"
         )
         raise RunError(msg)
-    run_id = str(run["id"])
+    place = _places(prediction.strain_ids, cohort)
+    axes = {
+        "expression": (prediction.expression_names, cohort.expression),
+        "morphology": (prediction.morphology_names, cohort.morphology),
+    }
     created = unchanged = written = 0
     with store.transaction():
-        node = {name: [value] for name, value in run.items()}
-        store.write(Table.of("Run", node | {"promoted": [promote], "complete": [False]}))
-        for kind, (names, unit) in predicted.axes.items():
-            if kind not in predicted.vectors:
+        store.write(_run_row(run, promote=promote))
+        for kind, (names, vectors) in axes.items():
+            if getattr(prediction, kind) is None or vectors is None:
                 continue
-            axis = f"{kind}:{names_sha256([unit, *names])[:16]}"
-            columns = {"id": [axis], "phenotype": [kind], "unit": [unit], "names": [list(names)]}
+            axis = f"{kind}:{names_sha256([vectors.unit, *names])[:16]}"
+            columns = {
+                "id": [axis],
+                "phenotype": [kind],
+                "unit": [vectors.unit],
+                "names": [list(names)],
+            }
             store.write(Table.of("Axis", columns))
-            store.write(Table.of("PREDICTS_ALONG", {"from_id": [run_id], "to_id": [axis]}))
-        for start in range(0, len(predicted.strain_ids), CHUNK):
+            store.write(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
+        for start in range(0, len(prediction.strain_ids), CHUNK):
             part = slice(start, start + CHUNK)
-            ids = list(predicted.strain_ids[part])
+            ids = prediction.strain_ids[part].to_pylist()
             created += _strains(store, ids)
-            columns = {"from_id": [run_id] * len(ids), "to_id": ids, "split": predicted.split[part]}
-            columns |= _columns(predicted, part)
-            done = store.write(Table("PREDICTED", pa.table(columns), f"run {run_id}"))
+            rows = {"from_id": [run.id] * len(ids), "to_id": ids, "split": place[part]}
+            table = pa.table(rows | _columns(prediction, part))
+            done = store.write(Table("PREDICTED", table, f"run {run.id}"))
             written += done.created + done.updated
             unchanged += done.unchanged
         if promote:
-            _promote(store, run_id)
-        store.write(Table.of("Run", {"id": [run_id], "complete": [True]}))
+            _promote(store, run.id)
     return WrittenBack(written, created, unchanged, promote)
 
 
-def _columns(predicted: Predicted, part: slice) -> dict[str, pa.Array]:
-    """Arrow columns; a number that is not there is null, never NaN."""
+def _run_row(run: Run, *, promote: bool) -> Table:
+    manifest = run.manifest
+    metrics = None
+    if (run.folder / "evaluation.json").is_file():
+        scores = json.loads((run.folder / "evaluation.json").read_text("utf-8"))
+        metrics = [f"{name}={value:.4f}" for name, value in scores.get("headline", {}).items()]
+    columns: dict[str, list[object]] = {
+        "id": [run.id],
+        "version": [manifest["version"]],
+        "config_sha256": [manifest["config_sha256"]],
+        "checkpoint_sha256": [names_sha256(sorted(manifest["checkpoints"].values()))],
+        "cohort_sha256": [manifest["cohort_sha256"]],
+        "genes_sha256": [manifest["genes_sha256"]],
+        "created": [manifest["created"]],
+        "metrics": [metrics],
+    }
+    if promote:
+        columns["promoted"] = [True]
+    return Table.of("Run", columns)
+
+
+def _places(ids: pa.StringArray, cohort: Cohort) -> list[str]:
+    """Where each strain stands in the cohort's folds; unmeasured where it is not in the cohort."""
+    rows = pc.index_in(ids, value_set=cohort.strains.ids)
+    folds = [*FOLDS, "unmeasured"]
+    fold = cohort.strain_fold[pc.fill_null(rows, 0).to_numpy()]
+    return [folds[f] for f in np.where(rows.is_null().to_numpy(False), 3, fold)]
+
+
+def _columns(prediction: Prediction, part: slice) -> dict[str, pa.Array]:
+    """Arrow columns; a number that is not there is null, a column that is not there NaN."""
     out = {}
     for name in SCALARS:
-        if name in predicted.scalars:
-            values = predicted.scalars[name][part].astype(np.float64)
-            out[name] = pa.array(values, mask=np.isnan(values))
-    for kind, values in predicted.vectors.items():
-        block = np.ascontiguousarray(values[part], dtype=np.float32)
-        offsets = np.arange(len(block) + 1, dtype=np.int32) * block.shape[1]
-        out[kind] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(block.reshape(-1)))
+        values = getattr(prediction, name)
+        if values is not None:
+            block = values[part].astype(np.float64)
+            out[name] = pa.array(block, mask=np.isnan(block))
+    for kind in ("expression", "morphology"):
+        values = getattr(prediction, kind)
+        if values is not None:
+            block = np.ascontiguousarray(values[part], dtype=np.float32)
+            offsets = np.arange(len(block) + 1, dtype=np.int32) * block.shape[1]
+            out[kind] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(block.reshape(-1)))
     return out
 
 

@@ -33,7 +33,7 @@ def load(
       genograph load --list
       genograph load sgd_features SGD_features.tab.gz
       genograph load cre --fasta S288C.fa.gz
-      genograph load expression_matrix kemmeren.tsv.gz --study kemmeren2014 --unit "log2 fold change"
+      genograph load expression_matrix tf.tsv.gz --study kemmeren2014 --unit "log2 fold change"
     """
     import pyarrow as pa
 

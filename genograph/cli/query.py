@@ -29,9 +29,7 @@ def parameters_of(given: tuple[str, ...]) -> dict[str, object]:
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds before giving up.")
 @db_option
 @format_option
-def query(
-    cypher: str, param: tuple[str, ...], timeout: float, db: str, style: str | None
-) -> None:
+def query(cypher: str, param: tuple[str, ...], timeout: float, db: str, style: str | None) -> None:
     """Run one reading Cypher query and print its rows. It cannot write.
 
     \b

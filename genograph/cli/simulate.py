@@ -6,7 +6,9 @@ import click
 
 
 @click.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
 @click.option("--genes", default=600, show_default=True, help="Number of genes, at least 120.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")

@@ -1,0 +1,41 @@
+"""genograph evaluate."""
+
+from pathlib import Path
+
+import click
+
+from genograph.cli.output import format_option, progress, quiet_option, show
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--cohort", type=click.Path(path_type=Path), help="Where the cohort is now, if moved."
+)
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="auto",
+    show_default=True,
+    help="Where.",
+)
+@format_option
+@quiet_option
+def evaluate(run: Path, cohort: Path | None, device: str, style: str | None, quiet: bool) -> None:
+    """Score a run on strains it was not trained on, beside the baselines.
+
+    Interaction scores of pairs come first; the headline is the score with one gene unseen.
+
+    \b
+    Example:
+      genograph evaluate run/
+    """
+    import pyarrow as pa
+
+    from genograph.evaluation import evaluate as score
+    from genograph.run import Run
+
+    with progress("evaluate", quiet=quiet) as tell:
+        found = score(Run.open(run), cohort=cohort, device=device, report=tell)
+    show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)
+    click.echo(found.headline, err=True)

@@ -1,0 +1,49 @@
+"""genograph train."""
+
+import json
+from pathlib import Path
+
+import click
+
+from genograph.cli.output import progress, quiet_option
+
+
+@click.command()
+@click.argument("cohort", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default=None, help="Where.")
+@click.option("--heads", default=None, help="Of fitness,expression,morphology.  [default: all]")
+@click.option("--engine", type=click.Choice(("auto", "dgl", "shared")), default=None, help="How.")
+@click.option("--seed", type=int, default=None, help="Seed of the first member.")
+@click.option("--members", type=int, default=None, help="Ensemble size; gives the predicted s.d.")
+@click.option("--epochs", type=int, default=None, help="Longest training, in epochs.")
+@click.option("--minutes", type=float, default=None, help="Longest training, in minutes.")
+@click.option("--hide-singles", is_flag=True, help="Do not use measured single-mutant fitness.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; flags win over it.")
+@click.option("--print-config", is_flag=True, help="Print every setting and its default, and stop.")
+@quiet_option
+def train(
+    cohort: Path, out: Path, config: Path | None, print_config: bool, quiet: bool, **flags: object
+) -> None:
+    """Fit the whole-genome model to a cohort; the same command again resumes.
+
+    \b
+    Example:
+      genograph train cohort/ -o run/ --device auto --heads fitness,expression,morphology
+    """
+    from genograph.cohorts import load_cohort
+    from genograph.training import TrainConfig, read_config
+    from genograph.training import train as run
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if given.pop("hide_singles"):
+        given["singles"] = "hidden"
+    if "heads" in given:
+        given["heads"] = tuple(str(given["heads"]).split(","))
+    settings: TrainConfig = read_config(config, **given)
+    if print_config:
+        click.echo(json.dumps(settings.model_dump(mode="json"), indent=1))
+        return
+    with progress("train", quiet=quiet) as tell:
+        made = run(load_cohort(cohort), settings, out, cohort_folder=cohort, report=tell)
+    click.echo(str(made.folder))
