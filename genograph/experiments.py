@@ -269,7 +269,7 @@ def spelled_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
     Raises:
         SchemaError: `text` spells no strain, or names the same perturbation twice.
     """
-    gene = resolve(text)
+    gene = None if text.strip() == WILD_TYPE else resolve(text)
     if gene is not None and not re.search(r"[()+@\s]", gene):
         return Spelled((Perturbation.of(gene),))
     parts = parse_strain(text)

@@ -1,0 +1,86 @@
+"""Morphology of strains from a strain x parameter matrix, such as Mattiazzi Usaj et al. 2020.
+
+Tab-separated text: a header line with the parameters, then a line a strain. The first column holds
+the strains, whatever its header says: a gene name (its deletion), a strain id such as
+`YAL001C+YBL003C(damp)`, or `WT`. A cell that is empty, NA or NaN was not measured. Two lines of one
+strain are two experiments. The file says nothing of the unit, so it is asked for.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from genograph.errors import SchemaError, SourceError
+from genograph.experiments import Axis, Measurement, Study, spelled_strain, tables, vector
+from genograph.loaders import Reading, Source, rows
+from genograph.tables import Table
+
+SOURCE = Source(
+    name="morphology_matrix",
+    title="morphology parameters of strains",
+    format="tab-separated, strains x parameters; first line parameters, first column strains",
+    version=1,
+    gives=("Study", "Axis", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY", "ALONG"),
+    needs=("Gene",),
+    options={
+        "study": ("id of the study", None),
+        "unit": ("unit of the values, e.g. 'fraction of cells'", None),
+        "citation": ("full citation of the study", ""),
+        "doi": ("DOI of the study", ""),
+    },
+    citation="layout of Mattiazzi Usaj et al. (2020) Molecular Systems Biology 16:e9243",
+    doi="10.15252/msb.20199243",
+    licence="that of the file that is loaded",
+)
+
+
+def read(
+    path: Path, reading: Reading, *, study: str, unit: str, citation: str, doi: str
+) -> Iterator[Table]:
+    """Yield the tables; parameters keep their order and names."""
+    lines = rows(path)
+    first, header = next(lines)
+    names = tuple(name.strip() for name in header[1:])
+    for name, count in Counter(names).items():
+        if not name or count > 1:
+            got = f"{name or 'nothing'}, {count} times"
+            raise SourceError.at(path, first, None, got, "every parameter's name once")
+    if not names:
+        raise SourceError.at(path, first, None, "1 column", "strains and parameters")
+    axis = Axis(study, "morphology", unit, names)
+    found = _measurements(path, lines, axis, reading)
+    yield from tables(found, [Study(study, citation, doi)], source=str(path))
+
+
+def _measurements(
+    path: Path, lines: Iterator[tuple[int, list[str]]], axis: Axis, reading: Reading
+) -> Iterator[Measurement]:
+    seen = set()
+    for line, fields in lines:
+        reading.rows_read += 1
+        if len(fields) != len(axis.names) + 1:
+            got = f"{len(fields)} columns"
+            raise SourceError.at(path, line, None, got, f"{len(axis.names) + 1} as in the header")
+        values = vector(path, line, axis.names, fields[1:])
+        name = fields[0].strip()
+        try:
+            strain, unknown = spelled_strain(name, reading.genes.resolve)
+        except SchemaError:
+            reading.reject("no strain", line, name)
+            continue
+        if unknown:
+            reading.reject("unknown gene", line, name)
+            continue
+        if np.isnan(values).all():
+            reading.reject("nothing measured", line, name)
+            continue
+        if strain in seen:
+            reading.note("strain measured again", line, name)
+        seen.add(strain)
+        yield Measurement(
+            axis.study, "morphology", axis.unit, strain, values=values, axis=axis, line=line
+        )
+    if not seen:
+        raise SourceError.at(path, None, "1 (strain)", "no strain of loaded genes", "at least one")
