@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 
 import pyfaidx
 
@@ -71,57 +71,76 @@ def reverse_complement(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def read(path: Path, reading: Reading) -> Iterator[Table]:
-    """Yield CRE and HAS_CRE tables; ORFs whose chromosome has no sequence are rejected."""
+class ORF(NamedTuple):
+    """A loaded open reading frame: 1-based, inclusive, forward-strand coordinates."""
+
+    id: str
+    chromosome: str
+    start: int
+    end: int
+    strand: str
+
+
+def orfs(reading: Reading, genome: "Genome", path: Path) -> list[ORF]:
+    """The loaded ORFs that have a sequence, sorted by id; the other genes are rejected by reason.
+
+    Raises:
+        SourceError: the file has no chromosome of the loaded ORFs.
+    """
     genes = reading.query(
         "MATCH (g:Gene) RETURN g.id AS id, g.kind AS kind, g.chromosome AS chromosome, "
-        "g.start_pos AS start_pos, g.end_pos AS end_pos, g.strand AS strand"
+        "g.start_pos AS start, g.end_pos AS end_pos, g.strand AS strand"
     ).sort_by("id")
+    out = []
+    for row in zip(*(column.to_pylist() for column in genes.columns), strict=True):
+        name, kind, chromosome, start, end, strand = row
+        reading.rows_read += 1
+        length = genome.lengths.get(chromosome)
+        if kind != "ORF":
+            reading.reject(f"not an ORF: {kind}", None, name)
+        elif start is None or strand is None:
+            reading.reject("ORF without coordinates", None, name)
+        elif length is None:
+            reading.reject(f"no sequence of chromosome {chromosome}", None, name)
+        elif end > length:
+            detail = f"{name} ends at {end} of {length}"
+            reading.reject("ORF ends beyond its chromosome", None, detail)
+        else:
+            out.append(ORF(name, chromosome, start, end, strand))
+    if not out:
+        names = ", ".join(genome.lengths)
+        msg = f"{path}: has no chromosome of the loaded ORFs; it has {names:.80}"
+        raise SourceError(msg)
+    return out
+
+
+def read(path: Path, reading: Reading) -> Iterator[Table]:
+    """Yield CRE and HAS_CRE tables; ORFs whose chromosome has no sequence are rejected."""
     cut: list[tuple[str, str, str, str, bool]] = []
-    done = atg = stop = 0
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
-        fasta = Genome(path, Path(folder))
-        for gene in genes.to_pylist():
-            reading.rows_read += 1
-            name = gene["id"]
-            if gene["kind"] != "ORF":
-                reading.reject(f"not an ORF: {gene['kind']}", None, name)
-                continue
-            if gene["start_pos"] is None or gene["strand"] is None:
-                reading.reject("ORF without coordinates", None, name)
-                continue
-            length = fasta.lengths.get(gene["chromosome"])
-            if length is None:
-                reading.reject(f"no sequence of chromosome {gene['chromosome']}", None, name)
-                continue
-            if gene["end_pos"] > length:
-                detail = f"{name} ends at {gene['end_pos']} of {length}"
-                reading.reject("ORF ends beyond its chromosome", None, detail)
-                continue
-            done += 1
-            for kind, first, last in windows(gene["start_pos"], gene["end_pos"], gene["strand"]):
-                sequence = fasta.bases(gene["chromosome"], max(first, 1), min(last, length))
-                if gene["strand"] == "-":
+    atg = stop = 0
+    with tempfile.TemporaryDirectory(prefix="genograph-") as folder, Genome(path, folder) as fasta:
+        found = orfs(reading, fasta, path)
+        for orf in found:
+            length = fasta.lengths[orf.chromosome]
+            for kind, first, last in windows(orf.start, orf.end, orf.strand):
+                sequence = fasta.bases(orf.chromosome, max(first, 1), min(last, length))
+                if orf.strand == "-":
                     sequence = reverse_complement(sequence)
                 complete = first >= 1 and last <= length
                 if not complete:
-                    detail = f"{name} {kind} {len(sequence)} bp"
+                    detail = f"{orf.id} {kind} {len(sequence)} bp"
                     reading.note("window cut short by the chromosome's end", None, detail)
                 if kind == "upstream" and not sequence.endswith("ATG"):
-                    reading.note("ORF does not start with ATG", None, f"{name} {sequence[-3:]}")
+                    reading.note("ORF does not start with ATG", None, f"{orf.id} {sequence[-3:]}")
                     atg += 1
                 if kind == "downstream" and sequence[:3] not in STOPS:
-                    reading.note("ORF does not end with a stop", None, f"{name} {sequence[:3]}")
+                    reading.note("ORF does not end with a stop", None, f"{orf.id} {sequence[:3]}")
                     stop += 1
-                cut.append((f"{name}:{kind}", name, kind, sequence, complete))
-    if not done:
-        chromosomes = ", ".join(fasta.lengths)
-        msg = f"{path}: has no chromosome of the loaded ORFs; it has {chromosomes:.80}"
-        raise SourceError(msg)
-    if 2 * max(atg, stop) > done:
+                cut.append((f"{orf.id}:{kind}", orf.id, kind, sequence, complete))
+    if 2 * max(atg, stop) > len(found):
         msg = (
-            f"{path}: {atg} of {done} ORFs do not start with ATG and {stop} do not end with a "
-            f"stop; wanted the assembly on which the loaded genes have their coordinates"
+            f"{path}: {atg} of {len(found)} ORFs do not start with ATG and {stop} do not end with "
+            f"a stop; wanted the assembly on which the loaded genes have their coordinates"
         )
         raise SourceError(msg)
     for at in range(0, len(cut), _CHUNK):
@@ -155,18 +174,26 @@ class Genome:
         lengths: bases a chromosome, named as the Gene nodes name them (I to XVI, Mito).
     """
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path | str) -> None:
         """Check and copy the file.
 
         Raises:
             SourceError: not FASTA, no sequence, or the same name twice.
         """
-        copy = folder / "genome.fa"
+        copy = Path(folder) / "genome.fa"
         with copy.open("wb") as out:
             names = _copy(path, out)
         self._fasta = pyfaidx.Fasta(str(copy), as_raw=True, sequence_always_upper=True)
         self._names = {name: str(i) for i, name in enumerate(names)}
         self.lengths = {name: len(self._fasta[key]) for name, key in self._names.items()}
+
+    def __enter__(self) -> Self:
+        """Return the genome."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the copy."""
+        self._fasta.close()
 
     def bases(self, chromosome: str, first: int, last: int) -> str:
         """The forward strand from first to last, 1-based, inclusive, upper case."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from genograph.cre.providers import PROVIDERS, Provider, Vectors
 from genograph.errors import SourceError
 from genograph.ingest import Ledger
+from genograph.loaders.embeddings import tables
 from genograph.schema import graph_schema
 from genograph.store import Store, Written
 from genograph.tables import Table
@@ -85,28 +86,6 @@ def embed(
         if not _loaded(store, before):
             store.write(job.source(ledger))
     return ledger
-
-
-def tables(ids: list[str], vectors: Vectors, model: str, source: str) -> tuple[Table, ...]:
-    """The Embedding and EMBEDDED_AS tables of vectors [window, dim] of the windows `ids`."""
-    if not ids:
-        return ()
-    count, dim = vectors.shape
-    offsets = pa.array(np.arange(0, (count + 1) * dim, dim, dtype=np.int32))
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
-    names = [f"{name}@{model}" for name in ids]
-    nodes = pa.table(
-        {
-            "id": names,
-            "model": [model] * count,
-            "dim": pa.array([dim] * count, pa.int64()),
-            "vector": pa.ListArray.from_arrays(offsets, flat),
-        }
-    )
-    return (
-        Table("Embedding", nodes, source),
-        Table.of("EMBEDDED_AS", {"from_id": ids, "to_id": names}, source=source),
-    )
 
 
 @dataclass(frozen=True)

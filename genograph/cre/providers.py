@@ -101,7 +101,8 @@ def random(ids: Sequence[str], sequences: Sequence[str], seed: int, dim: int) ->
 
 def _unit(vectors: Vectors) -> Vectors:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    out: Vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return out
 
 
 PROVIDERS: Mapping[str, Provider] = {
