@@ -23,7 +23,9 @@ from genograph.cli.output import format_option, progress, quiet_option, show
     show_default=True,
     help="With --write: also as properties of the strains.",
 )
-@click.option("--cohort", type=click.Path(path_type=Path), help="Where the cohort is now, if moved.")
+@click.option(
+    "--cohort", type=click.Path(path_type=Path), help="Where the cohort is now, if moved."
+)
 @click.option(
     "--device",
     type=click.Choice(("auto", "cpu", "cuda")),

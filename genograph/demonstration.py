@@ -1,0 +1,123 @@
+"""The whole loop on a simulated yeast, in one call: what `genograph demo` runs."""
+
+import csv
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from genograph.cohorts import Cohort, CohortQuery, export, load_cohort, read_strains, select
+from genograph.cypher import run_query
+from genograph.errors import GenographError
+from genograph.evaluation import evaluate
+from genograph.ingest import build
+from genograph.prediction import predict
+from genograph.reporting import report
+from genograph.schema import WILD_TYPE
+from genograph.simulation import simulate
+from genograph.store import open_store
+from genograph.training import TrainConfig, train
+from genograph.writeback import write_predictions
+
+READ_BACK = """
+MATCH (s:Strain)-[:PERTURBS]->(a:Gene) MATCH (s)-[:PERTURBS]->(b:Gene)
+WHERE a.id < b.id AND s.predicted_run = $run AND NOT EXISTS { MATCH (:Experiment)-[:TESTS]->(s) }
+RETURN s.id AS strain, a.symbol AS gene_1, b.symbol AS gene_2,
+       s.predicted_fitness AS predicted_fitness, s.predicted_interaction AS predicted_interaction,
+       s.predicted_interaction_sd AS predicted_interaction_sd
+ORDER BY predicted_interaction LIMIT 10
+"""
+
+
+class Demonstration(NamedTuple):
+    """What the demo leaves: the scores, the strains read back with Cypher, and where things are."""
+
+    scores: pd.DataFrame
+    headline: str
+    strains: pa.Table
+    database: Path
+    report: Path
+
+
+def demo(
+    out: Path | str = "genograph-demo",
+    *,
+    genes: int = 600,
+    seed: int = 0,
+    config: TrainConfig | None = None,
+    n_pairs: int = 5_000,
+    tell: Callable[[float, str], None] = lambda fraction, words: None,
+) -> Demonstration:
+    """Simulate, build, select, export, train, evaluate, predict, write back and read back.
+
+    `tell` gets the fraction done and a few words at every step.
+
+    Raises:
+        GenographError: `out` is not empty, or a step fails.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out}: exists and is not empty; choose another folder with -o"
+        raise GenographError(msg)
+    tell(0.0, "simulating a yeast")
+    simulate(out / "sources", genes=genes, seed=seed)
+    database = out / "yeast.db"
+    with open_store(database) as store:
+        tell(0.04, "building the database")
+        build(store, out / "sources" / "sources.toml")
+        tell(0.12, "selecting every experiment and exporting the cohort")
+        export(select(store, CohortQuery(), seed=seed), out / "cohort")
+    cohort = load_cohort(out / "cohort")
+    run = train(
+        cohort,
+        config or TrainConfig(seed=seed),
+        out / "run",
+        cohort_folder=out / "cohort",
+        report=lambda done, words: tell(0.15 + 0.5 * done, f"training: {words}"),
+    )
+    scores = evaluate(run, report=lambda done, words: tell(0.65 + 0.2 * done, f"scoring: {words}"))
+    tell(0.85, f"predicting {n_pairs:,} pairs that nobody measured")
+    pairs = out / "pairs.csv"
+    with pairs.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.writer(text)
+        writer.writerow(["strain"])
+        writer.writerows([pair] for pair in unmeasured_pairs(cohort, n_pairs, seed=seed))
+    found = predict(run, read_strains(pairs, cohort), cohort=cohort)
+    with open_store(database) as store:
+        tell(0.92, "writing the predictions into the database")
+        write_predictions(store, run, found, cohort)
+    with open_store(database, read_only=True) as store:
+        tell(0.95, "reading them back with Cypher")
+        strains = run_query(store, READ_BACK, run=run.id)
+    tell(0.97, "drawing the report")
+    page = report(run)
+    tell(1.0, "done")
+    return Demonstration(scores.to_pandas(), scores.headline, strains, database, page)
+
+
+def unmeasured_pairs(cohort: Cohort, n: int, *, seed: int) -> list[str]:
+    """Double deletions that no experiment of the cohort tests, n of them at random, sorted.
+
+    They are of genes whose single deletion was measured, as such strains can be made.
+    """
+    measured = set(cohort.strains.ids.to_pylist())
+    singles = sorted(
+        name for name in measured if "+" not in name and "(" not in name and name != WILD_TYPE
+    )
+    candidates = len(singles) * (len(singles) - 1) // 2
+    if candidates <= 4 * n + len(measured):
+        free = [p for p in map("+".join, combinations(singles, 2)) if p not in measured]
+        chosen = np.random.default_rng(seed).permutation(len(free))[:n]
+        return sorted(free[i] for i in chosen)
+    rng = np.random.default_rng(seed)
+    out: set[str] = set()
+    while len(out) < n:
+        a, b = sorted(rng.choice(len(singles), 2, replace=False))
+        pair = f"{singles[a]}+{singles[b]}"
+        if pair not in measured:
+            out.add(pair)
+    return sorted(out)
