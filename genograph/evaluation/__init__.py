@@ -1,0 +1,151 @@
+"""Evaluation: a run's scores on strains it never saw, beside baselines, controls and ceilings."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from genograph.cohort import Cohort
+from genograph.errors import RunError
+from genograph.evaluation.bench import Bench
+from genograph.evaluation.predictions import (
+    PREDICTIONS,
+    Predictions,
+    Truth,
+    load_predictions,
+    predict_measured,
+    read_truth,
+    save_predictions,
+)
+from genograph.evaluation.profiles import score_expression, score_morphology
+from genograph.evaluation.scalars import score_pairs, score_singles
+from genograph.evaluation.scores import (
+    MODEL,
+    QUANTITIES,
+    Calibration,
+    Evaluation,
+    Score,
+    load_evaluation,
+)
+from genograph.run import Run
+
+__all__ = [
+    "EVALUATION",
+    "MODEL",
+    "PREDICTIONS",
+    "QUANTITIES",
+    "Calibration",
+    "Evaluation",
+    "Predictions",
+    "Score",
+    "evaluate",
+    "load_evaluation",
+    "load_predictions",
+    "score",
+]
+
+EVALUATION = "evaluation.json"
+
+Report = Callable[[float, str], None]
+"""Told the fraction done, 0 to 1, and a few words."""
+
+
+def score(
+    cohort: Cohort,
+    predictions: Predictions,
+    *,
+    truth: Truth | None = None,
+    singles_hidden: bool = False,
+    seed: int = 0,
+    report: Report = lambda fraction, words: None,
+) -> Evaluation:
+    """Score predictions and every baseline on the test strains of each split.
+
+    Args:
+        cohort: measurements and folds.
+        predictions: of all measured strains.
+        truth: adds the ceiling that noise sets, the true values scored as if predicted.
+        singles_hidden: gradient boosting does not see measured single mutants either.
+        seed: of boosting and of random embeddings.
+        report: told of progress.
+
+    Raises:
+        RunError: a prediction is missing or no number.
+    """
+    started = time.monotonic()
+    bench = Bench(cohort, truth, singles_hidden, seed)
+    rows: list[Score] = []
+    calibrations: list[Calibration] = []
+    if predictions.fitness is not None and cohort.fitness is not None:
+        report(0.0, "pairs")
+        pairs = list(score_pairs(bench, predictions.fitness))
+        report(0.5, "single mutants")
+        for task in [*pairs, *score_singles(bench, predictions.fitness)]:
+            rows += task.rows
+            calibrations += task.calibrations
+    report(0.6, "expression")
+    if predictions.expression is not None and cohort.expression is not None:
+        rows += score_expression(bench, cohort.expression, predictions.expression)
+    report(0.8, "morphology")
+    if predictions.morphology is not None and cohort.morphology is not None:
+        rows += score_morphology(bench, cohort.morphology, predictions.morphology)
+    report(1.0, "scored")
+    return Evaluation(
+        tuple(rows),
+        tuple(calibrations),
+        tuple(bench.notes),
+        cohort.sha256,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        time.monotonic() - started,
+    )
+
+
+def evaluate(
+    run: Run,
+    *,
+    cohort: Cohort | Path | str | None = None,
+    device: str = "auto",
+    truth: Path | str | None = None,
+    report: Report = lambda fraction, words: None,
+) -> Evaluation:
+    """Scores of a run on its test strains, which are also written into its folder.
+
+    evaluation.json holds the table, predictions.safetensors what the run predicts for every
+    measured strain.
+
+    Args:
+        run: trained to its end, or as far as it came.
+        cohort: the one it was trained on, or its folder where it is now; None: where it was.
+        device: auto, cpu or cuda.
+        truth: truth of a simulation; adds the ceiling that noise sets.
+        report: told the fraction done and a few words.
+
+    Raises:
+        RunError: another cohort, no checkpoint, or predictions that are no numbers.
+        SourceError: no truth there.
+    """
+    started = time.monotonic()
+    if isinstance(cohort, Cohort):
+        run.check(cohort)
+        held = cohort
+    else:
+        held = run.cohort(cohort)
+    true = None if truth is None else read_truth(truth, held)
+    report(0.0, "predicting the measured strains")
+    predictions = predict_measured(run, held, device=device)
+    if predictions == Predictions(None, None, None):
+        msg = f"{run.folder}: none of its heads has a measurement in the cohort; nothing to score"
+        raise RunError(msg)
+    save_predictions(predictions, held, run.folder / PREDICTIONS)
+    found = score(
+        held,
+        predictions,
+        truth=true,
+        singles_hidden=run.config.singles == "hidden",
+        seed=run.config.seed,
+        report=lambda done, words: report(0.4 + 0.6 * done, words),
+    )
+    found = replace(found, seconds=time.monotonic() - started)
+    found.save(run.folder / EVALUATION)
+    return found

@@ -1,0 +1,84 @@
+"""What scalar and vector scores share: averaged measurements, networks, vectors and the notes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64, Int64, Num
+
+from genograph.cohort import Cohort
+from genograph.errors import RunError
+from genograph.evaluation.baselines import GeneVectors, gene_vectors
+from genograph.evaluation.pair_features import Networks
+from genograph.evaluation.predictions import Truth
+from genograph.evaluation.scores import Combined, combine
+
+
+@dataclass
+class Bench:
+    """The measurements, averaged, and what the baselines share; notes gather as it works."""
+
+    cohort: Cohort
+    truth: Truth | None
+    singles_hidden: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.notes: list[str] = []
+
+    @cached_property
+    def networks(self) -> Networks:
+        return Networks(self.cohort.genome)
+
+    @cached_property
+    def vectors(self) -> GeneVectors:
+        found = gene_vectors(self.cohort.genome, seed=self.seed)
+        if found.embedded is None:
+            self.notes.append("no gene has an embedding: ridge on embeddings is left blank")
+        return found
+
+    @cached_property
+    def fitness(self) -> Combined:
+        """Fitness of every strain of the cohort."""
+        f = self.cohort.fitness
+        n = len(self.cohort.strains)
+        if f is None:
+            nothing = np.full(n, np.nan)
+            return Combined(nothing, nothing, np.zeros(n, np.int64))
+        found = combine(f.strain, f.value, f.sd, n)
+        repeated = int((found.n > 1).sum())
+        if repeated:
+            self.notes.append(
+                f"{repeated} strains were measured for fitness more than once; repeats are "
+                f"averaged by inverse variance"
+            )
+        return found
+
+    @cached_property
+    def single_fitness(self) -> Float64[np.ndarray, " perturbation"]:
+        """Measured fitness of the single mutant of every perturbation, NaN where there is none."""
+        single = self.cohort.strains.single
+        return np.where(single >= 0, self.fitness.value[single], np.nan)
+
+
+def positions(
+    held: Int64[np.ndarray, " held"], wanted: Int64[np.ndarray, " wanted"], what: str
+) -> Int64[np.ndarray, " wanted"]:
+    order = np.argsort(held, kind="stable")
+    at = np.searchsorted(held[order], wanted)
+    found = at < len(held)
+    found[found] = held[order][at[found]] == wanted[found]
+    if not found.all():
+        msg = f"{what}: no prediction for {int((~found).sum())} of {len(wanted)} measured strains"
+        raise RunError(msg)
+    return order[at]
+
+
+def refuse_missing(values: Num[np.ndarray, "*shape"], what: str) -> None:
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        msg = (
+            f"{what}: the run predicts no number for {bad} of {values.size} measured test values; "
+            f"training has diverged, train again with a lower learning rate"
+        )
+        raise RunError(msg)

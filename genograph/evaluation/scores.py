@@ -1,0 +1,351 @@
+"""Scores of predictions: the metrics, and the table that an evaluation keeps.
+
+Undefined is NaN, never 0 or 1: a constant has no correlation.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, Num
+
+from genograph.errors import RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL = "genograph"
+"""Name of the trained model in the table; every other name is a baseline, control or ceiling."""
+
+CEILINGS = ("true values", "repeat measurement")
+"""Rows that are no opponents: what measured values would score against themselves."""
+
+CANARY = "systematic-name order"
+"""A control that knows nothing but where a strain stood; a model must owe nothing to it."""
+
+QUANTITIES = {
+    "interaction_pairs": "interaction score of pairs",
+    "fitness_pairs": "fitness of pairs",
+    "fitness_singles": "fitness of single mutants",
+    "expression": "expression of strains with signal, centred on the training mean",
+    "expression_profile": "expression of strains with signal, not centred",
+    "morphology": "morphology, mean over parameters",
+}
+"""What is scored, in the order of the table, and in words."""
+
+HEADLINES = (
+    ("interaction_pairs", "one_gene_unseen"),
+    ("interaction_pairs", "all_genes_unseen"),
+    ("interaction_pairs", "random"),
+    ("fitness_pairs", "one_gene_unseen"),
+    ("fitness_singles", "one_gene_unseen"),
+    ("expression", "one_gene_unseen"),
+    ("morphology", "one_gene_unseen"),
+    ("fitness_singles", "random"),
+    ("expression", "random"),
+    ("morphology", "random"),
+    ("fitness_pairs", "random"),
+)
+"""Where the headline is looked for, best first."""
+
+SPLIT_WORDS = {
+    "random": "genes seen, strain unseen",
+    "one_gene_unseen": "one gene unseen",
+    "all_genes_unseen": "all genes unseen",
+}
+
+Numbers = Num[np.ndarray, " value"]
+
+
+class Score(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        head: fitness, expression or morphology.
+        quantity: a key of QUANTITIES.
+        split: random, one_gene_unseen or all_genes_unseen.
+        model: MODEL or a baseline, control or ceiling.
+        pearson: of scalars across strains; of expression the mean over strains of the correlation
+            across genes; of morphology the mean over parameters of that across strains.
+        spearman: likewise.
+        rmse: root mean squared error over all values, in the quantity's unit; morphology in
+            standard deviations of the training strains.
+        n: strains scored.
+    """
+
+    head: str
+    quantity: str
+    split: str
+    model: str
+    pearson: float
+    spearman: float
+    rmse: float
+    n: int
+
+
+class Calibration(NamedTuple):
+    """How honest the predicted s.d. is on one quantity and split.
+
+    z = (measured - predicted) / sqrt(predicted s.d.² + measured s.d.²); a calibrated model has
+    68.3 % of |z| below 1, 95.4 % below 2 and a standard deviation of z of 1.
+
+    Attributes:
+        within_1, within_2: fractions of strains.
+        z_sd: standard deviation of z.
+        sd_error_spearman: rank correlation of predicted s.d. and absolute error.
+        n: strains with a predicted s.d.
+    """
+
+    quantity: str
+    split: str
+    within_1: float
+    within_2: float
+    z_sd: float
+    sd_error_spearman: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a run beside the baselines', on strains that training never saw.
+
+    Attributes:
+        rows: the table.
+        calibration: of the predicted s.d., where the run has one.
+        notes: what was left out, filled or counted, a sentence each.
+        cohort_sha256: the cohort that was scored.
+        created: UTC, ISO 8601.
+        seconds: wall time of predicting and scoring.
+    """
+
+    rows: tuple[Score, ...]
+    calibration: tuple[Calibration, ...]
+    notes: tuple[str, ...]
+    cohort_sha256: str
+    created: str
+    seconds: float
+
+    def find(self, quantity: str, split: str, model: str = MODEL) -> Score | None:
+        """The row of a quantity, split and model, None where there is none."""
+        for row in self.rows:
+            if (row.quantity, row.split, row.model) == (quantity, split, model):
+                return row
+        return None
+
+    @property
+    def headline_row(self) -> Score | None:
+        """The model's row that matters most: interaction score with one gene unseen, if scored."""
+        for quantity, split in HEADLINES:
+            row = self.find(quantity, split)
+            if row is not None and row.n > 0 and not np.isnan(row.pearson):
+                return row
+        return None
+
+    @property
+    def headline(self) -> str:
+        """The headline in one sentence, with the best baseline's number."""
+        row = self.headline_row
+        if row is None:
+            return "nothing could be scored: no test strain has a measurement that varies"
+        text = f"{QUANTITIES[row.quantity]}, {SPLIT_WORDS[row.split]}: "
+        text += f"Pearson {row.pearson:.3f} on {row.n} strains"
+        best = self.best_baseline(row.quantity, row.split)
+        if best is not None:
+            text += f" (best baseline: {best.model}, {best.pearson:.3f})"
+        if (row.quantity, row.split) != HEADLINES[0]:
+            text += "; the cohort has no scored pairs with one gene unseen, so this stands in"
+        return text
+
+    @property
+    def headline_numbers(self) -> dict[str, float]:
+        """The headline as named numbers, which the database keeps with the run."""
+        row = self.headline_row
+        if row is None:
+            return {}
+        name = f"{row.quantity}_{row.split}"
+        numbers = {
+            f"{name}_pearson": row.pearson,
+            f"{name}_spearman": row.spearman,
+            f"{name}_rmse": row.rmse,
+            f"{name}_n": float(row.n),
+        }
+        best = self.best_baseline(row.quantity, row.split)
+        if best is not None:
+            numbers[f"{name}_best_baseline_pearson"] = best.pearson
+        return numbers
+
+    def best_baseline(self, quantity: str, split: str) -> Score | None:
+        """The opponent with the highest Pearson; ceilings and the canary are no opponents."""
+        rivals = [
+            row
+            for row in self.rows
+            if (row.quantity, row.split) == (quantity, split)
+            and row.model not in (MODEL, CANARY, *CEILINGS)
+            and not np.isnan(row.pearson)
+        ]
+        return max(rivals, key=lambda row: row.pearson, default=None)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The table, one line a row; NaN where a number is undefined."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows), columns=list(Score._fields))
+
+    def save(self, path: Path) -> None:
+        """Write the evaluation as JSON, aside and renamed; undefined numbers are null."""
+        record = {
+            "headline": self.headline_numbers,
+            "headline_text": self.headline,
+            "rows": [_plain(row._asdict()) for row in self.rows],
+            "calibration": [_plain(row._asdict()) for row in self.calibration],
+        }
+        whole = asdict(self) | record
+        aside = path.with_name(f".{path.name}.part")
+        aside.write_text(json.dumps(whole, indent=1, allow_nan=False), "utf-8")
+        aside.replace(path)
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Read what `Evaluation.save` wrote.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        whole = json.loads(path.read_text("utf-8"))
+        return Evaluation(
+            tuple(Score._make(_values(row, Score)) for row in whole["rows"]),
+            tuple(Calibration._make(_values(row, Calibration)) for row in whole["calibration"]),
+            tuple(str(note) for note in whole["notes"]),
+            str(whole["cohort_sha256"]),
+            str(whole["created"]),
+            float(whole["seconds"]),
+        )
+    except FileNotFoundError:
+        msg = (
+            f"{path.parent}: the run has not been evaluated; run: genograph evaluate {path.parent}"
+        )
+        raise RunError(msg) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: damaged evaluation ({error}); evaluate the run again"
+        raise RunError(msg) from error
+
+
+def _plain(row: dict[str, object]) -> dict[str, object]:
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
+
+
+def _values(row: dict[str, object], kind: type[Score] | type[Calibration]) -> Iterator[object]:
+    for name, wanted in kind.__annotations__.items():
+        value = row[name]
+        yield float("nan") if value is None and wanted is float else wanted(value)
+
+
+def pearson(x: Numbers, y: Numbers) -> float:
+    """Pearson's correlation; NaN where either is constant or there are fewer than three."""
+    if len(x) < 3:
+        return float("nan")
+    dx, dy = x - np.mean(x, dtype=np.float64), y - np.mean(y, dtype=np.float64)
+    scale = np.sqrt((dx @ dx) * (dy @ dy))
+    if scale == 0 or _constant(x) or _constant(y):
+        return float("nan")
+    return float(np.clip((dx @ dy) / scale, -1.0, 1.0))
+
+
+def _constant(values: Numbers) -> bool:
+    """Whether the spread is of rounding errors, not of values."""
+    return bool(np.ptp(values) <= 1e-7 * np.abs(values).max())
+
+
+def spearman(x: Numbers, y: Numbers) -> float:
+    """Spearman's rank correlation, ties shared; NaN as for `pearson`."""
+    from scipy.stats import rankdata
+
+    if np.isnan(pearson(x, y)):
+        return float("nan")
+    return pearson(rankdata(x), rankdata(y))
+
+
+def rmse(x: Numbers, y: Numbers) -> float:
+    """Root mean squared difference; NaN without values."""
+    if len(x) == 0:
+        return float("nan")
+    return float(np.sqrt(np.mean(np.square(x.astype(np.float64) - y.astype(np.float64)))))
+
+
+class Combined(NamedTuple):
+    """Repeated measurements of strains as one each; NaN where a strain has none.
+
+    Attributes:
+        value: inverse-variance weighted mean.
+        sd: standard deviation of that mean, NaN where no repeat reported one.
+        n: measurements.
+    """
+
+    value: Float64[np.ndarray, " strain"]
+    sd: Float64[np.ndarray, " strain"]
+    n: Int64[np.ndarray, " strain"]
+
+
+def combine(
+    strain: Int64[np.ndarray, " experiment"],
+    value: Num[np.ndarray, " experiment"],
+    sd: Num[np.ndarray, " experiment"],
+    n_strain: int,
+) -> Combined:
+    """Average repeated experiments of a strain, weighted by 1 / s.d.².
+
+    An s.d. that was not reported counts as the median of those that were (1 if none were), and one
+    below a tenth of the median as that tenth: a repeat that claims to be exact decides nothing.
+    """
+    measured = np.isfinite(value)
+    strain, value = strain[measured], value[measured].astype(np.float64)
+    spread = sd[measured].astype(np.float64)
+    reported = np.isfinite(spread)
+    typical = float(np.median(spread[reported])) if reported.any() else 1.0
+    typical = typical if typical > 0 else 1.0
+    used = np.maximum(np.where(reported, spread, typical), typical / 10)
+    weight = 1.0 / np.square(used)
+    total = np.bincount(strain, weight, n_strain)
+    count = np.bincount(strain, minlength=n_strain)
+    mean = np.full(n_strain, np.nan)
+    np.divide(np.bincount(strain, weight * value, n_strain), total, out=mean, where=count > 0)
+    mean_sd = np.full(n_strain, np.nan)
+    known = np.bincount(strain[reported], minlength=n_strain) > 0
+    mean_sd[known] = 1.0 / np.sqrt(total[known])
+    return Combined(mean, mean_sd, count)
+
+
+def calibration(
+    quantity: str,
+    split: str,
+    measured: Numbers,
+    measured_sd: Numbers,
+    predicted: Numbers,
+    predicted_sd: Numbers,
+) -> Calibration | None:
+    """How honest predicted s.d. are; None where there are fewer than ten.
+
+    A missing s.d. of a measurement counts as the median of the others, 0 where there are none.
+    """
+    known = np.isfinite(predicted_sd) & np.isfinite(measured) & np.isfinite(predicted)
+    if known.sum() < 10:
+        return None
+    error = (measured - predicted)[known].astype(np.float64)
+    sd = predicted_sd[known].astype(np.float64)
+    noise = measured_sd[known].astype(np.float64)
+    typical = float(np.median(noise[np.isfinite(noise)])) if np.isfinite(noise).any() else 0.0
+    noise = np.where(np.isfinite(noise), noise, typical)
+    z = error / np.maximum(np.sqrt(sd**2 + noise**2), 1e-12)
+    return Calibration(
+        quantity,
+        split,
+        float((np.abs(z) < 1).mean()),
+        float((np.abs(z) < 2).mean()),
+        float(z.std()),
+        spearman(sd, np.abs(error)),
+        int(known.sum()),
+    )
