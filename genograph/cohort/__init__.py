@@ -16,6 +16,10 @@ from genograph.cohort.data import (
     load_cohort,
     names_sha256,
 )
+from genograph.cohort.folds import Folds
+from genograph.cohort.genome import Subgraph, read_genome
+from genograph.cohort.query import CohortQuery, why_empty
+from genograph.cohort.select import export, select
 
 __all__ = [
     "FOLDS",
@@ -25,11 +29,18 @@ __all__ = [
     "TRAIN",
     "VALIDATION",
     "Cohort",
+    "CohortQuery",
     "Edges",
     "Fitness",
+    "Folds",
     "Genome",
     "Strains",
+    "Subgraph",
     "Vectors",
+    "export",
     "load_cohort",
     "names_sha256",
+    "read_genome",
+    "select",
+    "why_empty",
 ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,11 @@ from safetensors.numpy import load_file, save_file
 
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
+
+if TYPE_CHECKING:
+    import dgl
+    import networkx as nx
+    import pandas as pd
 
 FORMAT = 1
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -248,8 +253,53 @@ class Cohort:
                 total.update(array.data)
         return total.hexdigest()
 
-    def save(self, folder: Path | str, *, force: bool = False) -> Path:
+    def to_dgl(self) -> "dgl.DGLGraph":
+        """The genome as a DGL heterograph; see `genograph.graph.to_dgl`."""
+        from genograph.graph import to_dgl
+
+        return to_dgl(self.genome)
+
+    def to_networkx(self) -> "nx.MultiDiGraph":
+        """The genome as a NetworkX multigraph; see `genograph.graph.to_networkx`."""
+        from genograph.graph import to_networkx
+
+        return to_networkx(self.genome)
+
+    def to_pandas(self, phenotype: str = "fitness") -> "pd.DataFrame":
+        """The experiments of a phenotype, one row each, sorted as in the cohort.
+
+        Columns strain, n_perturbed, study, fold, n_unseen; then value, sd, interaction and
+        interaction_sd of fitness, or one column a name of the axis.
+
+        Raises:
+            CohortError: the cohort has no experiments of this phenotype.
+        """
+        import pandas as pd
+
+        held = {p: getattr(self, p) for p in ("fitness", "expression", "morphology")}
+        found = held.get(phenotype)
+        if found is None:
+            has = ", ".join(p for p, experiments in held.items() if experiments is not None)
+            msg = f"the cohort has no experiments of {phenotype}; it has {has or 'none'}"
+            raise CohortError(msg)
+        strain = found.strain
+        fixed: dict[str, Any] = {
+            "strain": self.strains.ids.take(pa.array(strain)).to_pandas(),
+            "n_perturbed": self.strains.n_perturbed[strain],
+            "study": np.array(self.studies, dtype=object)[found.study],
+            "fold": np.array(FOLDS, dtype=object)[self.strain_fold[strain]],
+            "n_unseen": self.n_unseen[strain],
+        }
+        if isinstance(found, Fitness):
+            names = ("value", "sd", "interaction", "interaction_sd")
+            return pd.DataFrame(fixed | {name: getattr(found, name) for name in names})
+        along = pd.DataFrame(found.values, columns=list(found.names))
+        return pd.concat([pd.DataFrame(fixed), along], axis=1)
+
+    def save(self, folder: Path | str, *, force: bool = False, heterograph: bool = False) -> Path:
         """Write the cohort directory aside and rename it; return its path.
+
+        With `heterograph`, `genome.dgl` too, which needs dgl.
 
         Raises:
             CohortError: the folder exists and is not empty, unless `force` and it is a cohort.
@@ -275,6 +325,10 @@ class Cohort:
         }
         text = json.dumps(manifest, indent=1, sort_keys=True)
         (aside / "manifest.json").write_text(text, "utf-8")
+        if heterograph:
+            from genograph.graph import save_dgl
+
+            save_dgl(self, aside / "genome.dgl")
         if folder.exists():
             shutil.rmtree(folder)
         aside.rename(folder)

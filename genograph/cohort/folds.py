@@ -1,0 +1,149 @@
+"""Folds: which genes and strains a model may learn from, by hash, so that they never move.
+
+A gene's fold comes from the hash of its paralog component, a strain's from the folds of its genes
+and else from the hash of their components. Adding experiments to a database moves no strain, and
+paralogous pairs, the two orders of a pair and its other alleles always stand together.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int8, Int64
+
+from genograph.cohort.data import TEST, TRAIN, VALIDATION, Edges, Strains
+from genograph.errors import CohortError
+
+LARGEST_COMPONENT = 0.25
+"""The largest share of the genes that paralogy may join; one more edge is cut instead."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How genes and strains are divided; fractions of genes, and of strains of training genes.
+
+    Attributes:
+        seed: another seed gives other, independent folds.
+        test_genes, validation_genes: fraction of genes that training never perturbs.
+        test_strains, validation_strains: fraction of the strains whose genes are all seen.
+    """
+
+    seed: int = 0
+    test_genes: float = 0.15
+    validation_genes: float = 0.08
+    test_strains: float = 0.10
+    validation_strains: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the fractions.
+
+        Raises:
+            CohortError: a fraction is negative, or two leave nothing to train on.
+        """
+        for what in ("genes", "strains"):
+            test, validation = getattr(self, f"test_{what}"), getattr(self, f"validation_{what}")
+            if not (test >= 0 and validation >= 0 and test + validation < 1):
+                msg = (
+                    f"folds: {test:g} of the {what} for test and {validation:g} for validation; "
+                    f"wanted fractions >= 0 that leave some for training"
+                )
+                raise CohortError(msg)
+
+
+class Components(NamedTuple):
+    """Genes joined by paralogy.
+
+    Attributes:
+        root: for each gene the smallest row of its component.
+        n_cut: edges left out, weakest first, because they would have joined too many genes.
+    """
+
+    root: Int64[np.ndarray, " gene"]
+    n_cut: int
+
+
+def paralog_components(n_gene: int, edges: Edges) -> Components:
+    """Join genes by their paralogy, strongest first, never more than a quarter of all genes."""
+    root = list(range(n_gene))
+    size = [1] * n_gene
+
+    def top(gene: int) -> int:
+        while root[gene] != gene:
+            root[gene] = root[root[gene]]
+            gene = root[gene]
+        return gene
+
+    largest = max(2, int(LARGEST_COMPONENT * n_gene))
+    once = edges.source < edges.target
+    source, target, weight = (array[once] for array in edges)
+    n_cut = 0
+    for i in np.lexsort((target, source, -weight)).tolist():
+        a, b = sorted((top(int(source[i])), top(int(target[i]))))
+        if a == b:
+            continue
+        if size[a] + size[b] > largest:
+            n_cut += 1
+            continue
+        root[b] = a
+        size[a] += size[b]
+    return Components(np.array([top(g) for g in range(n_gene)], np.int64), n_cut)
+
+
+def gene_folds(
+    gene_ids: tuple[str, ...], components: Components, folds: Folds
+) -> Int8[np.ndarray, " gene"]:
+    """TRAIN, VALIDATION or TEST for each gene; the genes of a component have one fold."""
+    keys = [f"gene\n{gene_ids[r]}" for r in components.root.tolist()]
+    place = _fractions(keys, folds.seed)
+    return _fold(place, folds.test_genes, folds.validation_genes)
+
+
+def strain_folds(
+    strains: Strains,
+    gene_ids: tuple[str, ...],
+    gene_fold: Int8[np.ndarray, " gene"],
+    components: Components,
+    folds: Folds,
+) -> Int8[np.ndarray, " strain"]:
+    """TEST where a perturbed gene is TEST, else VALIDATION where one is, else by hash.
+
+    What is hashed is the sorted set of paralog components, so neither kind, allele nor order
+    matters. The wild type is in TRAIN: it is no perturbation to be told.
+    """
+    root = components.root[strains.gene]
+    owner = np.repeat(np.arange(len(strains)), strains.n_perturbed)
+    order = np.lexsort((root, owner))
+    names = [gene_ids[r] for r in root[order].tolist()]
+    bounds = strains.offsets.tolist()
+    keys = [
+        "strain\n" + "\n".join(sorted(set(names[a:b])))
+        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+    place = _fractions(keys, folds.seed)
+    fold = _fold(place, folds.test_strains, folds.validation_strains)
+    fold[strains.n_perturbed == 0] = TRAIN
+    for unseen in (VALIDATION, TEST):
+        fold[owner[gene_fold[strains.gene] == unseen]] = unseen
+    return fold
+
+
+def _fractions(keys: list[str], seed: int) -> Float64[np.ndarray, " key"]:
+    """A number in [0, 1) for each key: the first 52 bits of SHA-256 of seed and key."""
+    known: dict[str, float] = {}
+    out = np.empty(len(keys), np.float64)
+    for i, key in enumerate(keys):
+        if key not in known:
+            digest = hashlib.sha256(f"{seed}\n{key}".encode()).digest()
+            known[key] = (int.from_bytes(digest[:8]) >> 12) / 2**52
+        out[i] = known[key]
+    return out
+
+
+def _fold(
+    place: Float64[np.ndarray, " key"], test: float, validation: float
+) -> Int8[np.ndarray, " key"]:
+    fold = np.full(len(place), TRAIN, np.int8)
+    fold[place < test + validation] = VALIDATION
+    fold[place < test] = TEST
+    return fold

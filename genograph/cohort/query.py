@@ -1,0 +1,351 @@
+"""CohortQuery: which experiments a cohort holds, as Cypher with parameters.
+
+Flags write it, a .cypher file is as good. Where a query selects nothing, growing prefixes of it are
+run to name the clause or the flag that left nothing.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genograph.cypher import Clause, Statement, check_parameters, fence, predicates, run_query
+from genograph.errors import CohortError
+from genograph.schema import graph_schema
+from genograph.store import Store, Value
+
+_PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
+_DECLARED = re.compile(r"\s*//\s*:param\b")
+
+
+@dataclass(frozen=True)
+class CohortQuery:
+    """A reading Cypher statement that returns a column `experiment` or `strain`, of ids.
+
+    A query that returns strains stands for all their experiments.
+
+    Attributes:
+        cypher: the statement.
+        parameters: values of its $parameters.
+        flags: by predicate of the statement, the flag that wrote it.
+    """
+
+    cypher: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        study: Sequence[str] = (),
+        phenotype: Sequence[str] = (),
+        go: Sequence[str] = (),
+        gene: Sequence[str] = (),
+        complex: Sequence[str] = (),
+        kind: Sequence[str] = (),
+        any_gene: bool = False,
+        min_perturbed: int | None = None,
+        max_perturbed: int | None = None,
+        max_sd: float | None = None,
+        max_p: float | None = None,
+        min_fitness: float | None = None,
+        max_fitness: float | None = None,
+        environment: Sequence[str] = (),
+    ) -> Self:
+        """Write the query of the given flags; all must hold, of one flag's values any.
+
+        `go` (a term or one below it by is_a or part_of; NOT annotations do not count), `gene`
+        (systematic name or symbol), `complex` and `kind` say something of perturbations: it must
+        hold for every perturbation of a strain, with `any_gene` for one at least. An experiment
+        that has no s.d., P value or fitness is not kept by the flag that limits it; `max_sd` looks
+        at the s.d. of the interaction score where a fitness is missing.
+
+        Raises:
+            CohortError: a phenotype or kind that the schema does not know.
+        """
+        schema = graph_schema()
+        _known("phenotype", phenotype, schema.nodes["Experiment"].properties["phenotype"].choices)
+        _known("kind", kind, tuple(schema.doses))
+        given: dict[str, Value] = {}
+        flags: dict[str, str] = {}
+        lines: list[str] = []
+
+        def add(name: str, value: Value, *wanted: str) -> str:
+            # one predicate of the text a flag, so that the flag can be named when it empties
+            given[name] = value
+            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            predicate = " ".join(wanted)
+            flags[_plain(predicate)] = f"--{name.replace('_', '-')} {shown}"
+            return predicate
+
+        def where(*found: str) -> None:
+            if found:
+                lines.append("WHERE " + "\n  AND ".join(found))
+
+        if go:
+            lines.append(
+                "MATCH (top:Term)<-[:IS_A|PART_OF*0..30]-(t:Term)<-[a:ANNOTATED_WITH]-(g:Gene)"
+            )
+            where(add("go", list(go), "top.id IN $go"), "coalesce(a.negated, false) = false")
+            lines.append("WITH DISTINCT g")
+        if complex:
+            lines.append("MATCH (g:Gene)-[:MEMBER_OF]->(c:Complex)" if not go else _MEMBER)
+            where(add("complex", list(complex), "c.id IN $complex"))
+            lines.append("WITH DISTINCT g")
+        if gene or kind or go or complex:
+            lines.append(f"MATCH (s:Strain)-[p:PERTURBS]->(g{'' if go or complex else ':Gene'})")
+            found = []
+            if gene:
+                found.append(add("gene", list(gene), "(g.id IN $gene OR g.symbol IN $gene)"))
+            if kind:
+                found.append(add("kind", list(kind), "p.kind IN $kind"))
+            where(*found)
+            lines.append("WITH s, count(p) AS n_inside")
+            if not any_gene:
+                where("n_inside = s.n_perturbed")
+                flags["n_inside = s.n_perturbed"] = " ".join(
+                    ("every perturbation of a strain by", *(_named(go, gene, complex, kind)))
+                )
+        if lines or min_perturbed is not None or max_perturbed is not None:
+            lines.append(f"MATCH (e:Experiment)-[:TESTS]->(s{'' if lines else ':Strain'})")
+        else:
+            lines.append("MATCH (e:Experiment)")
+        found = []
+        if min_perturbed is not None:
+            found.append(add("min_perturbed", min_perturbed, "s.n_perturbed >= $min_perturbed"))
+        if max_perturbed is not None:
+            found.append(add("max_perturbed", max_perturbed, "s.n_perturbed <= $max_perturbed"))
+        if phenotype:
+            found.append(add("phenotype", list(phenotype), "e.phenotype IN $phenotype"))
+        if max_sd is not None:
+            sd = "coalesce(e.sd, e.interaction_sd)"
+            found.append(add("max_sd", float(max_sd), f"{sd} <= $max_sd"))
+        if max_p is not None:
+            found.append(add("max_p", float(max_p), "e.p <= $max_p"))
+        if min_fitness is not None:
+            found.append(add("min_fitness", float(min_fitness), "e.value >= $min_fitness"))
+        if max_fitness is not None:
+            found.append(add("max_fitness", float(max_fitness), "e.value <= $max_fitness"))
+        where(*found)
+        if study:
+            lines.append("MATCH (e)-[:FROM_STUDY]->(u:Study)")
+            where(add("study", list(study), "u.id IN $study"))
+        if environment:
+            lines.append("MATCH (e)-[:IN_ENVIRONMENT]->(v:Environment)")
+            where(add("environment", list(environment), "v.id IN $environment"))
+        lines.append("RETURN e.id AS experiment")
+        return cls("\n".join(lines), given, flags)
+
+    @classmethod
+    def read(cls, path: Path | str, **parameters: Value) -> Self:
+        """Read a .cypher file; lines `// :param NAME => JSON` give parameters.
+
+        `parameters` come before those of the file.
+
+        Raises:
+            CohortError: the file cannot be read, or is not one reading statement.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+            msg = f"{path}: cannot be read: {reason}"
+            raise CohortError(msg) from error
+        values: dict[str, Value] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if _DECLARED.match(line) is None:
+                continue
+            found = _PARAMETER.fullmatch(line)
+            try:
+                if found is None:
+                    raise ValueError
+                values[found[1]] = json.loads(found[2])
+            except ValueError:
+                msg = f"{path}, line {number}: got {line.strip()}, wanted // :param NAME => JSON"
+                raise CohortError(msg) from None
+        values |= parameters
+        try:
+            check_parameters(fence(text), values)
+        except CohortError as error:
+            msg = f"{path}: {error}"
+            raise CohortError(msg) from error
+        return cls(text, values)
+
+    @property
+    def text(self) -> str:
+        """The query as a .cypher file: its parameters, then the statement."""
+        body = "\n".join(line for line in self.cypher.splitlines() if not _DECLARED.match(line))
+        lines = [
+            f"// :param {name} => {json.dumps(value)}" for name, value in self.parameters.items()
+        ]
+        return "\n".join([*lines, body.strip()]) + "\n"
+
+
+_MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
+
+
+def experiment_ids(store: Store, query: CohortQuery, *, timeout: float | None) -> pa.Array:
+    """The ids of the experiments that a query selects, sorted, each once.
+
+    Raises:
+        CohortError: refused by the fence, of other columns, or empty, saying what emptied it;
+            or a flag names what the database does not have.
+        StoreError: the database refuses the query.
+    """
+    if query.flags:
+        _check_values(store, query)
+    found = run_query(store, query.cypher, timeout=timeout, **query.parameters)
+    wanted = [name for name in ("experiment", "strain") if name in found.column_names]
+    if not wanted:
+        msg = (
+            f"the query returns {', '.join(found.column_names)}; a cohort needs a column of ids "
+            f"named experiment or strain: RETURN e.id AS experiment"
+        )
+        raise CohortError(msg)
+    ids = found[wanted[0]].combine_chunks()
+    if len(ids) and not pa.types.is_string(ids.type) and not pa.types.is_null(ids.type):
+        msg = f"the query's column {wanted[0]} holds {ids.type}; wanted ids: {wanted[0][0]}.id"
+        raise CohortError(msg)
+    ids = pc.unique(ids.drop_null().cast(pa.string()))
+    if not len(ids):
+        raise CohortError(why_empty(store, query, timeout=timeout))
+    label = wanted[0].capitalize()
+    rows = pa.table({"in_id": ids})
+    if label == "Experiment":
+        held = store.query(f"MATCH (n:{label} {{id: in_id}}) RETURN in_id AS id", rows=rows)
+    else:
+        held = store.query(
+            "MATCH (s:Strain {id: in_id}) MATCH (n:Experiment)-[:TESTS]->(s) "
+            "RETURN n.id AS id, in_id AS strain",
+            rows=rows,
+        )
+        if not len(held):
+            msg = f"the query selects {len(ids):,} strains, none of which was measured"
+            raise CohortError(msg)
+    found_ids = pc.unique(held["id"].combine_chunks().cast(pa.string()))
+    if label == "Experiment" and len(found_ids) < len(ids):
+        missing = ids.filter(pc.invert(pc.is_in(ids, value_set=found_ids)))
+        msg = (
+            f"the query's column experiment holds {len(missing):,} values that are no id of an "
+            f"experiment, first {missing[0]}; return e.id AS experiment"
+        )
+        raise CohortError(msg)
+    return found_ids.take(pc.sort_indices(found_ids))
+
+
+_NAMES = {
+    "study": "MATCH (n:Study {id: in_name}) RETURN in_name AS name",
+    "environment": "MATCH (n:Environment {id: in_name}) RETURN in_name AS name",
+    "go": "MATCH (n:Term {id: in_name}) RETURN in_name AS name",
+    "complex": "MATCH (n:Complex {id: in_name}) RETURN in_name AS name",
+    "gene": "MATCH (n:Gene) WHERE n.id = in_name OR n.symbol = in_name RETURN in_name AS name",
+}
+_LISTED = {"study": "Study", "environment": "Environment"}
+
+
+def _check_values(store: Store, query: CohortQuery) -> None:
+    """Refuse flags whose value is the id of nothing in the database."""
+    for flag, cypher in _NAMES.items():
+        given = query.parameters.get(flag)
+        if not isinstance(given, list):
+            continue
+        names = pa.array(sorted(set(map(str, given))), pa.string())
+        found = store.query(cypher, rows=pa.table({"in_name": names}))["name"].to_pylist()
+        unknown = [name for name in names.to_pylist() if name not in set(found)]
+        if unknown:
+            msg = f"--{flag} {unknown[0]}: there is none in {store.uri}"
+            if flag in _LISTED:
+                held = store.query(f"MATCH (n:{_LISTED[flag]}) RETURN n.id AS id")["id"].to_pylist()
+                msg += f"; choose one of {', '.join(sorted(held))}" if held else ""
+            raise CohortError(msg)
+
+
+def why_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0) -> str:
+    """Which clause, predicate or flag leaves nothing of a query."""
+    statement = fence(query.cypher)
+    reasons = []
+    branch: list[Clause] = []
+    for clause in (*statement.clauses, None):
+        if clause is not None and not clause.keyword.startswith("UNION"):
+            branch.append(clause)
+            continue
+        reasons.append(_emptied(store, query, branch, timeout))
+        branch = []
+    return "the cohort is empty: " + "; and ".join(dict.fromkeys(reasons))
+
+
+def _emptied(
+    store: Store, query: CohortQuery, clauses: Sequence[Clause], timeout: float | None
+) -> str:
+    """The reason why one branch of a UNION returns nothing."""
+
+    def count(prefix: str) -> int:
+        statement = fence(f"{prefix}\nRETURN count(*) AS n_row")
+        used = {n: v for n, v in query.parameters.items() if n in statement.parameters}
+        return int(store.query(statement.text, timeout=timeout, **used)["n_row"][0].as_py())
+
+    prefix, before = "", None
+    for clause in clauses:
+        if clause.keyword == "RETURN":
+            break
+        pieces = predicates(clause) if clause.keyword == "WHERE" else (clause.text,)
+        if clause.keyword == "ORDER BY":
+            # in a prefix of its own it is not valid everywhere, and it empties nothing
+            prefix += f"\n{clause.text}"
+            continue
+        for k, piece in enumerate(pieces, 1):
+            if clause.keyword == "WHERE":
+                grown = f"{prefix}\nWHERE {' AND '.join(pieces[:k])}"
+            else:
+                grown = f"{prefix}\n{clause.text}"
+            n_row = count(grown)
+            if n_row == 0:
+                return _named_reason(query, clause, piece, before)
+            before = n_row
+        prefix = f"{prefix}\n{clause.text}"
+    tail = " ".join(c.text for c in clauses[_position(clauses) :])
+    return f"{before or 0:,} rows reach {' '.join(tail.split())}, which returns no id"
+
+
+def _named_reason(query: CohortQuery, clause: Clause, piece: str, before: int | None) -> str:
+    statement = Statement(piece, clause.tokens)
+    values = ", ".join(
+        f"${name} = {json.dumps(query.parameters[name])}"
+        for name in sorted(statement.parameters)
+        if f"${name}" in piece and name in query.parameters
+    )
+    had = "nothing" if before is None else f"none of {before:,} rows"
+    flag = query.flags.get(_plain(piece))
+    if flag is not None:
+        return f"{flag} leaves {had}"
+    words = " ".join(piece.split())
+    spelled = words if clause.keyword != "WHERE" else f"WHERE {words}"
+    place = clause.tokens[0].place
+    return f"{spelled} ({place}{'; ' + values if values else ''}) leaves {had}"
+
+
+def _position(clauses: Sequence[Clause]) -> int:
+    return next(i for i, c in enumerate(clauses) if c.keyword == "RETURN")
+
+
+def _plain(predicate: str) -> str:
+    return " ".join(predicate.split())
+
+
+def _named(*groups: Sequence[str]) -> list[str]:
+    names = ("--go", "--gene", "--complex", "--kind")
+    return [f"{name} {' '.join(group)}" for name, group in zip(names, groups, strict=True) if group]
+
+
+def _known(flag: str, given: Sequence[str], choices: Sequence[Any] | None) -> None:
+    for value in given:
+        if choices is not None and value not in choices:
+            msg = f"--{flag} {value}: choose one of {', '.join(choices)}"
+            raise CohortError(msg)
