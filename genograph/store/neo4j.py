@@ -1,0 +1,372 @@
+"""The Neo4j store: a server behind a neo4j:// or bolt:// address, Community edition is enough.
+
+Hides credentials, sessions, batches and how the driver's errors and values become genograph's. A
+query is planned before it is run (EXPLAIN), and only what the planner calls reading is sent, in a
+session that may only read.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Never
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from neo4j import (
+    READ_ACCESS,
+    WRITE_ACCESS,
+    GraphDatabase,
+    ManagedTransaction,
+    Query,
+    Session,
+    Transaction,
+    unit_of_work,
+)
+from neo4j.exceptions import (
+    AuthError,
+    ClientError,
+    DriverError,
+    Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
+)
+
+from genograph.errors import SchemaError, StoreError
+from genograph.schema import Node, Relationship, graph_schema
+from genograph.store.address import AUTH_FILE, PASSWORD, USER, address, credentials
+from genograph.store.base import Store, Value, check_version
+from genograph.store.results import arrow_table
+from genograph.store.shape import Shape
+from genograph.tables import Table
+
+ROWS_PER_BATCH = 10_000
+VALUES_PER_BATCH = 400_000
+DELETED_AT_ONCE = 20_000
+CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 15.0
+
+# plan operators that read files, the server itself or whatever a procedure does, not the graph
+_REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
+# GQL status of a label, a relationship type and a property key that the database has never seen
+_UNRECOGNISED = ("01N50", "01N51", "01N52")
+
+
+class Neo4jStore(Store):
+    """A Neo4j database; see Store."""
+
+    atomic_loads = False
+
+    def __init__(self, uri: str, *, read_only: bool = False) -> None:
+        """Connect, and set up an empty database if it may be written.
+
+        Raises:
+            StoreError: no answer, wrong credentials, a graph of something else or of another schema
+                version; or the address holds a password.
+        """
+        where, self._database = address(uri)
+        self.uri = uri
+        self._read_only = read_only
+        self._checked: set[str] = set()
+        self._outer: Transaction | None = None
+        try:
+            self._driver = GraphDatabase.driver(
+                where,
+                auth=credentials(),
+                connection_timeout=CONNECT_SECONDS,
+                connection_acquisition_timeout=CONNECT_SECONDS + 5,
+                max_transaction_retry_time=RETRY_SECONDS,
+                user_agent=f"genograph/{version('genograph')}",
+            )
+        except (DriverError, ValueError) as error:
+            msg = f"{uri}: {_first_line(error)}"
+            raise StoreError(msg) from error
+        try:
+            self._driver.verify_connectivity(database=self._database)
+            self._prepare()
+        except (DriverError, Neo4jError, ValueError) as error:
+            self.close()
+            self._fail(error)
+        except StoreError:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Check the schema version; set up an empty database: constraints and indexes first."""
+        found = self._run("MATCH (d:Database) RETURN d.schema_version AS v", {})
+        stored = found[0][0] if found else None
+        empty = not found and self._run("MATCH (n) RETURN count(n) AS n", {})[0][0] == 0
+        check_version(self.uri, stored, empty=empty)
+        if self._read_only:
+            if not found:
+                msg = f"{self.uri}: is empty; fill it with `genograph load` or `genograph build`"
+                raise StoreError(msg)
+            return
+        with self._session(WRITE_ACCESS) as session:
+            have = {r[0] for r in session.run("SHOW CONSTRAINTS YIELD name").values()}
+            have |= {r[0] for r in session.run("SHOW INDEXES YIELD name").values()}
+            for statement in graph_schema().neo4j_constraints():
+                if statement.split()[2] not in have:
+                    session.run(statement).consume()
+            session.run("CALL db.awaitIndexes(300)").consume()
+        if not found:
+            columns: dict[str, list[Any]] = {
+                "id": ["genograph"],
+                "schema_version": [graph_schema().version],
+                "version": [version("genograph")],
+            }
+            self.write(Table.of("Database", columns))
+
+    def query(
+        self,
+        cypher: str,
+        *,
+        rows: pa.Table | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
+    ) -> pa.Table:
+        """See Store."""
+        try:
+            shape = Shape.of(cypher, rows.schema if rows is not None else None)
+        except SchemaError as error:
+            msg = f"{error}; the query was: {_one_line(cypher)}"
+            raise StoreError(msg) from error
+        text, sent = cypher, dict[str, Any](parameters)
+        if rows is not None:
+            # columns go as lists: they are a third of the size of a list of maps
+            names = ", ".join(f"$rows__.`{n}`[i__] AS `{n}`" for n in rows.column_names)
+            text = f"UNWIND range(0, $n_rows__ - 1) AS i__ WITH {names} {cypher}"
+            sent["rows__"] = {n: rows[n].to_pylist() for n in rows.column_names}
+            sent["n_rows__"] = len(rows)
+        try:
+            if text not in self._checked:
+                # a plan needs no rows
+                empty = {"rows__": {n: [] for n in sent.get("rows__", ())}}
+                self._check(text, sent | empty, cypher)
+                self._checked.add(text)
+            if self._outer is not None:
+                result = self._outer.run(text, sent)
+                return arrow_table(result.keys(), result.values(), shape)
+            with self._session(READ_ACCESS) as session:
+                # to the server 0 would mean no limit
+                limit = None if timeout is None else max(timeout, 0.001)
+                result = session.run(Query(text, timeout=limit), sent)
+                return arrow_table(result.keys(), result.values(), shape)
+        except (DriverError, Neo4jError, ValueError) as error:
+            self._fail(error, cypher, timeout)
+
+    def _check(self, text: str, parameters: Mapping[str, Any], cypher: str) -> None:
+        """Plan a query and refuse it where it does more than read, or names what is not there."""
+        with self._session(READ_ACCESS, warn=True) as session, _unlogged():
+            summary = session.run(f"EXPLAIN {text}", dict(parameters)).consume()
+        refused = [o for o in _operators(summary.plan) if o.startswith(_REFUSED)]
+        if summary.query_type != "r" or refused:
+            what = f" ({refused[0].partition('@')[0]})" if refused else ""
+            msg = f"a query only reads the graph{what}; the query was: {_one_line(cypher)}"
+            raise StoreError(msg)
+        schema = graph_schema()
+        types: list[Node | Relationship] = [*schema.nodes.values()]
+        types += schema.relationships.values()
+        declared = {t.name for t in types} | {p for t in types for p in t.properties}
+        for status in summary.gql_status_objects:
+            name = status.status_description.partition("`")[2].partition("`")[0]
+            # what is declared may well not have been written yet
+            if status.gql_status in _UNRECOGNISED and name not in declared:
+                said = status.status_description.partition(": ")[2].partition(".")[0]
+                msg = f"{said}: {name}; the query was: {_one_line(cypher)}"
+                raise StoreError(msg)
+
+    def counts(self) -> Mapping[str, int]:
+        """See Store."""
+        schema = graph_schema()
+        parts = [f"MATCH (n:{n}) RETURN '{n}' AS type, count(n) AS n" for n in schema.nodes]
+        parts += [
+            f"MATCH ()-[r:{n}]->() RETURN '{n}' AS type, count(r) AS n"
+            for n in schema.relationships
+        ]
+        try:
+            found = dict(map(tuple, self._run(" UNION ALL ".join(parts), {})))
+        except (DriverError, Neo4jError) as error:
+            self._fail(error)
+        return {name: found[name] for name in (*schema.nodes, *schema.relationships)}
+
+    def size(self) -> int | None:
+        """See Store: a server does not tell."""
+        return None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See Store; blocks may be nested, the outermost decides.
+
+        The server holds the whole of it in memory until it ends.
+        """
+        self._writable()
+        if self._outer is not None:
+            yield
+            return
+        try:
+            with (
+                self._session(WRITE_ACCESS) as session,
+                session.begin_transaction() as self._outer,
+            ):
+                yield
+                self._outer.commit()
+        except (DriverError, Neo4jError) as error:
+            self._fail(error)
+        finally:
+            self._outer = None
+
+    def clear(self, type: str, where: str, **parameters: Value) -> int:
+        """See Store."""
+        spec = graph_schema().relationships[type]
+        cypher = (
+            f"MATCH (a:{spec.from_label})-[r:{type}]->(b:{spec.to_label}) WHERE {where} "
+            f"WITH r LIMIT {DELETED_AT_ONCE} DELETE r RETURN count(*) AS n"
+        )
+        total = 0
+        while deleted := self._change(cypher, parameters)[0][0]:
+            total += deleted
+        return total
+
+    def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
+        """See Store."""
+        spec = graph_schema().nodes[label]
+        sets = ", ".join(f"n.{spec.properties[name].name} = null" for name in names)
+        cypher = f"MATCH (n:{label}) WHERE {where} SET {sets} RETURN count(*) AS n"
+        return int(self._change(cypher, parameters)[0][0])
+
+    def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        # a driver may repeat a transaction whose end it did not hear of: MERGE, never CREATE
+        self._merge(spec, rows)
+
+    def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        self._merge(spec, rows)
+
+    def _merge(self, spec: Node | Relationship, rows: pa.Table) -> None:
+        if isinstance(spec, Node):
+            merge = f"MERGE (x:{spec.name} {{id: row.id}})"
+        else:
+            key = ", ".join(f"{k}: row.{k}" for k in spec.own_key)
+            merge = (
+                f"MATCH (a:{spec.from_label} {{id: row.from_id}}) "
+                f"MATCH (b:{spec.to_label} {{id: row.to_id}}) "
+                f"MERGE (a)-[x:{spec.name} {{{key}}}]->(b)"
+            )
+        cypher = f"UNWIND $rows AS row {merge} SET x += row.set RETURN count(*) AS n"
+        names = [n for n in rows.column_names if n not in spec.key]
+        size = _batch(rows)
+        for start in range(0, len(rows), size):
+            part = rows.slice(start, size).to_pylist()
+            sent = [
+                {k: row[k] for k in spec.key}
+                # a null in the map would take the property away
+                | {"set": {n: row[n] for n in names if row[n] is not None}}
+                for row in part
+            ]
+            done = self._change(cypher, {"rows": sent})[0][0]
+            if done != len(part):
+                msg = f"{self.uri}: {len(part) - done} of {len(part)} {spec.name} have lost an end"
+                raise StoreError(msg)
+
+    def _change(self, cypher: str, parameters: Mapping[str, Any]) -> list[list[Any]]:
+        """Run a writing statement: in the open transaction, else in one that the driver repeats."""
+        self._writable()
+
+        @unit_of_work(metadata={"app": "genograph"})
+        def work(transaction: ManagedTransaction) -> list[list[Any]]:
+            return transaction.run(cypher, dict(parameters)).values()
+
+        try:
+            if self._outer is not None:
+                return self._outer.run(cypher, dict(parameters)).values()
+            with self._session(WRITE_ACCESS) as session:
+                return session.execute_write(work)
+        except (DriverError, Neo4jError) as error:
+            self._fail(error, cypher)
+
+    def _run(self, cypher: str, parameters: Mapping[str, Any]) -> list[list[Any]]:
+        """Run a reading statement of our own."""
+        if self._outer is not None:
+            return self._outer.run(cypher, dict(parameters)).values()
+        with self._session(READ_ACCESS) as session:
+            return session.run(cypher, dict(parameters)).values()
+
+    def _session(self, access: str, *, warn: bool = False) -> Session:
+        return self._driver.session(
+            database=self._database,
+            default_access_mode=access,
+            notifications_min_severity="WARNING" if warn else "OFF",
+        )
+
+    def _writable(self) -> None:
+        if self._read_only:
+            msg = f"{self.uri}: is open for reading only"
+            raise StoreError(msg)
+
+    def _fail(
+        self, error: Exception, cypher: str | None = None, timeout: float | None = None
+    ) -> Never:
+        """Raise the one StoreError for an error of the driver or the server."""
+        query = f"; the query was: {_one_line(cypher)}" if cypher else ""
+        code = error.code or "" if isinstance(error, Neo4jError) else ""
+        said = error.message if isinstance(error, Neo4jError) and error.message else str(error)
+        said = said.strip().splitlines()[0] if said.strip() else type(error).__name__
+        if "AuthenticationRateLimit" in code:
+            said = "too many wrong passwords were given; wait a few seconds and try again"
+        elif isinstance(error, AuthError):
+            said = f"wrong user or password; set {USER} and {PASSWORD}, or {AUTH_FILE}"
+        elif isinstance(error, ServiceUnavailable | SessionExpired | ValueError):
+            said = f"no answer from the server ({said.rstrip(':')}); is it running, and there?"
+        elif "TransactionTimedOut" in code:
+            limit = "the server's limit" if timeout is None else f"{timeout:g} s"
+            said = f"ran out of time after {limit}; select less or allow more{query}"
+        elif "MemoryPoolOutOfMemory" in code or "MemoryLimit" in code:
+            said = f"out of memory for one transaction; raise server.memory.heap.max_size{query}"
+        elif isinstance(error, ClientError) and "AccessMode" in code:
+            said = f"a query only reads the graph{query}"
+        else:
+            said += query
+        msg = f"{self.uri}: {said}"
+        raise StoreError(msg) from error
+
+    def close(self) -> None:
+        """See Store."""
+        self._driver.close()
+
+
+def _batch(rows: pa.Table) -> int:
+    """Rows that go into one statement: fewer where they hold long lists."""
+    lists = [c for c in rows.columns if pa.types.is_list(c.type)]
+    values = sum(pc.sum(pc.list_value_length(c)).as_py() or 0 for c in lists)
+    per_row = max(1, values // len(rows))
+    return max(1, min(ROWS_PER_BATCH, VALUES_PER_BATCH // per_row))
+
+
+def _operators(plan: dict[str, Any] | None) -> Iterator[str]:  # Any: the driver's own nesting
+    if plan:
+        yield plan["operatorType"]
+        for child in plan.get("children", ()):
+            yield from _operators(child)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep the driver from logging the notifications that become errors here."""
+
+    def hide(record: logging.LogRecord) -> bool:
+        return False
+
+    log = logging.getLogger("neo4j.notifications")
+    log.addFilter(hide)
+    try:
+        yield
+    finally:
+        log.removeFilter(hide)
+
+
+def _one_line(cypher: str) -> str:
+    return " ".join(cypher.split())
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,102 @@
+"""Fixtures that several test files share: a real Neo4j server, emptied before each test."""
+
+import os
+from collections.abc import Iterator
+
+import neo4j as driver
+import pytest
+from neo4j.exceptions import DriverError, Neo4jError
+from neo4j_server import USER, VERSION, Server, Unavailable, running
+
+DELETED_AT_ONCE = 10_000
+
+
+def _uses_neo4j(item: pytest.Item) -> bool:
+    names = set(getattr(item, "fixturenames", ()))
+    callspec = getattr(item, "callspec", None)
+    asked = callspec is not None and callspec.params.get("db") == "neo4j"
+    return asked or bool(names & {"neo4j", "neo4j_server"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the server, and keep it on one worker: one server, one database."""
+    for item in items:
+        if _uses_neo4j(item):
+            item.add_marker(pytest.mark.neo4j)
+            item.add_marker(pytest.mark.xdist_group("neo4j"))
+
+
+def _go_without(reason: str) -> None:
+    """Skip the tests that need a server; where everything must be tested that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Neo4j server, and CI=true: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def neo4j_server() -> Iterator[Server]:
+    """A Neo4j server: the one GENOGRAPH_TEST_NEO4J_URI names, else one of our own.
+
+    GENOGRAPH_TEST_NEO4J_VERSION picks the version of our own.
+    """
+    uri = os.environ.get("GENOGRAPH_TEST_NEO4J_URI")
+    if uri:
+        user = os.environ.get("GENOGRAPH_TEST_NEO4J_USER", USER)
+        server = Server(uri, user, os.environ.get("GENOGRAPH_TEST_NEO4J_PASSWORD", ""), "running")
+        held = _count(server)
+        if held and os.environ.get("GENOGRAPH_TEST_NEO4J_ERASE") != "1":
+            pytest.fail(
+                f"{uri} holds {held} nodes and the tests would erase them; "
+                f"set GENOGRAPH_TEST_NEO4J_ERASE=1 to let them",
+                pytrace=False,
+            )
+        yield server
+        empty(server)
+        return
+    try:
+        with running(os.environ.get("GENOGRAPH_TEST_NEO4J_VERSION") or VERSION) as server:
+            yield server
+    except Unavailable as error:
+        _go_without(str(error))
+
+
+@pytest.fixture
+def neo4j(neo4j_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty Neo4j database; credentials are in the environment."""
+    monkeypatch.delenv("GENOGRAPH_NEO4J_AUTH_FILE", raising=False)
+    monkeypatch.setenv("GENOGRAPH_NEO4J_USER", neo4j_server.user)
+    monkeypatch.setenv("GENOGRAPH_NEO4J_PASSWORD", neo4j_server.password)
+    empty(neo4j_server)
+    return neo4j_server.uri
+
+
+@pytest.fixture(params=["embedded", "neo4j"])
+def db(request: pytest.FixtureRequest, tmp_path) -> str:
+    """An empty database of each kind, as `open_store` and --db take it."""
+    if request.param == "embedded":
+        return str(tmp_path / "genograph.db")
+    return str(request.getfixturevalue("neo4j"))
+
+
+def empty(server: Server) -> None:
+    """Delete every node and relationship, in batches; constraints and indexes stay."""
+    with (
+        driver.GraphDatabase.driver(server.uri, auth=(server.user, server.password)) as opened,
+        opened.session() as session,
+    ):
+        for match in ("MATCH ()-[x]->()", "MATCH (x)"):
+            cypher = f"{match} WITH x LIMIT {DELETED_AT_ONCE} DELETE x RETURN count(*) AS n"
+            while session.run(cypher).single(strict=True)["n"]:
+                pass
+
+
+def _count(server: Server) -> int:
+    try:
+        with (
+            driver.GraphDatabase.driver(server.uri, auth=(server.user, server.password)) as opened,
+            opened.session() as session,
+        ):
+            return int(session.run("MATCH (n) RETURN count(n) AS n").single(strict=True)["n"])
+    except (DriverError, Neo4jError) as error:
+        pytest.fail(f"GENOGRAPH_TEST_NEO4J_URI={server.uri}: {error}", pytrace=False)
