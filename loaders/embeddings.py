@@ -131,7 +131,7 @@ def _as_float32(vectors: np.ndarray[Any, Any]) -> Floats:
 
 def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             for name in ("ids", "vectors"):
                 if name not in arrays:
                     got = ", ".join(arrays.files) or "nothing"
@@ -174,6 +174,8 @@ def _parquet(path: Path) -> Iterator[tuple[list[str], Floats]]:
                 raise SourceError.at(path, None, None, "columns " + ", ".join(names), "id, vector")
             row = 0
             for batch in file.iter_batches(_CHUNK, columns=["id", "vector"]):
+                if not len(batch):
+                    continue
                 ids, lists = batch.column("id"), batch.column("vector")
                 yield ids.cast(pa.string()).to_pylist(), _matrix(path, lists, row)
                 row += len(batch)

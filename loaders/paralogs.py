@@ -56,6 +56,7 @@ _BASE[[ord(base) for base in _BASES]] = range(4)
 _RESIDUE = np.array([_STOP if aa == "*" else _AMINO.index(aa) for aa in _CODE])
 
 Words = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def read(path: Path, reading: Reading, *, min_containment: float) -> Iterator[Table]:
@@ -102,7 +103,7 @@ def words(coding: str) -> Words:
         index = np.where(plain[:, None], codons, 0) @ np.array([16, 4, 1])
         residues = np.where(plain, _RESIDUE[index], _STOP)
         window = np.lib.stride_tricks.sliding_window_view(residues, WORD)
-        used = (window < _STOP).all(axis=1)
+        used: Flags = (window < _STOP).all(axis=1)
         if frame:
             used &= _stretch(residues)[: len(window)] >= EXON
         window = window[used]
