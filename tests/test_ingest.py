@@ -1,0 +1,273 @@
+"""Ingest: order, resumption, provenance, and nothing half-written."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from genograph import ingest
+from genograph.errors import SourceError, StoreError
+from genograph.ingest import build, load, sources
+from genograph.store import open_store
+from genograph.store.embedded import EmbeddedStore
+
+DATA = Path(__file__).parent / "data"
+GENES = DATA / "sgd_features" / "input.tab"
+SINGLES = DATA / "smf_baryshnikova2010" / "input.tsv"
+DOUBLES = DATA / "sga_costanzo2010" / "input.txt"
+
+LIST = """
+[[source]]
+loader = "sga_costanzo2010"
+file = "doubles.txt"
+
+[[source]]
+loader = "experiments_csv"
+file = "own.csv"
+study = "mine2026"
+
+[[source]]
+loader = "smf_baryshnikova2010"
+file = "singles.tsv"
+
+[[source]]
+loader = "sgd_features"
+file = "genes.tab"
+"""
+
+
+@pytest.fixture
+def yeast(tmp_path):
+    """A folder with source files and their list, in an order in which they cannot be loaded."""
+    folder = tmp_path / "yeast"
+    folder.mkdir()
+    for origin, name in ((GENES, "genes.tab"), (SINGLES, "singles.tsv"), (DOUBLES, "doubles.txt")):
+        shutil.copy(origin, folder / name)
+    (folder / "own.csv").write_text("strain,value\nAAA1+CCC1,0.7\n")
+    (folder / "sources.toml").write_text(LIST)
+    return folder
+
+
+def source_rows(store):
+    return store.query(
+        "MATCH (s:Source) RETURN s.id AS id, s.loader AS loader, s.file AS file, "
+        "s.sha256 AS sha256, s.loaded AS loaded, s.settings AS settings, s.reasons AS reasons, "
+        "s.rows_read AS rows_read, s.rows_written AS rows_written, "
+        "s.rows_rejected AS rows_rejected ORDER BY s.loader"
+    ).to_pylist()
+
+
+class Failing(EmbeddedStore):
+    """An embedded store that fails at a certain write, as a full disk would."""
+
+    left = 10**9
+
+    def write(self, table):
+        self.left -= 1
+        if self.left < 0:
+            msg = "no space left"
+            raise StoreError(msg)
+        return super().write(table)
+
+
+class Piecemeal(Failing):
+    """One whose transactions do not take a whole load, as a server's."""
+
+    atomic_loads = False
+
+
+# ---------------------------------------------------------------- lists
+
+
+def test_a_list_is_put_in_the_order_in_which_it_can_be_loaded(yeast):
+    order = [step.source for step in sources(yeast / "sources.toml")]
+    assert order == [
+        "sgd_features",
+        "experiments_csv",
+        "smf_baryshnikova2010",
+        "sga_costanzo2010",
+    ]
+
+
+def test_screens_that_need_each_other_stay_as_they_are_listed(yeast):
+    more = '\n[[source]]\nloader = "sga_costanzo2010"\nfile = "doubles.txt"\nstudy = "second"\n'
+    (yeast / "sources.toml").write_text(LIST + more)
+    steps = sources(yeast / "sources.toml")
+    assert [s.options.get("study") for s in steps[-2:]] == [None, "second"]
+
+
+def test_building_twice_skips_what_is_there(yeast, tmp_path):
+    told = []
+    with open_store(tmp_path / "yeast.db") as store:
+        first = build(store, yeast / "sources.toml", report=told.append)
+        counts = store.counts()
+        second = build(store, yeast / "sources.toml")
+        assert store.counts() == counts
+    assert told == first
+    assert not any(ledger.skipped for ledger in first)
+    assert all(ledger.skipped for ledger in second)
+
+
+def test_a_build_that_stopped_goes_on_where_it_stopped(yeast, tmp_path):
+    good = (yeast / "doubles.txt").read_text()
+    (yeast / "doubles.txt").write_text(good + "YAL001W\tAAA1\tYBL002W\tEEE1\tlethal\t0.1\t0.1\n")
+    with open_store(tmp_path / "yeast.db") as store:
+        with pytest.raises(SourceError, match=r"doubles\.txt, line 13"):
+            build(store, yeast / "sources.toml")
+        (yeast / "doubles.txt").write_text(good)
+        ledgers = build(store, yeast / "sources.toml")
+        stopped = store.counts()
+    assert [ledger.skipped for ledger in ledgers] == [True, True, True, False]
+    with open_store(tmp_path / "whole.db") as store:
+        build(store, yeast / "sources.toml")
+        assert store.counts() == stopped
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[source]", "not valid TOML"),
+        ("", "lists no"),
+        ("[[sources]]\n", "got the key sources"),
+        ("source = 3\n", "got the key source"),
+        ('[[source]]\nloader = "obo"\n', "needs loader and file"),
+        ('[[source]]\nloader = "excel"\nfile = "genes.tab"\n', "no loader is called excel"),
+        ('[[source]]\nloader = "sgd_features"\nfile = "none.tab"\n', "none.tab: no such file"),
+        ('[[source]]\nloader = "sgd_features"\nfile = "genes.tab"\nunit = "x"\n', "no option unit"),
+        ('[[source]]\nloader = "expression_matrix"\nfile = "genes.tab"\n', "needs the option"),
+        (LIST + '[[embed]]\nprovider = "oracle"\n', "provider oracle; choose one of"),
+        (LIST + '[[embed]]\nprovider = "kmer"\ndim = "big"\n', "dim = 'big'; its options"),
+        (LIST + '[[embed]]\nprovider = "kmer"\n', "kmer needs CRE; list cre too"),
+        ('[[source]]\nloader = "smf_baryshnikova2010"\nfile = "singles.tsv"\n', "needs Gene; list"),
+    ],
+)
+def test_a_list_that_cannot_be_built_is_refused_before_anything_is_loaded(
+    yeast, tmp_path, text, words
+):
+    file = yeast / "sources.toml"
+    file.write_text(text)
+    with open_store(tmp_path / "yeast.db") as store:
+        before = store.counts()
+        with pytest.raises(SourceError) as caught:
+            build(store, file)
+        assert store.counts() == before
+    assert words in str(caught.value)
+    assert "sources.toml" in str(caught.value)
+
+
+def test_a_missing_list_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="no such file"):
+        sources(tmp_path / "sources.toml")
+
+
+def test_environment_variables_stand_in_file_names(yeast, monkeypatch):
+    monkeypatch.setenv("TABLES", str(yeast))
+    file = yeast.parent / "elsewhere.toml"
+    file.write_text('[[source]]\nloader = "sgd_features"\nfile = "$TABLES/genes.tab"\n')
+    assert [step.path for step in sources(file)] == [yeast / "genes.tab"]
+
+
+# ---------------------------------------------------------------- provenance
+
+
+def test_a_load_leaves_its_ledger_and_links_studies_to_the_file(tmp_path):
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        ledger = load(store, "smf_baryshnikova2010", SINGLES)
+        row = source_rows(store)[1]
+        linked = store.query(
+            "MATCH (t:Study)-[:LOADED_FROM]->(s:Source) RETURN t.id AS study, s.id AS source"
+        ).to_pylist()
+    assert row["sha256"] == hashlib.sha256(SINGLES.read_bytes()).hexdigest()
+    assert (row["loader"], row["file"]) == ("smf_baryshnikova2010", "input.tsv")
+    assert row["settings"] == ["study=baryshnikova2010"]
+    assert (row["rows_read"], row["rows_written"]) == (12, ledger.written)
+    assert row["rows_rejected"] == sum(ledger.rejected.values()) == 4
+    assert sorted(row["reasons"]) == sorted(f"{k}={v}" for k, v in ledger.rejected.items())
+    assert row["loaded"].endswith("+00:00")
+    assert linked == [{"study": "baryshnikova2010", "source": row["id"]}]
+
+
+def test_the_ledger_keeps_the_first_complete_load(tmp_path):
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        first = source_rows(store)
+        again = load(store, "sgd_features", GENES)
+        assert source_rows(store) == first
+    assert again.written == 0
+
+
+def test_another_file_of_the_same_name_is_noted(tmp_path):
+    changed = tmp_path / GENES.name
+    changed.write_text(GENES.read_text() + GENES.read_text().splitlines()[3].replace("YAL", "YCL"))
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        ledger = load(store, "sgd_features", changed)
+        assert len(source_rows(store)) == 2
+    assert ledger.notes == {"another file of this name was loaded before: rows only it has stay": 1}
+
+
+def test_the_same_file_with_other_options_is_noted(tmp_path):
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        load(store, "smf_baryshnikova2010", SINGLES)
+        ledger = load(store, "smf_baryshnikova2010", SINGLES, study="second2011")
+    assert ledger.notes == {"this file was loaded before with other options": 1}
+
+
+def test_a_file_of_which_no_row_can_be_used_is_refused(tmp_path):
+    file = tmp_path / "mouse.tsv"
+    file.write_text("Trp53\t0.9\t0.1\nBrca1\t0.8\t0.1\n")
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        before = store.counts()
+        with pytest.raises(SourceError, match="none of its 2 rows can be used: 2 unknown gene"):
+            load(store, "smf_baryshnikova2010", file)
+        assert store.counts() == before
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+@pytest.mark.parametrize("at", [1, 3, 6, 8])
+def test_a_write_that_fails_leaves_the_embedded_store_as_it_was(tmp_path, at):
+    with Failing(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        before, rows = store.counts(), source_rows(store)
+        store.left = at
+        with pytest.raises(StoreError, match="no space left"):
+            load(store, "smf_baryshnikova2010", SINGLES)
+        assert store.counts() == before
+        assert source_rows(store) == rows
+
+
+@pytest.mark.parametrize("at", [1, 4, 8])
+def test_an_interrupted_load_of_a_server_is_seen_and_finished(yeast, tmp_path, at):
+    with Piecemeal(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", yeast / "genes.tab")
+        store.left = at
+        with pytest.raises(StoreError, match="no space left"):
+            load(store, "smf_baryshnikova2010", yeast / "singles.tsv")
+        store.left = 10**9
+        unfinished = [row for row in source_rows(store) if row["loaded"] is None]
+        assert [row["loader"] for row in unfinished] == ["smf_baryshnikova2010"]
+        ledgers = build(store, yeast / "sources.toml")
+        finished = store.counts()
+        assert all(row["loaded"] for row in source_rows(store))
+    mended = next(ledger for ledger in ledgers if ledger.source == "smf_baryshnikova2010")
+    assert mended.notes == {"an interrupted load is finished": 1}
+    with open_store(tmp_path / "whole.db") as store:
+        build(store, yeast / "sources.toml")
+        assert store.counts() == finished
+
+
+def test_the_order_of_steps_does_not_depend_on_that_of_the_list(yeast):
+    entries = LIST.split("\n[[source]]\n")[1:]
+    for turn in range(len(entries)):
+        turned = entries[turn:] + entries[:turn]
+        text = "".join(f"[[source]]\n{entry}\n" for entry in turned)
+        (yeast / "sources.toml").write_text(text)
+        order = [step.source for step in ingest.sources(yeast / "sources.toml")]
+        assert order[0] == "sgd_features"
+        assert order[-1] == "sga_costanzo2010"
