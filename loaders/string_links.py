@@ -25,7 +25,7 @@ SOURCE = Source(
     options={
         # STRING calls 400 of 1,000 medium confidence
         "min_score": ("lowest combined score that is used, 0 to 1000", 400),
-        "source": ("name of the network in the graph", "string"),
+        "network": ("name of the network in the graph", "string"),
     },
     citation="Szklarczyk et al. (2023) Nucleic Acids Research 51:D638",
     doi="10.1093/nar/gkac1000",
@@ -36,7 +36,7 @@ TAXON = "4932."
 _CHUNK = 100_000
 
 
-def read(path: Path, reading: Reading, *, min_score: int, source: str) -> Iterator[Table]:
+def read(path: Path, reading: Reading, *, min_score: int, network: str) -> Iterator[Table]:
     """Yield INTERACTS_WITH tables, smaller gene id first; score is combined_score / 1,000.
 
     The two orders of a pair are one edge; where they disagree, the higher score is used (noted).
@@ -80,7 +80,7 @@ def read(path: Path, reading: Reading, *, min_score: int, source: str) -> Iterat
             pairs.append((a, b, score))
     if not reading.rows_read:
         raise SourceError.at(path, None, None, "no rows", "at least one")
-    yield from _tables(ids, np.array(pairs, dtype=np.int64).reshape(-1, 3), reading, source, path)
+    yield from _tables(ids, np.array(pairs, dtype=np.int64).reshape(-1, 3), reading, network, path)
 
 
 def _header(path: Path, first: tuple[int, list[str]]) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def _tables(
     ids: np.ndarray[Any, Any],
     pairs: np.ndarray[Any, Any],
     reading: Reading,
-    source: str,
+    network: str,
     path: Path,
 ) -> Iterator[Table]:
     """One edge an unordered pair, sorted."""
@@ -121,7 +121,7 @@ def _tables(
         columns = {
             "from_id": ids[part // n],
             "to_id": ids[part % n],
-            "source": [source] * len(part),
+            "source": [network] * len(part),
             "score": best[at : at + _CHUNK] / 1000.0,
         }
         yield Table.of("INTERACTS_WITH", columns, source=str(path))

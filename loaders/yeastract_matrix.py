@@ -18,7 +18,7 @@ SOURCE = Source(
     version=1,
     gives=("REGULATES",),
     needs=("Gene",),
-    options={"source": ("name of the network in the graph", "yeastract")},
+    options={"network": ("name of the network in the graph", "yeastract")},
     citation="Monteiro et al. (2020) Nucleic Acids Research 48:D642",
     doi="10.1093/nar/gkz859",
     licence="free for academic use",
@@ -27,7 +27,7 @@ SOURCE = Source(
 _CHUNK = 50_000
 
 
-def read(path: Path, reading: Reading, *, source: str) -> Iterator[Table]:
+def read(path: Path, reading: Reading, *, network: str) -> Iterator[Table]:
     """Yield REGULATES tables, transcription factor to target; a factor may regulate itself.
 
     Rows of one gene under two names (a retired name beside the present one) are united, noted.
@@ -58,7 +58,7 @@ def read(path: Path, reading: Reading, *, source: str) -> Iterator[Table]:
         raise SourceError.at(path, None, None, "no rows", "at least one target")
     pairs = [(factor, target) for target, by in targets.items() for factor in sorted(by)]
     for at in range(0, len(pairs), _CHUNK):
-        yield _table(pairs[at : at + _CHUNK], source, path)
+        yield _table(pairs[at : at + _CHUNK], network, path)
 
 
 def _factors(reading: Reading, line: int, names: list[str]) -> list[str | None]:
@@ -75,7 +75,7 @@ def _factors(reading: Reading, line: int, names: list[str]) -> list[str | None]:
     return out
 
 
-def _table(out: list[tuple[str, str]], source: str, path: Path) -> Table:
+def _table(out: list[tuple[str, str]], network: str, path: Path) -> Table:
     factors, targets = zip(*out, strict=True)
-    columns = {"from_id": factors, "to_id": targets, "source": [source] * len(out)}
+    columns = {"from_id": factors, "to_id": targets, "source": [network] * len(out)}
     return Table.of("REGULATES", columns, source=str(path))
