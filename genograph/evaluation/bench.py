@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64, Num
+from jaxtyping import Bool, Float64, Int64, Num
 
 from genograph.cohort import Cohort
 from genograph.errors import RunError
@@ -59,6 +59,36 @@ class Bench:
         """Measured fitness of the single mutant of every perturbation, NaN where there is none."""
         single = self.cohort.strains.single
         return np.where(single >= 0, self.fitness.value[single], np.nan)
+
+    @cached_property
+    def is_pair(self) -> Bool[np.ndarray, " strain"]:
+        """Which strains have two perturbations."""
+        pair: Bool[np.ndarray, " strain"] = self.cohort.strains.n_perturbed == 2
+        return pair
+
+    @cached_property
+    def singles_of_pair(self) -> Float64[np.ndarray, "strain 2"]:
+        """Measured fitness of a pair's two single mutants; NaN where missing and for no pair."""
+        out = np.full((len(self.cohort.strains), 2), np.nan)
+        start = self.cohort.strains.offsets[:-1][self.is_pair]
+        out[self.is_pair] = self.single_fitness[np.stack([start, start + 1], axis=1)]
+        return out
+
+    @cached_property
+    def interaction(self) -> Combined:
+        """Interaction score of every pair: reported, else fitness minus the singles' product."""
+        f = self.cohort.fitness
+        assert f is not None
+        found = combine(f.strain, f.interaction, f.interaction_sd, len(self.cohort.strains))
+        left = self.fitness.value - self.singles_of_pair.prod(axis=1)
+        derived = self.is_pair & np.isnan(found.value) & np.isfinite(left)
+        if derived.any():
+            self.notes.append(
+                f"{int(derived.sum())} pairs have no reported interaction score: it is their "
+                f"fitness minus the product of the singles'"
+            )
+        value = np.where(derived, left, found.value)
+        return Combined(value, np.where(derived, self.fitness.sd, found.sd), found.n)
 
 
 def positions(

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from genograph.cohort import SPLITS, TEST, TRAIN
 from genograph.evaluation.baselines import (
     Baseline,
+    boosted,
     pair_table,
     scalar_baselines,
     single_table,
@@ -22,11 +23,13 @@ from genograph.evaluation.scores import (
     Calibration,
     Score,
     calibration,
-    combine,
     pearson,
     rmse,
     spearman,
 )
+
+FEWEST = 10
+"""Training strains below which no baseline is fitted."""
 
 
 class Scored(NamedTuple):
@@ -42,31 +45,19 @@ def score_pairs(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
     assert f is not None
     strains = cohort.strains
     n = len(strains)
-    is_pair = strains.n_perturbed == 2
     more = int(((strains.n_perturbed > 2) & (bench.fitness.n > 0)).sum())
     if more:
         bench.notes.append(f"{more} strains with three or more perturbations are not scored")
-    if not is_pair.any():
+    if not bench.is_pair.any():
         bench.notes.append("the cohort has no pairs")
         return
-    reported = combine(f.strain, f.interaction, f.interaction_sd, n)
-    first = np.minimum(strains.offsets[:-1], len(strains.gene) - 1)
-    second = np.minimum(first + 1, len(strains.gene) - 1)
-    single = np.stack([bench.single_fitness[first], bench.single_fitness[second]], axis=1)
-    null = single[:, 0] * single[:, 1]
-    derived = is_pair & np.isnan(reported.value) & np.isfinite(bench.fitness.value - null)
-    interaction = np.where(derived, bench.fitness.value - null, reported.value)
-    interaction_sd = np.where(derived, bench.fitness.sd, reported.sd)
-    if derived.any():
-        bench.notes.append(
-            f"{int(derived.sum())} pairs have no reported interaction score: it is their "
-            f"fitness minus the product of the singles'"
-        )
+    single, interaction = bench.singles_of_pair, bench.interaction
     typical = bench.fitness.value[(strains.n_perturbed == 1) & (cohort.strain_fold == TRAIN)]
     typical = typical[np.isfinite(typical)]
     fill = float(typical.mean()) if len(typical) else 1.0
     null_filled = np.prod(np.where(np.isfinite(single), single, fill), axis=1)
-    rows = np.flatnonzero(is_pair & (np.isfinite(interaction) | np.isfinite(bench.fitness.value)))
+    known = np.isfinite(interaction.value) | np.isfinite(bench.fitness.value)
+    rows = np.flatnonzero(bench.is_pair & known)
     lacking = int((np.isnan(single[rows]).any(axis=1)).sum())
     if lacking:
         bench.notes.append(
@@ -75,36 +66,70 @@ def score_pairs(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
         )
     shown = np.full((len(rows), 2), np.nan) if bench.singles_hidden else single[rows]
     features = pair_table(cohort, bench.networks, rows, shown.astype(np.float32))
-    repeats = _repeats(f.strain, f.interaction, n), _repeats(f.strain, f.value, n)
+    # what is left of fitness when the null is taken off is the interaction score: one fit does both
+    left = bench.fitness.value - null_filled
+    residual = np.where(np.isfinite(interaction.value), interaction.value, left)
+    trees = _boosted(bench, rows, features, residual[rows])
     truth = bench.truth
-    yield _score(
-            bench,
-        "interaction_pairs", rows, interaction, interaction_sd, predicted, features,
-        null=np.zeros(n), repeats=repeats[0],
-        truth=None if truth is None else truth.interaction,
-    )  # fmt: skip
-    yield _score(
-            bench,
-        "fitness_pairs", rows, bench.fitness.value, bench.fitness.sd, predicted, features,
-        null=null_filled, repeats=repeats[1],
-        truth=None if truth is None else truth.fitness,
-    )  # fmt: skip
+    for quantity, null, measured, sd, repeats, true in (
+        (
+            "interaction_pairs",
+            np.zeros(n),
+            interaction.value,
+            interaction.sd,
+            f.interaction,
+            None if truth is None else truth.interaction,
+        ),
+        (
+            "fitness_pairs",
+            null_filled,
+            bench.fitness.value,
+            bench.fitness.sd,
+            f.value,
+            None if truth is None else truth.fitness,
+        ),
+    ):
+        held = rows[np.isfinite(measured[rows])]
+        controls = [Baseline("multiplicative null", null)]
+        if trees is not None:
+            controls.append(Baseline("gradient boosting", null + trees))
+        yield _score(bench, quantity, held, measured, sd, predicted, controls, repeats, true)
 
 
 def score_singles(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
     """Fitness of strains with one perturbation."""
     cohort = bench.cohort
-    rows = np.flatnonzero((cohort.strains.n_perturbed == 1) & (bench.fitness.n > 0))
+    fitness = bench.fitness
+    rows = np.flatnonzero((cohort.strains.n_perturbed == 1) & (fitness.n > 0))
     if not len(rows):
         bench.notes.append("the cohort has no fitness of single mutants")
         return
     assert cohort.fitness is not None
+    train = np.flatnonzero(cohort.strain_fold[rows] == TRAIN)
+    features = single_table(cohort, bench.networks, rows, fitness.value[rows], train, bench.vectors)
+    trees = _boosted(bench, rows, features, fitness.value[rows])
+    controls = [] if trees is None else [Baseline("gradient boosting", trees)]
+    truth = None if bench.truth is None else bench.truth.fitness
     yield _score(
-            bench,
-        "fitness_singles", rows, bench.fitness.value, bench.fitness.sd, predicted, None,
-        repeats=_repeats(cohort.fitness.strain, cohort.fitness.value, len(cohort.strains)),
-        truth=None if bench.truth is None else bench.truth.fitness,
+        bench, "fitness_singles", rows, fitness.value, fitness.sd, predicted, controls,
+        cohort.fitness.value, truth,
     )  # fmt: skip
+
+
+def _boosted(
+    bench: Bench,
+    rows: Int64[np.ndarray, " row"],
+    features: Float32[np.ndarray, "row feature"],
+    target: Float64[np.ndarray, " row"],
+) -> Float64[np.ndarray, " strain"] | None:
+    """What boosted trees predict for the test strains of `rows`, NaN for all other strains."""
+    fold = bench.cohort.strain_fold[rows]
+    folds = trained_on(fold, fold == TEST)
+    if len(folds.train) < FEWEST or not len(folds.scored):
+        return None
+    out = np.full(len(bench.cohort.strains), np.nan)
+    out[rows[folds.scored]] = boosted(features, target, folds, seed=bench.seed)
+    return out
 
 
 def _score(
@@ -114,18 +139,16 @@ def _score(
     measured: Float64[np.ndarray, " strain"],
     measured_sd: Float64[np.ndarray, " strain"],
     predicted: ScalarPrediction,
-    features: Float32[np.ndarray, "row feature"] | None,
-    *,
-    null: Float64[np.ndarray, " strain"] | None = None,
-    repeats: Float64[np.ndarray, "strain 2"],
+    controls: list[Baseline],
+    repeats: Float32[np.ndarray, " experiment"],
     truth: Float64[np.ndarray, " strain"] | None,
 ) -> Scored:
-    """Score the model and the scalar baselines on the measured ones of `rows`."""
+    """Score the model, the fitted baselines and `controls` on `rows`, all of them measured.
+
+    `repeats` are the single experiments; the controls' values are one for each strain.
+    """
     cohort = bench.cohort
-    known = np.isfinite(measured[rows])
-    if features is not None:
-        features = features[known]
-    rows = rows[known]
+    assert cohort.fitness is not None
     fold = cohort.strain_fold[rows]
     folds = trained_on(fold, fold == TEST)
     scored = rows[folds.scored]
@@ -136,44 +159,36 @@ def _score(
     mean, sd = values[at].astype(np.float64), sds[at].astype(np.float64)
     refuse_missing(mean, quantity)
     models = [Baseline(MODEL, mean)]
-    if len(folds.train) < 2:
-        bench.notes.append(f"{quantity}: too few training strains for the fitted baselines")
+    if len(folds.train) < FEWEST:
+        bench.notes.append(
+            f"{quantity}: {len(folds.train)} training strains, the fitted baselines are left out"
+        )
     elif len(scored):
         genes = strain_genes(cohort.strains, rows, bench.networks.n_gene)
-        if features is None:
-            features = single_table(
-                cohort, bench.networks, rows, measured[rows], folds.train, bench.vectors
-            )
-        models += scalar_baselines(
-            measured[rows], folds, genes, bench.vectors, features,
-            offset=None if null is None else null[rows], seed=bench.seed,
-        )  # fmt: skip
-    if null is not None:
-        models.insert(2, Baseline("multiplicative null", null[scored]))
-    models.append(Baseline("repeat measurement", repeats[scored, 1]))
-    if truth is not None:
-        models.append(Baseline("true values", truth[scored]))
-    rows_out: list[Score] = []
+        models += scalar_baselines(measured[rows], folds, genes, bench.vectors)
+    models += [Baseline(model, each[scored]) for model, each in controls]
+    twice = _repeats(cohort.fitness.strain, repeats, len(cohort.strains))[scored]
+    y = measured[scored]
+    out: list[Score] = []
     calibrations: list[Calibration] = []
     for split in SPLITS:
         inside = cohort.test_strains(split)[scored]
         if not inside.any():
             continue
         for model, guess in models:
-            y = measured[scored]
-            if model == "repeat measurement":
-                y = repeats[scored, 0]
-            use = inside & np.isfinite(guess)
-            if model in ("repeat measurement", "true values") and use.sum() < 3:
-                continue
-            rows_out.append(_scalar_score(quantity, split, model, y, guess, use))
+            out.append(_row(quantity, split, model, y[inside], guess[inside]))
+        if truth is not None:
+            known = inside & np.isfinite(truth[scored])
+            out.append(_row(quantity, split, "true values", y[known], truth[scored][known]))
+        both = inside & np.isfinite(twice[:, 1])
+        if both.any():
+            out.append(_row(quantity, split, "repeat measurement", *twice[both].T))
         found = calibration(
-            quantity, split, measured[scored][inside], measured_sd[scored][inside],
-            mean[inside], sd[inside],
-        )  # fmt: skip
+            quantity, split, y[inside], measured_sd[scored][inside], mean[inside], sd[inside]
+        )
         if found is not None:
             calibrations.append(found)
-    return Scored(rows_out, calibrations)
+    return Scored(out, calibrations)
 
 
 def _repeats(
@@ -194,15 +209,13 @@ def _repeats(
     return out
 
 
-def _scalar_score(
+def _row(
     quantity: str,
     split: str,
     model: str,
     y: Float64[np.ndarray, " scored"],
     guess: Float64[np.ndarray, " scored"],
-    use: Bool[np.ndarray, " scored"],
 ) -> Score:
-    y, guess = y[use], guess[use]
     return Score(
         "fitness", quantity, split, model,
         pearson(y, guess), spearman(y, guess), rmse(y, guess), len(y),
