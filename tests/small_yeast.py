@@ -28,7 +28,7 @@ PAIRS = (
     ("YBL003C", "YCL001C"),
     ("YCL001C", "YCL002C"),
 )
-AXIS = tuple(reversed(GENES[:5])) + ("YZL999C",)
+AXIS = (*reversed(GENES[:5]), "YZL999C")
 
 
 def tables():

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from genograph.errors import CohortError
@@ -73,7 +74,7 @@ class Genome:
         has_features: false for genes without any embedded window.
         edges: one entry for each of RELATIONS. Annotation edges are the closure over is_a and
             part_of (NOT annotations left out); their weight is the term's specificity,
-            1 - log(genes under the term) / log(all genes), in [0, 1]. Others: confidence, 1 if none.
+            1 - log(genes under the term) / log(all genes), in [0, 1]. Others: confidence, else 1.
         direct: for annotation edges, whether the source states it itself.
     """
 
@@ -136,7 +137,8 @@ class Strains:
     @cached_property
     def n_perturbed(self) -> Int64[np.ndarray, " strain"]:
         """The number of perturbations of each strain."""
-        return np.diff(self.offsets)
+        count: np.ndarray[Any, Any] = np.diff(self.offsets)
+        return count
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,9 @@ class Cohort:
         """How many of a strain's perturbations are of genes that training never perturbs."""
         unseen = (self.gene_fold[self.strains.gene] != TRAIN).astype(np.int64)
         total = np.concatenate([[0], np.cumsum(unseen)])
-        return total[self.strains.offsets[1:]] - total[self.strains.offsets[:-1]]
+        count: np.ndarray[Any, Any]
+        count = total[self.strains.offsets[1:]] - total[self.strains.offsets[:-1]]
+        return count
 
     def test_strains(self, split: str) -> Bool[np.ndarray, " strain"]:
         """Which strains a split tests on.
@@ -230,19 +234,21 @@ class Cohort:
         Raises:
             CohortError: unknown split.
         """
-        n, test = self.strains.n_perturbed, self.strain_fold == TEST
-        if split == "random":
-            return test & (self.n_unseen == 0)
-        if split == "one_gene_unseen":
-            return test & (self.n_unseen == 1)
-        if split == "all_genes_unseen":
-            return test & (self.n_unseen == n) & (n >= 2)
+        n, n_unseen = self.strains.n_perturbed, self.n_unseen
+        splits: dict[str, np.ndarray[Any, Any]] = {
+            "random": n_unseen == 0,
+            "one_gene_unseen": n_unseen == 1,
+            "all_genes_unseen": (n_unseen == n) & (n >= 2),
+        }
+        if split in splits:
+            chosen: np.ndarray[Any, Any] = (self.strain_fold == TEST) & splits[split]
+            return chosen
         msg = f"no split is called {split}; choose one of {', '.join(SPLITS)}"
         raise CohortError(msg)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of every array and vocabulary; the same selection of the same data gives the same."""
+        """Hash of every array and vocabulary; equal for the same selection of the same data."""
         total = hashlib.sha256()
         manifest, genome, labels = _parts(self)
         total.update(json.dumps(manifest, sort_keys=True).encode())
@@ -305,12 +311,11 @@ class Cohort:
             CohortError: the folder exists and is not empty, unless `force` and it is a cohort.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not force or not (folder / "manifest.json").is_file():
-                msg = f"{folder}: exists and is not empty; choose another folder" + (
-                    " or --force" if (folder / "manifest.json").is_file() else ""
-                )
-                raise CohortError(msg)
+        filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        is_cohort = (folder / "manifest.json").is_file()
+        if filled and not (force and is_cohort):
+            msg = f"{folder}: exists and is not empty; choose another folder"
+            raise CohortError(msg + (" or --force" if is_cohort else ""))
         aside = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -357,14 +362,8 @@ def load_cohort(folder: Path | str) -> Cohort:
     except FileNotFoundError as error:
         msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
         raise CohortError(msg) from error
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         msg = f"{folder}: damaged cohort ({str(error).splitlines()[0]}); export it again"
-        raise CohortError(msg) from error
-    except Exception as error:
-        # safetensors' own error class derives from Exception alone
-        if type(error).__name__ != "SafetensorError":
-            raise
-        msg = f"{folder}: damaged cohort ({error}); export it again"
         raise CohortError(msg) from error
     wanted = (FORMAT, graph_schema().version)
     found = (manifest.get("format"), manifest.get("schema_version"))

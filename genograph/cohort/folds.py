@@ -7,6 +7,7 @@ paralogous pairs, the two orders of a pair and its other alleles always stand to
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -116,10 +117,7 @@ def strain_folds(
     order = np.lexsort((root, owner))
     names = [gene_ids[r] for r in root[order].tolist()]
     bounds = strains.offsets.tolist()
-    keys = [
-        "strain\n" + "\n".join(sorted(set(names[a:b])))
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    keys = ["strain\n" + "\n".join(sorted(set(names[a:b]))) for a, b in pairwise(bounds)]
     place = _fractions(keys, folds.seed)
     fold = _fold(place, folds.test_strains, folds.validation_strains)
     fold[strains.n_perturbed == 0] = TRAIN

@@ -313,7 +313,8 @@ def _models(store: Store, embedding: str | Sequence[str] | None) -> tuple[str, .
     wanted = (embedding,) if isinstance(embedding, str) else tuple(embedding)
     for model in wanted:
         if model not in models:
-            msg = f"{store.uri}: no embeddings of model {model}; there are {', '.join(models) or 'none'}"
+            there = ", ".join(models) or "none"
+            msg = f"{store.uri}: no embeddings of model {model}; there are {there}"
             raise CohortError(msg)
     return wanted
 

@@ -281,8 +281,8 @@ def _check_units(experiments: pa.Table) -> None:
         mine = units.filter(pc.equal(units["phenotype"], phenotype)).sort_by("unit").to_pylist()
         if len(mine) > 1:
             each = "; ".join(
-                f"{row['unit']} ({row['count_all']:,} of {', '.join(sorted(row['study_distinct']))})"
-                for row in mine
+                f"{r['unit']} ({r['count_all']:,} of {', '.join(sorted(r['study_distinct']))})"
+                for r in mine
             )
             msg = (
                 f"the cohort pools {len(mine)} units of {phenotype}: {each}; select the studies "
@@ -341,8 +341,8 @@ def _vectors(
         lists = found["numbers"].filter(here).combine_chunks()
         _check_lengths(lists, found["id"].filter(here), len(columns[axis]), axis)
         block = lists.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-        at = _rows(pa.chunked_array([pa.array(columns[axis], pa.string())]), names)
-        values[np.ix_(rows[here.to_numpy()], at)] = block.reshape(-1, len(at))
+        column = _rows(pa.chunked_array([pa.array(columns[axis], pa.string())]), names)
+        values[np.ix_(rows[here.to_numpy()], column)] = block.reshape(-1, len(column))
     gene = np.empty(0, np.int64)
     if phenotype == "expression":
         known = pc.index_in(pa.array(names), value_set=pa.array(genome.gene_ids, pa.string()))

@@ -1,0 +1,18 @@
+"""User Cypher: a fence that lets one reading statement through, and a lint for two engines."""
+
+from genograph.cypher.fence import check_parameters, fence
+from genograph.cypher.lint import Warned, lint
+from genograph.cypher.reading import run_query
+from genograph.cypher.tokens import Clause, Statement, Token, predicates
+
+__all__ = [
+    "Clause",
+    "Statement",
+    "Token",
+    "Warned",
+    "check_parameters",
+    "fence",
+    "lint",
+    "predicates",
+    "run_query",
+]

@@ -1,0 +1,136 @@
+"""The fence: one reading statement passes, anything else is refused.
+
+Every word that stands where a clause could begin must be on the list. That a query reads only is
+also up to the engine's own read mode; the fence gives the clear message, and stops what read mode
+lets through (LOAD CSV, procedures, two statements).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from genograph.cypher.tokens import (
+    CLAUSES,
+    Clause,
+    Statement,
+    Token,
+    cut,
+    ends_operand,
+    is_name,
+)
+from genograph.errors import CohortError
+from genograph.store import Value
+
+ALLOWED = "MATCH, OPTIONAL MATCH, WHERE, WITH, UNWIND, RETURN, ORDER BY, SKIP, LIMIT, UNION"
+_START = {"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN"}
+_INFIX = {
+    *("AND", "OR", "XOR", "IN", "IS", "STARTS", "ENDS", "CONTAINS", "AS", "NOT"),
+    *("WHEN", "THEN", "ELSE", "END", "ASC", "DESC", "ASCENDING", "DESCENDING", "BY"),
+}
+_WRITES = {
+    *("CREATE", "MERGE", "DELETE", "DETACH", "SET", "REMOVE", "INSERT", "FOREACH", "DROP"),
+    *("ALTER", "COPY", "RENAME", "GRANT", "DENY", "REVOKE", "NEXTVAL", "SETVAL"),
+}
+_OTHER = {
+    *("CALL", "YIELD", "LOAD", "EXPORT", "IMPORT", "USE", "INSTALL", "UNINSTALL", "ATTACH"),
+    *("BEGIN", "COMMIT", "ROLLBACK", "CHECKPOINT", "PROFILE", "EXPLAIN", "CYPHER", "SHOW"),
+    "TERMINATE",
+}
+
+
+def fence(cypher: str) -> Statement:
+    """The statement, where it is one and only reads.
+
+    Raises:
+        CohortError: it is anything else; the message has the word and its place.
+    """
+    tokens, text = cut(cypher)
+    if not tokens:
+        msg = "the query is empty"
+        raise CohortError(msg)
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else None
+        if token.kind == "quoted" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            _refuse(token, "a function cannot be called by a quoted name")
+        if token.kind != "word":
+            continue
+        if is_name(tokens, i):
+            if before and before.text == "." and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+                _refuse(token, "functions of a namespace are not for cohort queries")
+            continue
+        if token.key in _WRITES:
+            _refuse(token, "a query only reads; quote it with backticks if it is a name")
+        if token.key in _OTHER:
+            _refuse(token, f"is not for queries; the clauses are {ALLOWED}")
+        begins = before is None or before.key == "UNION" or _pair(tokens, i - 2, "UNION", "ALL")
+        if begins and token.key not in _START and token.key != "ALL":
+            _refuse(token, f"cannot begin a query; the clauses are {ALLOWED}")
+        if (
+            before is not None
+            and ends_operand(tokens, i - 1)
+            and token.key not in _INFIX
+            and token.key not in CLAUSES
+            and token.key != "UNION"
+        ):
+            _refuse(token, f"is no clause of a query; the clauses are {ALLOWED}")
+    statement = Statement(text, tokens)
+    _check_brackets(tokens)
+    _check_clauses(statement.clauses, tokens[0])
+    return statement
+
+
+def check_parameters(statement: Statement, parameters: Mapping[str, Value]) -> None:
+    """Refuse a query whose $parameters are not the given ones.
+
+    Raises:
+        CohortError: naming those that are missing or not used.
+    """
+    missing = sorted(statement.parameters - set(parameters))
+    unused = sorted(set(parameters) - statement.parameters)
+    if missing:
+        msg = f"the query's parameter ${missing[0]} has no value; give {missing[0]}=..."
+        raise CohortError(msg)
+    if unused:
+        names = ", ".join(f"${n}" for n in sorted(statement.parameters)) or "none"
+        msg = f"the query does not use the parameter {unused[0]}; it has {names}"
+        raise CohortError(msg)
+
+
+def _refuse(token: Token, reason: str) -> None:
+    msg = f"{token.place}: {token.text}: {reason}"
+    raise CohortError(msg)
+
+
+def _pair(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
+    return i >= 0 and tokens[i].key == first and tokens[i + 1].key == second
+
+
+def _check_brackets(tokens: tuple[Token, ...]) -> None:
+    closing = {"(": ")", "[": "]", "{": "}"}
+    stack: list[Token] = []
+    for token in tokens:
+        if token.text in closing and token.kind == "sign":
+            stack.append(token)
+        elif token.kind == "sign" and token.text in closing.values():
+            opened = stack.pop().text if stack else ""
+            if closing.get(opened) != token.text:
+                _refuse(token, "closes nothing")
+    if stack:
+        _refuse(stack[-1], "is never closed")
+
+
+def _check_clauses(clauses: tuple[Clause, ...], first: Token) -> None:
+    branch_returns = False
+    for clause in clauses:
+        if clause.keyword == "OPTIONAL":
+            _refuse(clause.tokens[0], "is followed by MATCH")
+        if clause.keyword == "ORDER":
+            _refuse(clause.tokens[0], "is followed by BY")
+        if clause.keyword.startswith("UNION"):
+            if not branch_returns:
+                _refuse(clause.tokens[0], "joins two queries that RETURN")
+            branch_returns = False
+        elif branch_returns and clause.keyword not in ("ORDER BY", "SKIP", "LIMIT"):
+            _refuse(clause.tokens[0], "stands after RETURN, which ends a query")
+        branch_returns |= clause.keyword == "RETURN"
+    if not branch_returns:
+        msg = f"{first.place}: the query returns nothing; end it with RETURN"
+        raise CohortError(msg)

@@ -1,0 +1,390 @@
+"""The lint: what the embedded store and Neo4j answer differently, with its place in the query.
+
+Every difference was found by asking both engines (Ladybug 0.22, Neo4j 5.26), and is asked again by
+the tests. `docs/cohorts.md` lists them, and those that no lint can see in a text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+from genograph.cypher.tokens import CLAUSES, Clause, Statement, Token, ends_operand, is_name
+from genograph.schema import graph_schema
+
+# function: what the two engines do with it
+_DIFFERENT = {
+    "LOG": "is log10 on the embedded store and the natural logarithm on Neo4j",
+    "SUBSTRING": "counts from 1 on the embedded store and from 0 on Neo4j; use left or right",
+    "ROUND": "rounds -2.5 to -3 on the embedded store and to -2 on Neo4j; use floor(x + 0.5)",
+    "LABELS": "is a string on the embedded store and a list on Neo4j",
+    "ID": "is internal and differs; use the property id",
+    "KEYS": "names unset properties too on the embedded store",
+    "PROPERTIES": "has unset properties too on the embedded store",
+}
+_ONLY_NEO4J = {
+    *("TOSTRING", "TOINTEGER", "TOFLOAT", "TOBOOLEAN", "HEAD", "LAST", "TAIL", "SPLIT"),
+    *("EXP", "E", "ISEMPTY", "STDEV", "STDEVP", "TYPE", "ELEMENTID", "STARTNODE"),
+    *("ENDNODE", "REDUCE", "RAND", "SHORTESTPATH", "ALLSHORTESTPATHS"),
+}
+_ONLY_EMBEDDED = {
+    *("LN", "LABEL", "RELS", "CAST", "OFFSET", "STRING_SPLIT"),
+}
+# words that the embedded store does not take as the name of a variable or column
+_RESERVED = {
+    *("ACYCLIC", "ALL", "AND", "ANY", "ASC", "CASE", "CAST", "COLUMN", "DEFAULT", "DESC"),
+    *("DISTINCT", "ELSE", "END", "EXISTS", "FALSE", "GROUP", "HINT", "IN", "MACRO", "NONE"),
+    *("NOT", "NULL", "ON", "ONLY", "OPTIONAL", "OR", "ORDER", "SHORTEST", "SINGLE"),
+    *("STARTS", "TABLE", "THEN", "TRAIL", "TRUE", "UNION", "WHEN", "WHERE", "WITH", "XOR"),
+}
+_ACYCLIC = frozenset({"IS_A", "PART_OF"})
+_LONGEST = 30
+_COMPARISONS = frozenset({"=", "<>", "<", ">", "<=", ">="})
+
+
+class Warned(NamedTuple):
+    """What the lint says of one place of a query, 1-based."""
+
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """Return place and message."""
+        return f"line {self.line}, column {self.column}: {self.message}"
+
+
+def lint(statement: Statement) -> tuple[Warned, ...]:
+    """What the two engines would answer differently, in the order of the text."""
+    found = [
+        *_functions(statement.tokens),
+        *_lists(statement.tokens),
+        *_names(statement.tokens),
+        *_expressions(statement.tokens),
+        *_orders(statement.clauses),
+        *_patterns(statement.clauses),
+    ]
+    return tuple(sorted(set(found)))
+
+
+def _warned(token: Token, message: str) -> Warned:
+    return Warned(token.line, token.column, message)
+
+
+def _functions(tokens: Sequence[Token]) -> Iterator[Warned]:
+    for i, (token, following) in enumerate(pairwise(tokens)):
+        if token.kind != "word" or following.text != "(" or is_name(tokens, i):
+            continue
+        if token.key in _DIFFERENT:
+            yield _warned(token, f"{token.text} {_DIFFERENT[token.key]}")
+        elif token.key in _ONLY_NEO4J:
+            yield _warned(token, f"{token.text} is a function of Neo4j only")
+        elif token.key in _ONLY_EMBEDDED or token.key.startswith("LIST_"):
+            yield _warned(token, f"{token.text} is a function of the embedded store only")
+        elif token.key in ("ALL", "ANY", "NONE", "SINGLE"):
+            for inner in _within(tokens, i + 1):
+                if inner.kind == "parameter":
+                    yield _warned(
+                        inner,
+                        f"{inner.text} inside {token.text}(...) fails on the embedded store; "
+                        f"bind it before: WITH {inner.text} AS name",
+                    )
+
+
+def _within(tokens: Sequence[Token], opening: int) -> Sequence[Token]:
+    """The tokens between a bracket and the one that closes it."""
+    depth = 0
+    for i in range(opening, len(tokens)):
+        depth += (tokens[i].key in ("(", "[", "{")) - (tokens[i].key in (")", "]", "}"))
+        if depth == 0:
+            return tokens[opening + 1 : i]
+    return tokens[opening + 1 :]
+
+
+def _lists(tokens: Sequence[Token]) -> Iterator[Warned]:
+    for i, token in enumerate(tokens):
+        if token.key != "[":
+            continue
+        inside = _within(tokens, i)
+        if i and ends_operand(tokens, i - 1):
+            slicing = any(t.key in ("..", ":") for t in inside)
+            what = "a slice" if slicing else "an index"
+            yield _warned(token, f"{what} counts from 1 on the embedded store and from 0 on Neo4j")
+        elif len(inside) > 1 and inside[0].kind == "word" and inside[1].key == "IN":
+            yield _warned(token, "a list comprehension is for Neo4j only; UNWIND the list")
+
+
+def _names(tokens: Sequence[Token]) -> Iterator[Warned]:
+    schema = graph_schema()
+    exact = {*schema.nodes, *schema.relationships}
+    spelled = {name.upper(): name for name in exact}
+    for i, token in enumerate(tokens):
+        if token.kind != "word" or i == 0:
+            continue
+        before = tokens[i - 1].key
+        named = before == "AS" or (
+            before == "(" and i + 1 < len(tokens) and tokens[i + 1].key in (":", ")")
+        )
+        if named and token.key in _RESERVED:
+            yield _warned(
+                token, f"{token.text} is a reserved word of the embedded store; choose another name"
+            )
+        if before in (":", "|") and token.text not in exact and token.key in spelled:
+            yield _warned(
+                token, f"{token.text}: Neo4j tells case apart; write {spelled[token.key]}"
+            )
+
+
+def _expressions(tokens: Sequence[Token]) -> Iterator[Warned]:
+    stack: list[str] = []
+    compared: list[Token | None] = [None]
+    for i, token in enumerate(tokens):
+        following = tokens[i + 1] if i + 1 < len(tokens) else None
+        if token.key in ("(", "[", "{"):
+            if token.key == "{" and not stack and i and ends_operand(tokens, i - 1):
+                yield from _braces(tokens, i)
+            stack.append(token.key)
+            compared.append(None)
+        elif token.key in (")", "]", "}"):
+            stack.pop()
+            compared.pop()
+        elif token.key in _COMPARISONS:
+            if compared[-1] is not None:
+                yield _warned(token, "a chain of comparisons is for Neo4j only; join two by AND")
+            compared[-1] = token
+        elif token.key == "," or (
+            token.kind == "word"
+            and token.key in {*CLAUSES, "AND", "OR", "XOR", "NOT", "THEN", "ELSE"}
+            and not is_name(tokens, i)
+        ):
+            compared[-1] = None
+        if token.key == "||":
+            yield _warned(token, "|| is for Neo4j only; join strings by +")
+        if token.key == "+" and following is not None and i:
+            around = (following.kind, tokens[i - 1].kind)
+            if "string" in around:
+                yield _warned(
+                    token,
+                    "a null added to a string counts as empty on the embedded store and gives null "
+                    "on Neo4j; use coalesce",
+                )
+        if token.key == "CONTAINS" and following is not None and len(following.text) == 2:
+            yield _warned(token, "CONTAINS '' is false on the embedded store and true on Neo4j")
+        if token.key == ":" and following is not None:
+            yield from _labels(tokens, i, stack)
+
+
+def _braces(tokens: Sequence[Token], i: int) -> Iterator[Warned]:
+    """What stands before a brace outside of any pattern."""
+    before, following = tokens[i - 1], tokens[i + 1]
+    if before.key == "COLLECT":
+        yield _warned(before, "COLLECT { } is for Neo4j only; use collect in a WITH")
+    elif before.key in ("EXISTS", "COUNT"):
+        if following.key != "MATCH":
+            yield _warned(following, f"{before.text} {{ }} needs MATCH on the embedded store")
+    elif before.kind == "word":
+        yield _warned(tokens[i], "a map projection is for Neo4j only")
+
+
+def _labels(tokens: Sequence[Token], i: int, stack: Sequence[str]) -> Iterator[Warned]:
+    if not stack and ends_operand(tokens, i - 1):
+        yield _warned(tokens[i], "a label as a predicate is for Neo4j only; put it in the MATCH")
+    if tokens[i - 1].key == "|":
+        yield _warned(tokens[i], "|: is refused by Neo4j; write | alone")
+    if stack and stack[-1] == "(" and i >= 2 and tokens[i - 2].key == ":":
+        yield _warned(tokens[i], "two labels mean either on the embedded store and both on Neo4j")
+
+
+def _orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
+    variables = {
+        inside.text
+        for clause in clauses
+        if clause.keyword.endswith("MATCH")
+        for part in parts_of(clause)
+        for inside in part.variables
+    }
+    for i, clause in enumerate(clauses):
+        if clause.keyword not in ("WITH", "RETURN"):
+            continue
+        tail = []
+        for later in clauses[i + 1 :]:
+            if later.keyword not in ("ORDER BY", "SKIP", "LIMIT"):
+                break
+            tail.append(later)
+        words = [later.keyword for later in tail]
+        if "ORDER BY" in words:
+            if clause.keyword == "WITH" and len(words) == 1:
+                yield _warned(
+                    tail[0].tokens[0],
+                    "ORDER BY after WITH needs SKIP or LIMIT on the embedded store",
+                )
+            for j, token in enumerate(clause.tokens[:-1]):
+                alias = clause.tokens[j + 1]
+                same = alias.text in variables and not _carries(clause.tokens, j)
+                if token.key == "AS" and same:
+                    yield _warned(
+                        alias,
+                        f"the alias {alias.text} is also a variable, which ORDER BY takes for "
+                        f"one or the other; choose another alias",
+                    )
+        elif words:
+            yield _warned(
+                tail[0].tokens[0],
+                f"{words[0]} without ORDER BY takes any rows, on each store others",
+            )
+
+
+def _carries(tokens: Sequence[Token], j: int) -> bool:
+    """Whether what stands before AS is the variable of the same name."""
+    return tokens[j - 1].text == tokens[j + 1].text and tokens[j - 2].key in ("WITH", ",", "RETURN")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A relationship of a pattern: its types (none for any), ends, and whether it has a way."""
+
+    types: frozenset[str]
+    source: str
+    target: str
+    directed: bool
+    star: tuple[Token, ...]
+    token: Token
+
+
+@dataclass(frozen=True)
+class Part:
+    """One path of a MATCH: the variables of its nodes, and its relationships."""
+
+    variables: tuple[Token, ...]
+    steps: tuple[Step, ...]
+
+
+def parts_of(clause: Clause) -> tuple[Part, ...]:
+    """The paths of a MATCH clause; nodes without a variable have names of their own."""
+    tokens = clause.tokens
+    out, depth, first = [], 0, 1
+    for i, token in enumerate(tokens):
+        depth += (token.key in ("(", "[", "{")) - (token.key in (")", "]", "}"))
+        if depth == 0 and token.key == "," and i:
+            out.append(_part(tokens[first:i]))
+            first = i + 1
+    out.append(_part(tokens[first:]))
+    return tuple(out)
+
+
+def _part(tokens: Sequence[Token]) -> Part:
+    variables: list[Token] = []
+    names: list[str] = []
+    arrows: list[tuple[bool, bool, Sequence[Token], Token]] = []
+    i, leftwards = 0, False
+    inside: Sequence[Token] = ()
+    at: Token | None = None
+    while i < len(tokens):
+        token = tokens[i]
+        if token.key == "(":
+            inner = _within(tokens, i)
+            named = bool(inner) and inner[0].kind in ("word", "quoted")
+            names.append(inner[0].text if named else f"({token.start}")
+            variables += inner[:1] if named else []
+            if at is not None and len(names) > 1:
+                rightwards = tokens[i - 1].key in ("->", ">")
+                arrows.append((leftwards, rightwards, inside, at))
+            leftwards, inside, at = False, (), None
+            i += len(inner) + 2
+            continue
+        if token.key in ("-", "<-") and at is None:
+            leftwards, at = token.key == "<-", token
+        elif token.key == "[" and at is not None:
+            inside = _within(tokens, i)
+            i += len(inside) + 2
+            continue
+        i += 1
+    steps = []
+    for k, (left, right, inner, where) in enumerate(arrows):
+        star = [n for n, t in enumerate(inner) if t.key == "*"]
+        head = inner[: star[0]] if star else inner
+        types = frozenset(
+            t.text.upper() for n, t in enumerate(head) if n and head[n - 1].key in (":", "|")
+        )
+        ends = (names[k + 1], names[k]) if left else (names[k], names[k + 1])
+        steps.append(
+            Step(types, *ends, left != right, tuple(inner[star[0] :]) if star else (), where)
+        )
+    return Part(tuple(variables), tuple(steps))
+
+
+def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
+    for i, clause in enumerate(clauses):
+        if not clause.keyword.endswith("MATCH"):
+            continue
+        where = clauses[i + 1] if i + 1 < len(clauses) else None
+        apart = _told_apart(where) if where and where.keyword == "WHERE" else frozenset()
+        parts = parts_of(clause)
+        steps = [step for part in parts for step in part.steps]
+        for step in steps:
+            yield from _walk(step)
+        for one, two in combinations(steps, 2):
+            if _may_be_one(one, two, apart):
+                shared = " or ".join(sorted(one.types & two.types or one.types | two.types))
+                yield _warned(
+                    two.token,
+                    f"{shared or 'a relationship'} twice in one MATCH: the embedded store may take "
+                    f"one relationship for both, Neo4j does not; add WHERE a.id < b.id, or use two "
+                    f"MATCH",
+                )
+        for left, right in combinations(parts, 2):
+            mine = {t.text for t in left.variables} & {t.text for t in right.variables}
+            bound = {t.text for c in clauses[:i] for t in c.tokens if t.kind == "word"}
+            if not mine and not any(t.text in bound for t in (*left.variables, *right.variables)):
+                yield _warned(
+                    right.variables[0] if right.variables else clause.tokens[0],
+                    "two unconnected patterns in one MATCH are slow on the embedded store; use two "
+                    "MATCH clauses",
+                )
+
+
+def _walk(step: Step) -> Iterator[Warned]:
+    """What differs in a relationship of variable length."""
+    if not step.star:
+        return
+    numbers = [int(t.text) for t in step.star if t.kind == "number" and t.text.isdigit()]
+    dots = [n for n, t in enumerate(step.star) if t.key == ".."]
+    open_end = (not numbers) or (bool(dots) and step.star[-1].key == "..")
+    if open_end:
+        yield _warned(
+            step.star[0],
+            f"without an upper bound the embedded store stops at {_LONGEST}; write one, at most "
+            f"{_LONGEST}",
+        )
+    elif numbers[-1] > _LONGEST:
+        yield _warned(step.star[0], f"the embedded store goes {_LONGEST} steps at most")
+    if not step.directed or not step.types or not step.types <= _ACYCLIC:
+        yield _warned(
+            step.star[0],
+            "on the embedded store a path may take a relationship twice, on Neo4j not; counts of "
+            "paths differ, RETURN DISTINCT nodes do not",
+        )
+
+
+def _may_be_one(one: Step, two: Step, apart: frozenset[frozenset[str]]) -> bool:
+    """Whether two relationships of a MATCH could be the same one."""
+    if one.types and two.types and not one.types & two.types:
+        return False
+    ends = [{one.source, two.source}, {one.target, two.target}]
+    if one.directed and two.directed:
+        if one.target == two.source or two.target == one.source:
+            return False
+        return not any(frozenset(pair) in apart for pair in ends)
+    others = [{a, b} for a in (one.source, one.target) for b in (two.source, two.target)]
+    return not any(frozenset(pair) in apart for pair in others if len(pair) == 2)
+
+
+def _told_apart(where: Clause) -> frozenset[frozenset[str]]:
+    """The pairs of variables that a WHERE holds to be different: a.id < b.id."""
+    found = set()
+    texts = [token.text for token in where.tokens]
+    for i in range(1, len(texts) - 1):
+        if texts[i] in ("<", ">", "<>"):
+            left = texts[i - 3] if i >= 3 and texts[i - 2] == "." else texts[i - 1]
+            found.add(frozenset({left, texts[i + 1]}))
+    return frozenset(found)
