@@ -1,6 +1,7 @@
 """Loaders of the genome, ontology and networks, beyond the fixtures of the conformance suite."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -395,3 +396,33 @@ def test_a_model_must_be_named(toy, tmp_path):
         tables_of("embeddings", _written(tmp_path, "npz"), toy)
     with pytest.raises(SourceError, match="without @"):
         tables_of("embeddings", _written(tmp_path, "npz"), toy, model="a@b")
+
+
+# ------------------------------------------------------------------ the guide
+
+
+def test_the_loader_of_the_guide_works_and_has_twenty_lines(toy, tmp_path, monkeypatch):
+    guide = (DATA.parents[1] / "docs" / "add-a-loader.md").read_text("utf-8")
+    code = guide.split("```python\n")[1].split("```")[0]
+    assert len(code.split("def read")[1].strip().splitlines()) <= 20
+    (tmp_path / "coexpression.py").write_text(code, "utf-8")
+    monkeypatch.setattr(loaders, "__path__", [*loaders.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "genograph.loaders.coexpression", raising=False)
+    assert "coexpression" in loaders.names()
+    file = tmp_path / "pairs.tsv"
+    file.write_text("BBB1\tAAA1\t.5\nYAL001W\tYAL902C\t.4\nYXX999W\tAAA1\t1\nAAA1\tCCC1\t1\n")
+    spec, read = loaders.loader("coexpression")
+    assert spec.needs == ("Gene",)
+    reading = Reading(gene_names(toy), toy.query)
+    (table,) = read(file, reading)
+    assert table.rows.to_pylist() == [
+        {"from_id": "YAL001W", "to_id": "YAL002C", "source": "coexpression", "score": 0.5},
+        {"from_id": "YAL001W", "to_id": "YAL003W", "source": "coexpression", "score": 1.0},
+    ]
+    assert reading.rows_read == 4
+    assert dict(reading.rejected) == {"unknown gene": 1, "duplicate pair": 1}
+    file.write_text("AAA1\tBBB1\t.5\nAAA1\tCCC1\tmuch\n")
+    with pytest.raises(
+        SourceError, match=r"pairs\.tsv, line 2, column 3 \(correlation\): got much"
+    ):
+        list(read(file, Reading(gene_names(toy), toy.query)))
