@@ -1,0 +1,87 @@
+"""Configuration of the genome model and of its training; frozen, unknown keys refused."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+HEADS = ("fitness", "expression", "morphology")
+
+
+class ModelConfig(BaseModel):
+    """The shape of the genome model; every field has a default that serves 600 and 6,600 genes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    heads: tuple[Literal["fitness", "expression", "morphology"], ...] = HEADS
+    """Phenotypes to train jointly; those the cohort has no experiments of are left out."""
+    singles: Literal["measured", "hidden"] = "measured"
+    """Whether measured single-mutant fitness is an input for strains with two perturbations."""
+    width: int = Field(default=32, ge=4, le=1024)
+    """Width of a node's state."""
+    layers: int = Field(default=2, ge=1, le=8)
+    """Rounds of messages."""
+    change: int = Field(default=12, ge=1, le=256)
+    """Width of the change z of a node by one perturbation."""
+    hidden: int = Field(default=48, ge=4, le=1024)
+    """Hidden units of the readouts."""
+    growth: int = Field(default=6, ge=1, le=64)
+    """Rank of the genome-wide expression term u(strain) v(gene)."""
+    projected: int = Field(default=64, ge=1, le=1024)
+    """Principal components of the CRE embeddings that enter the network."""
+    gene_identity: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Scale of a learned vector for each gene; 0 leaves it out, so unseen genes lose nothing."""
+    node_identity: float = Field(default=0.3, ge=0.0, le=1.0)
+    """Scale of a learned vector for each term and complex."""
+    largest_term: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Terms with more than this share of all genes are no meeting place of perturbations."""
+    fitness_floor: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """Smallest single-mutant fitness whose logarithm is taken; smaller ones count as this."""
+
+    @field_validator("heads")
+    @classmethod
+    def _distinct(cls, heads: tuple[str, ...]) -> tuple[str, ...]:
+        if not heads or len(set(heads)) != len(heads):
+            msg = f"heads are one or more of {', '.join(HEADS)}, each once"
+            raise ValueError(msg)
+        return tuple(h for h in HEADS if h in heads)
+
+
+class TrainConfig(ModelConfig):
+    """Everything a training depends on besides its cohort."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the first member; member k has seed + k."""
+    members: int = Field(default=3, ge=1, le=64)
+    """Ensemble size; the predicted s.d. is taken over members."""
+    epochs: int = Field(default=30, ge=1)
+    """Longest training, in epochs."""
+    steps_per_epoch: int = Field(default=0, ge=0)
+    """Steps an epoch; 0: one pass over the training pairs, within 10 to 60 steps."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Longest training of all members together, in minutes; None: no limit."""
+    pairs: int = Field(default=512, ge=1)
+    """Strains with two or more perturbations in a batch."""
+    single_strains: int = Field(default=128, ge=1)
+    """Single mutants with a fitness in a batch."""
+    expression_strains: int = Field(default=4, ge=1)
+    """Strains with an expression profile in a batch."""
+    morphology_strains: int = Field(default=64, ge=1)
+    """Strains with morphology in a batch."""
+    learning_rate: float = Field(default=4e-3, gt=0)
+    """Peak of the learning rate."""
+    warm_up: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps over which the rate rises; then it falls as a cosine to 0."""
+    weight_decay: float = Field(default=0.2, ge=0)
+    """Decoupled weight decay of matrices and learned vectors; not of biases and noise."""
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
+    average: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the running average of the weights, which predicts."""
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a better validation score before a member stops."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto is CUDA if there is one."""
+    engine: Literal["auto", "dgl", "shared"] = "auto"
+    """How the network runs over strains; every engine gives the same numbers."""
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    """Arithmetic, in Lightning Fabric's words."""

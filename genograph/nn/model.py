@@ -1,0 +1,273 @@
+"""The genome model: one anchored network over the whole genome, three heads.
+
+Every head is y = y_wt + f(perturbed) - f(wild type), by construction, whatever the weights.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor, nn
+
+from genograph.nn.config import ModelConfig
+from genograph.nn.engines import Engine, Layer, Perturbed
+from genograph.nn.plans import Meetings
+from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology, bag_sum, take_rows
+
+
+class Setting(NamedTuple):
+    """What a model takes from its cohort and keeps in its checkpoint.
+
+    Attributes:
+        projection: from CRE features to inputs; inputs = (features - mean) @ projection.
+        mean: of the features, over genes that have any.
+        known: mean, s.d. and share known of the training singles' log fitness, node by node.
+        expression_gene: gene row of each expression column, -1 where the genome lacks the gene.
+        expression_scale: root mean square of the training values, one number.
+        morphology_reference: the wild type's value of each parameter.
+        morphology_scale: s.d. of each parameter over training strains.
+        studies: number of studies.
+    """
+
+    projection: Float32[Tensor, "feature component"]
+    mean: Float32[Tensor, " feature"]
+    known: Float32[Tensor, "node 3"]
+    expression_gene: Int64[Tensor, " column"]
+    expression_scale: Float32[Tensor, ""]
+    morphology_reference: Float32[Tensor, " parameter"]
+    morphology_scale: Float32[Tensor, " parameter"]
+    studies: int
+
+
+class Genotypes(NamedTuple):
+    """The fitness head's answer for a batch of strains.
+
+    Attributes:
+        log_null: sum over perturbations of the log fitness of each alone.
+        log_meeting: what their meetings at shared nodes add; 0 for unrelated genes.
+    """
+
+    log_null: Float[Tensor, " strain"]
+    log_meeting: Float[Tensor, " strain"]
+
+    @property
+    def fitness(self) -> Float[Tensor, " strain"]:
+        """Fitness relative to the wild type, which is exactly 1."""
+        return torch.exp(self.log_null + self.log_meeting)
+
+    @property
+    def interaction(self) -> Float[Tensor, " strain"]:
+        """Fitness minus the product of the single mutants' fitness."""
+        return torch.exp(self.log_null) * torch.expm1(self.log_meeting)
+
+
+class NodeFunction(nn.Module):
+    """A small network F_v(z) of the change z of a node, which the node's own features modulate."""
+
+    def __init__(self, change: int, features: int, hidden: int) -> None:
+        super().__init__()
+        self.of_node = nn.Linear(features, hidden)
+        self.of_change = nn.Linear(change, hidden, bias=False)
+        self.mix = nn.Linear(hidden, hidden)
+
+    def forward(self, z: Float[Tensor, "row change"], own: Tensor) -> Float[Tensor, "row hidden"]:
+        """Hidden units for changes z at nodes with `own` = of_node(features), row by row."""
+        first = nn.functional.silu(self.of_change(z) + own)
+        return nn.functional.silu(self.mix(first))
+
+
+class GenomeModel(nn.Module):
+    """The network of one genome: encoder, heads and learned noise."""
+
+    def __init__(self, config: ModelConfig, topology: Topology, setting: Setting) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden, change = config.width, config.hidden, config.change
+        for name in Setting._fields[:-1]:
+            self.register_buffer(name, getattr(setting, name).clone())
+        self.of_features = nn.Linear(setting.projection.shape[1], width, bias=False)
+        self.missing = nn.Parameter(torch.zeros(width))
+        self.of_kind = nn.Linear(N_NODE_FEATURE, width)
+        n_named = topology.n_term + topology.n_complex
+        self.named = nn.Parameter(torch.randn(n_named, width) * config.node_identity)
+        self.gene_named = (
+            nn.Parameter(torch.randn(topology.n_gene, width) * config.gene_identity)
+            if config.gene_identity
+            else None
+        )
+        self.layers = nn.ModuleList([Layer(width) for _ in range(config.layers)])
+        self.final = nn.LayerNorm(width)
+        node = width + N_NODE_FEATURE + 3
+        # what a perturbation alone does: state of its gene, dose lost, its own effect if known
+        self.alone = _mlp(width + 1, hidden, 1)
+        _quiet(self.alone)
+        if "fitness" in config.heads or "morphology" in config.heads:
+            self.change = nn.Linear(width + 1, len(REACHING) * change)
+        if "fitness" in config.heads:
+            self.meet = NodeFunction(change, node, hidden)
+            self.meet_out = nn.Linear(hidden, 1, bias=False)
+            nn.init.normal_(self.meet_out.weight, std=0.1 / math.sqrt(hidden))
+        if "expression" in config.heads:
+            self.express = _mlp(width, hidden, 1)
+            self.grow = _mlp(width + 2, hidden, config.growth)
+            self.respond = nn.Linear(width, config.growth)
+            self.response = nn.Parameter(
+                torch.randn(len(setting.expression_gene), config.growth) * 0.1
+            )
+        if "morphology" in config.heads:
+            n_parameter = len(setting.morphology_scale)
+            self.shape = NodeFunction(change, node, hidden)
+            self.shape_out = nn.Linear(hidden, n_parameter, bias=False)
+            nn.init.normal_(self.shape_out.weight, std=0.1 / math.sqrt(hidden))
+            self.shape_alone = _mlp(width + 2, hidden, n_parameter)
+            _quiet(self.shape_alone)
+        # log variance of the noise beyond the reported s.d., in units of each head's loss
+        self.noise = nn.ParameterDict(
+            {
+                head: nn.Parameter(torch.full((setting.studies,), start))
+                for head, start in _NOISE.items()
+                if head.split("_")[0] in config.heads
+            }
+        )
+
+    def inputs(
+        self, features: Float[Tensor, "gene feature"], has: Tensor, topology: Topology
+    ) -> Float[Tensor, "node width"]:
+        """The state of every node before any message."""
+        projected = (features - self.mean) @ self.projection
+        gene = torch.where(has[:, None], self.of_features(projected), self.missing)
+        if self.gene_named is not None:
+            gene = gene + self.gene_named
+        kind: Tensor = self.of_kind(topology.features)
+        return kind + torch.cat([gene, self.named])
+
+    def encode(
+        self, inputs: Float[Tensor, "node width"], engine: Engine
+    ) -> Float[Tensor, "node width"]:
+        """The wild type, encoded once for a whole batch."""
+        wild_type = Perturbed.wild_type(inputs.device)
+        h: Tensor = self.final(engine.encode(self._stack, inputs, wild_type).h)
+        return h
+
+    @property
+    def _stack(self) -> Sequence[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def effects(self, h: Tensor, plan: Meetings) -> Float[Tensor, " p"]:
+        """Log fitness of each perturbation alone: measured where the plan has it, else predicted."""
+        state = h[plan.p_gene]
+        lost = (1.0 - plan.p_dose)[:, None]
+        predicted = self.alone(torch.cat([state, lost], 1)) - self.alone(
+            torch.cat([state, torch.zeros_like(lost)], 1)
+        )
+        known = ~torch.isnan(plan.p_effect)
+        return torch.where(known, torch.nan_to_num(plan.p_effect), predicted[:, 0])
+
+    def _changes(self, h: Tensor, plan: Meetings, effect: Tensor) -> tuple[Tensor, Tensor]:
+        """Change of every met node by each perturbation alone, and by all that reach it."""
+        source = torch.cat([h[plan.p_gene], effect[:, None]], 1)
+        # a message that falls away with the dose, so the change is (dose - 1) times it
+        messages = self.change(source) * (plan.p_dose - 1.0)[:, None]
+        each = bag_sum(messages.view(-1, self.config.change), plan.ways)
+        return each, bag_sum(each, plan.sums)
+
+    def _nodes(self, h: Tensor, topology: Topology) -> Tensor:
+        return torch.cat([h, topology.features, self.known], 1)
+
+    def fitness(self, h: Tensor, plan: Meetings, topology: Topology) -> Genotypes:
+        """Fitness of strains: log f(S) = sum of effects + sum over nodes that two or more reach of
+        F(sum of z) - sum of F(z) + (n - 1) F(0)."""
+        effect = self.effects(h, plan)
+        zero = torch.zeros(plan.n_strain, dtype=h.dtype, device=h.device)
+        log_null = zero.index_add(0, plan.p_strain, effect)
+        own = self.meet.of_node(self._nodes(h, topology))
+        nothing = own.new_zeros(len(own), self.config.change)
+        at_rest = self.meet_out(self.meet(nothing, own))[:, 0]
+        each, total = self._changes(h, plan, effect)
+        z = torch.cat([total, each])
+        node = torch.cat([plan.m_node, plan.i_node])
+        value = self.meet_out(self.meet(z, take_rows(own, node)))[:, 0]
+        # F minus F at rest, so that (n - 1) F(0) needs no term of its own
+        value = value - take_rows(at_rest[:, None], node)[:, 0]
+        sign = torch.cat([torch.ones_like(total[:, 0]), -torch.ones_like(each[:, 0])])
+        strain = torch.cat([plan.m_strain, plan.i_strain])
+        return Genotypes(log_null, zero.index_add(0, strain, value * sign))
+
+    def expression(
+        self,
+        h: Tensor,
+        inputs: Tensor,
+        perturbed: Perturbed,
+        plan: Meetings,
+        engine: Engine,
+    ) -> Float[Tensor, "strain column"]:
+        """Change of expression of each column's gene from the wild type, in the data's unit."""
+        column = self.expression_gene.clamp(min=0)
+        states = engine.encode(self._stack, inputs, perturbed)
+        n = perturbed.n_strain
+        rest = self.express(h[column])[:, 0]
+        if states.node is None:
+            there = states.h.view(-1, n, states.h.shape[1])[column]
+            local = self.express(self.final(there))[..., 0].T - rest
+        else:
+            place = torch.full((h.shape[0],), -1, device=h.device)
+            place[column] = torch.arange(len(column), device=h.device)
+            seen = place[states.node] >= 0
+            node, strain = states.node[seen], states.strain[seen]  # type: ignore[index]
+            value = self.express(self.final(states.h[seen]))[:, 0] - rest[place[node]]
+            local = rest.new_zeros(n, len(column)).index_put((strain, place[node]), value)
+        v = self.respond(h[column]) + self.response
+        # two encodings of one unchanged genome may differ in the last bit: what no dose changes is 0
+        changed = (perturbed.dose != 1.0).to(rest.dtype)
+        any_change = rest.new_zeros(n).index_add(0, perturbed.strain, changed).clamp(max=1.0)
+        local = local * any_change[:, None]
+        return (local + self._grown(h, plan, n) @ v.T) * self.expression_scale
+
+    def _grown(self, h: Tensor, plan: Meetings, n: int) -> Float[Tensor, "strain growth"]:
+        """Genome-wide response of each strain: a sum over perturbations, 0 for the wild type."""
+        u = self._anchored(self.grow, h, plan)
+        return u.new_zeros(n, u.shape[1]).index_add(0, plan.p_strain, u)
+
+    def _anchored(self, network: nn.Module, h: Tensor, plan: Meetings) -> Tensor:
+        """A network of gene, dose lost and effect of each perturbation, minus itself at dose 1."""
+        state, effect = h[plan.p_gene], self.effects(h, plan)[:, None]
+        lost = (1.0 - plan.p_dose)[:, None]
+        nothing = torch.zeros_like(lost)
+        out: Tensor = network(torch.cat([state, lost, effect], 1)) - network(
+            torch.cat([state, nothing, nothing], 1)
+        )
+        return out
+
+    def morphology(
+        self, h: Tensor, plan: Meetings, topology: Topology
+    ) -> Float[Tensor, "strain parameter"]:
+        """Change of each parameter from the wild type, in the data's unit.
+
+        A sum over all reached nodes of differences M_v(sum of z) - M_v(0), and a direct term.
+        """
+        effect = self.effects(h, plan)
+        own = self.shape.of_node(self._nodes(h, topology))
+        _, total = self._changes(h, plan, effect)
+        here = take_rows(own, plan.m_node)
+        moved = self.shape(total, here) - self.shape(torch.zeros_like(total), here)
+        summed = moved.new_zeros(plan.n_strain, moved.shape[1]).index_add(0, plan.m_strain, moved)
+        direct = self._anchored(self.shape_alone, h, plan)
+        direct = direct.new_zeros(plan.n_strain, direct.shape[1]).index_add(
+            0, plan.p_strain, direct
+        )
+        return (self.shape_out(summed) + direct) * self.morphology_scale
+
+
+_NOISE = {"fitness": -8.0, "fitness_interaction": -8.0, "expression": 0.0, "morphology": 0.0}
+
+
+def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, n_out))
+
+
+def _quiet(network: nn.Sequential) -> None:
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.normal_(last.weight, std=0.1 / math.sqrt(last.in_features))

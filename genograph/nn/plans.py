@@ -1,0 +1,235 @@
+"""Plans: which nodes the perturbations of each strain reach, as ragged integer arrays.
+
+The sparse half of the local readout. Made once for all strains of a training, sliced per batch;
+a slice is a few thousand integers, so hundreds of pairs cost milliseconds.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from genograph.cohort import Strains
+from genograph.nn.topology import REACHING, Bag, Reach, bag_of
+
+CHUNK = 8192
+
+
+class Plan(NamedTuple):
+    """Meetings of perturbations at nodes, strain by strain.
+
+    Ragged, four deep: strain → meeting (a node reached by enough of its perturbations) →
+    incidence (one perturbation that reaches it) → way (one relation by which it does).
+
+    Attributes:
+        p_offsets: perturbations of strain i: p_offsets[i] to p_offsets[i + 1].
+        gene, dose: of each perturbation.
+        effect: log of the measured fitness of the perturbation alone; NaN where not known.
+        m_offsets: meetings of each strain.
+        node: of each meeting.
+        i_offsets: incidences of each meeting.
+        perturbation: of each incidence, 0-based within its strain.
+        w_offsets: ways of each incidence.
+        relation: of each way, index into REACHING.
+        weight: of each way.
+    """
+
+    p_offsets: Int64[np.ndarray, " strain_1"]
+    gene: Int64[np.ndarray, " perturbation"]
+    dose: Float32[np.ndarray, " perturbation"]
+    effect: Float32[np.ndarray, " perturbation"]
+    m_offsets: Int64[np.ndarray, " strain_1"]
+    node: Int64[np.ndarray, " meeting"]
+    i_offsets: Int64[np.ndarray, " meeting_1"]
+    perturbation: Int64[np.ndarray, " incidence"]
+    w_offsets: Int64[np.ndarray, " incidence_1"]
+    relation: Int64[np.ndarray, " way"]
+    weight: Float32[np.ndarray, " way"]
+
+    @property
+    def n_strain(self) -> int:
+        """How many strains are planned."""
+        return len(self.p_offsets) - 1
+
+    @classmethod
+    def of(
+        cls,
+        strains: Strains,
+        rows: Int64[np.ndarray, " strain"],
+        effect: Float32[np.ndarray, " perturbation"],
+        reach: Reach,
+        n_node: int,
+        *,
+        at_least: int,
+    ) -> "Plan":
+        """The plan of some strains, by sorted intersection of what their perturbations reach.
+
+        `effect` is aligned with strains.gene; a meeting needs `at_least` perturbations.
+        """
+        starts = range(0, max(len(rows), 1), CHUNK)
+        parts = [
+            _plan(strains, rows[i : i + CHUNK], effect, reach, n_node, at_least) for i in starts
+        ]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def take(self, rows: Int64[np.ndarray, " strain"]) -> "Plan":
+        """The plan of these strains, in this order."""
+        p, p_offsets = ragged(self.p_offsets, rows)
+        m, m_offsets = ragged(self.m_offsets, rows)
+        i, i_offsets = ragged(self.i_offsets, m)
+        w, w_offsets = ragged(self.w_offsets, i)
+        return Plan(
+            p_offsets,
+            self.gene[p],
+            self.dose[p],
+            self.effect[p],
+            m_offsets,
+            self.node[m],
+            i_offsets,
+            self.perturbation[i],
+            w_offsets,
+            self.relation[w],
+            self.weight[w],
+        )
+
+    def tensors(self, device: torch.device | str = "cpu") -> "Meetings":
+        """The plan as tensors, numbered over the whole batch."""
+        n_p = len(self.gene)
+        strain_of_p = np.repeat(np.arange(self.n_strain), np.diff(self.p_offsets))
+        strain_of_m = np.repeat(np.arange(self.n_strain), np.diff(self.m_offsets))
+        n_reached = np.diff(self.i_offsets)
+        meeting_of_i = np.repeat(np.arange(len(self.node)), n_reached)
+        p_of_i = self.perturbation + self.p_offsets[strain_of_m[meeting_of_i]]
+        i_of_w = np.repeat(np.arange(len(p_of_i)), np.diff(self.w_offsets))
+        column = p_of_i[i_of_w] * len(REACHING) + self.relation
+        ways = bag_of(
+            torch.from_numpy(i_of_w),
+            torch.from_numpy(column),
+            torch.from_numpy(self.weight),
+            len(p_of_i),
+            n_p * len(REACHING),
+            presorted=True,
+        )
+        n_i = len(p_of_i)
+        sums = bag_of(
+            torch.from_numpy(meeting_of_i),
+            torch.arange(n_i),
+            torch.ones(n_i),
+            len(self.node),
+            n_i,
+            presorted=True,
+        )
+        tensors = [
+            torch.from_numpy(np.ascontiguousarray(a)).to(device)
+            for a in (
+                strain_of_p,
+                self.gene,
+                self.dose,
+                self.effect,
+                self.node,
+                strain_of_m,
+                n_reached,
+                self.node[meeting_of_i],
+                strain_of_m[meeting_of_i],
+            )
+        ]
+        return Meetings(self.n_strain, *tensors, ways.to(device), sums.to(device))
+
+
+class Meetings(NamedTuple):
+    """A plan as tensors: perturbations p, meetings m of them at nodes, incidences i.
+
+    Attributes:
+        n_strain: how many strains.
+        p_strain, p_gene, p_dose, p_effect: of each perturbation; effect NaN where not known.
+        m_node, m_strain, m_reached: node, strain and number of perturbations of each meeting.
+        i_node, i_strain: of each incidence.
+        ways: incidence by (perturbation, relation).
+        sums: meeting by incidence.
+    """
+
+    n_strain: int
+    p_strain: Int64[Tensor, " p"]
+    p_gene: Int64[Tensor, " p"]
+    p_dose: Float32[Tensor, " p"]
+    p_effect: Float32[Tensor, " p"]
+    m_node: Int64[Tensor, " m"]
+    m_strain: Int64[Tensor, " m"]
+    m_reached: Int64[Tensor, " m"]
+    i_node: Int64[Tensor, " i"]
+    i_strain: Int64[Tensor, " i"]
+    ways: Bag
+    sums: Bag
+
+
+def ragged(
+    offsets: Int64[np.ndarray, " row_1"], rows: Int64[np.ndarray, " taken"]
+) -> tuple[Int64[np.ndarray, " entry"], Int64[np.ndarray, " taken_1"]]:
+    """The entries of some rows of a ragged array, in order, and their own offsets."""
+    start = offsets[rows]
+    length = offsets[np.asarray(rows) + 1] - start
+    new = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    return np.repeat(start - new[:-1], length) + np.arange(new[-1]), new
+
+
+def _plan(
+    strains: Strains,
+    rows: Int64[np.ndarray, " strain"],
+    effect: Float32[np.ndarray, " perturbation"],
+    reach: Reach,
+    n_node: int,
+    at_least: int,
+) -> Plan:
+    p, p_offsets = ragged(strains.offsets, rows)
+    gene = strains.gene[p]
+    strain_of_p = np.repeat(np.arange(len(rows)), np.diff(p_offsets))
+    entry, e_offsets = ragged(reach.offsets, gene)
+    p_of_e = np.repeat(np.arange(len(gene)), np.diff(e_offsets))
+    # one key orders by strain, then node; a stable sort keeps perturbations in order within
+    key = strain_of_p[p_of_e] * n_node + reach.node[entry]
+    order = np.argsort(key, kind="stable")
+    key, p_of_e, entry = key[order], p_of_e[order], entry[order]
+    new_m = np.ones(len(key), bool)
+    new_m[1:] = key[1:] != key[:-1]
+    new_i = new_m.copy()
+    new_i[1:] |= p_of_e[1:] != p_of_e[:-1]
+    i_start, m_of_e = np.flatnonzero(new_i), np.cumsum(new_m) - 1
+    m_of_i = m_of_e[i_start]
+    reached = np.bincount(m_of_i, minlength=int(new_m.sum()))
+    keep_m = reached >= at_least
+    keep_i, keep_e = keep_m[m_of_i], keep_m[m_of_e]
+    m_start = np.flatnonzero(new_m)[keep_m]
+    strain_of_m = key[m_start] // n_node
+    ways = np.diff(np.append(i_start, len(key)))[keep_i]
+    p_of_i = p_of_e[i_start[keep_i]]
+    return Plan(
+        p_offsets,
+        gene,
+        strains.dose[p],
+        effect[p],
+        _offsets(np.bincount(strain_of_m, minlength=len(rows))),
+        key[m_start] % n_node,
+        _offsets(reached[keep_m]),
+        p_of_i - p_offsets[strain_of_p[p_of_i]],
+        _offsets(ways),
+        reach.relation[entry[keep_e]],
+        reach.weight[entry[keep_e]],
+    )
+
+
+def _offsets(counts: np.ndarray) -> Int64[np.ndarray, " n_1"]:  # type: ignore[type-arg]
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _joined(parts: list[Plan]) -> Plan:
+    arrays = []
+    for name in Plan._fields:
+        columns = [getattr(part, name) for part in parts]
+        if name.endswith("_offsets"):
+            counts = np.concatenate([np.diff(c) for c in columns])
+            arrays.append(_offsets(counts))
+        else:
+            arrays.append(np.concatenate(columns))
+    return Plan(*arrays)

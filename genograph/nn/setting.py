@@ -1,0 +1,164 @@
+"""What a model takes from its cohort: measured single effects, projections, scales."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from genograph.cohort import TRAIN, Cohort, Strains, Vectors
+from genograph.errors import RunError
+from genograph.nn.config import ModelConfig
+from genograph.nn.model import Setting
+from genograph.nn.topology import Topology
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class SingleEffects(NamedTuple):
+    """Measured effects of perturbations alone.
+
+    Attributes:
+        log_fitness: of each strain of the cohort with one perturbation; NaN elsewhere and where
+            it was not measured. Repeated experiments: mean, weighted by 1/sd^2 where all have one.
+        n_floored: how many had a smaller fitness than the floor and count as the floor.
+    """
+
+    log_fitness: Float32[np.ndarray, " strain"]
+    n_floored: int
+
+
+def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
+    """The log fitness of the cohort's single mutants."""
+    out = np.full(len(cohort.strains), np.nan, np.float32)
+    fitness = cohort.fitness
+    if fitness is None:
+        return SingleEffects(out, 0)
+    rows = (cohort.strains.n_perturbed[fitness.strain] == 1) & ~np.isnan(fitness.value)
+    strain, value, sd = fitness.strain[rows], fitness.value[rows], fitness.sd[rows]
+    n = len(out)
+    # one experiment without s.d. among several makes their weights equal
+    lacking = np.bincount(strain, weights=~(sd > 0), minlength=n)[strain] > 0
+    weight = np.where(lacking, 1.0, 1.0 / np.where(lacking, 1.0, sd).astype(np.float64) ** 2)
+    total = np.bincount(strain, weights=weight, minlength=n)
+    mean = np.bincount(strain, weights=weight * value, minlength=n)
+    known = total > 0
+    mean[known] /= total[known]
+    out[known] = np.log(np.maximum(mean[known], floor)).astype(np.float32)
+    return SingleEffects(out, int((mean[known] < floor).sum()))
+
+
+def perturbation_effects(
+    strains: Strains, effects: Float32[np.ndarray, " strain"], *, singles: str
+) -> Float32[np.ndarray, " perturbation"]:
+    """The effect that each perturbation of `strains` is known to have alone; NaN where it is not.
+
+    Only strains with two or more perturbations are told: a measured single mutant is never an
+    input for itself. `strains.single` holds rows of the cohort that `effects` belongs to.
+    """
+    if singles == "hidden":
+        return np.full(len(strains.gene), np.nan, np.float32)
+    told = np.repeat(strains.n_perturbed >= 2, strains.n_perturbed) & (strains.single >= 0)
+    return np.where(told, effects[np.where(told, strains.single, 0)], np.nan).astype(np.float32)
+
+
+def setting_of(cohort: Cohort, topology: Topology, config: ModelConfig) -> Setting:
+    """What the model of this cohort starts from; a function of the training fold and the genome."""
+    genome = cohort.genome
+    projection, mean = _components(genome.features, genome.has_features, config.projected)
+    known = np.zeros((topology.n_node, 3), np.float32)
+    if config.singles == "measured":
+        known = _known(cohort, topology, floor=config.fitness_floor)
+    expression, morphology = cohort.expression, cohort.morphology
+    gene = np.zeros(0, np.int64) if expression is None else expression.gene
+    scale = 1.0
+    if expression is not None:
+        values = expression.values[cohort.strain_fold[expression.strain] == TRAIN]
+        scale = _root_mean_square(values)
+    reference = spread = np.zeros(0, np.float32)
+    if morphology is not None:
+        reference, spread = _morphology(cohort, morphology)
+    return Setting(
+        torch.from_numpy(projection),
+        torch.from_numpy(mean),
+        torch.from_numpy(known),
+        torch.from_numpy(gene.astype(np.int64)),
+        torch.tensor(scale, dtype=torch.float32),
+        torch.from_numpy(reference),
+        torch.from_numpy(spread),
+        len(cohort.studies),
+    )
+
+
+def _components(features: Array, has: Array, n: int) -> tuple[Array, Array]:
+    """Principal axes of the features, each scaled to unit variance over the genes, and the mean."""
+    rows = features[has].astype(np.float64)
+    if not rows.size:
+        return np.zeros((features.shape[1], 1), np.float32), np.zeros(features.shape[1], np.float32)
+    mean = rows.mean(0)
+    centred = rows - mean
+    value, vector = np.linalg.eigh(centred.T @ centred / len(rows))
+    order = np.argsort(value)[::-1][:n]
+    keep = order[value[order] > 1e-9 * max(value.max(), 1e-30)]
+    if not len(keep):
+        keep = order[:1]
+    axes = vector[:, keep] / np.sqrt(np.maximum(value[keep], 1e-30))
+    # eigenvectors have no sign of their own: the largest entry is made positive
+    sign = np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
+    return (axes * sign).astype(np.float32), mean.astype(np.float32)
+
+
+def _known(cohort: Cohort, topology: Topology, *, floor: float) -> Array:
+    """Mean, s.d. and share known of the effects of the training singles that reach each node."""
+    effects = single_effects(cohort, floor=floor).log_fitness
+    strains = cohort.strains
+    rows = np.flatnonzero(~np.isnan(effects) & (cohort.strain_fold == TRAIN))
+    gene = strains.gene[strains.offsets[rows]]
+    n_gene, n_node = topology.n_gene, topology.n_node
+    count = np.bincount(gene, minlength=n_gene)
+    total = np.bincount(gene, weights=effects[rows], minlength=n_gene)
+    effect = np.divide(total, count, out=np.zeros(n_gene), where=count > 0)
+    reach = topology.reach
+    of_gene = np.repeat(np.arange(n_gene), np.diff(reach.offsets))
+    entry = reach.relation != 0
+    node, of_gene = reach.node[entry], of_gene[entry]
+    has = (count > 0)[of_gene].astype(np.float64)
+    n = np.bincount(node, weights=has, minlength=n_node)
+    mean = np.bincount(node, weights=has * effect[of_gene], minlength=n_node) / np.maximum(n, 1)
+    square = np.bincount(node, weights=has * effect[of_gene] ** 2, minlength=n_node)
+    variance = np.maximum(square / np.maximum(n, 1) - mean**2, 0.0)
+    everyone = np.maximum(np.bincount(node, minlength=n_node), 1)
+    return np.stack([mean, np.sqrt(variance), n / everyone], 1).astype(np.float32)
+
+
+def _morphology(cohort: Cohort, morphology: Vectors) -> tuple[Array, Array]:
+    """The wild type's value of each parameter and the s.d. over training strains.
+
+    Where no wild type was measured, the median training strain stands for it: most single
+    deletions look like the wild type.
+    """
+    wild = cohort.strains.n_perturbed[morphology.strain] == 0
+    train = (cohort.strain_fold[morphology.strain] == TRAIN) & ~wild
+    if not train.any():
+        msg = "the cohort has no morphology experiment in its training fold; export more strains"
+        raise RunError(msg)
+    values = morphology.values[train].astype(np.float64)
+    found = morphology.values[wild] if wild.any() else values
+    reference = np.zeros(values.shape[1])
+    spread = np.ones(values.shape[1])
+    for column in range(values.shape[1]):
+        measured = values[~np.isnan(values[:, column]), column]
+        level = found[~np.isnan(found[:, column]), column]
+        if len(level):
+            reference[column] = level.mean() if wild.any() else np.median(level)
+        if len(measured) > 1 and measured.std() > 0:
+            spread[column] = measured.std()
+    return reference.astype(np.float32), spread.astype(np.float32)
+
+
+def _root_mean_square(values: Array) -> float:
+    finite = values[~np.isnan(values)].astype(np.float64)
+    if not len(finite):
+        msg = "the cohort has no expression value in its training fold; export more strains"
+        raise RunError(msg)
+    return float(max(np.sqrt((finite**2).mean()), 1e-6))

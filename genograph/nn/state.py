@@ -1,0 +1,108 @@
+"""Checkpoints: weights, optimizer and progress of one member in one safetensors file.
+
+Written aside and renamed, so that a kill leaves the last whole one; no pickle.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from genograph.errors import RunError
+
+
+class Progress(NamedTuple):
+    """How far a member's training is.
+
+    Attributes:
+        epoch: epochs done.
+        planned: epochs the learning rate's schedule runs over.
+        seconds: spent.
+        best: best validation score so far; None before the first epoch.
+        best_epoch: its epoch, 1-based; 0 before the first.
+        done: no further epoch is to come.
+    """
+
+    epoch: int = 0
+    planned: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_epoch: int = 0
+    done: bool = False
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors aside and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    save_file(plain, str(aside), dict(metadata or {}))
+    aside.replace(path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, and its metadata.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as held:
+            return {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118, held.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        msg = f"{path}: damaged checkpoint ({error}); delete its folder and train again"
+        raise RunError(msg) from error
+
+
+def save_state(
+    path: Path,
+    model: nn.Module,
+    average: nn.Module,
+    best: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write what training resumes from."""
+    tensors: dict[str, Tensor] = {}
+    tensors |= {f"model/{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"average/{k}": v for k, v in average.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in best.items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{k}": torch.as_tensor(v) for k, v in slots.items()}
+    write_tensors(path, tensors, {"progress": json.dumps(progress._asdict())})
+
+
+def load_state(
+    path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], Progress]:
+    """Put a saved state into model, average and optimizer; return the best weights and progress.
+
+    Raises:
+        RunError: missing, damaged, or of another model.
+    """
+    tensors, metadata = read_tensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+    try:
+        for name, tensor in tensors.items():
+            part, rest = name.split("/", 1)
+            parts[part][rest] = tensor
+        model.load_state_dict(parts["model"])
+        average.load_state_dict(parts["average"])
+        slots: dict[int, dict[str, Any]] = {}  # Any: torch's optimizer state
+        for name, tensor in parts["optimizer"].items():
+            number, key = name.split("/", 1)
+            slots.setdefault(int(number), {})[key] = tensor
+        whole = optimizer.state_dict()
+        whole["state"] = slots
+        optimizer.load_state_dict(whole)
+        return parts["best"], Progress(**json.loads(metadata["progress"]))
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        msg = f"{path}: is not a state of this model ({str(error).splitlines()[0]}); train again"
+        raise RunError(msg) from error

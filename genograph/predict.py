@@ -1,0 +1,202 @@
+"""Predict: what a run says of any strains of its genome, measured or not."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from genograph.cohort import Cohort, Strains
+from genograph.errors import RunError
+from genograph.nn.config import HEADS
+from genograph.nn.engines import engine_of
+from genograph.nn.model import GenomeModel, Setting
+from genograph.nn.plans import Plan
+from genograph.nn.setting import perturbation_effects, single_effects
+from genograph.nn.state import read_tensors
+from genograph.nn.tasks import Objective, perturbed_of
+from genograph.nn.topology import Topology
+from genograph.run import Prediction, Run
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CHUNK = {"fitness": 4096, "expression": 8, "morphology": 512}
+"""Strains at a time, by head."""
+
+
+class _Moments(NamedTuple):
+    mean: Float32[np.ndarray, "..."]
+    sd: Float32[np.ndarray, "..."]
+
+
+def predict(
+    run: Run,
+    strains: Strains,
+    *,
+    cohort: Cohort | None = None,
+    device: str = "auto",
+    heads: Sequence[str] | None = None,
+    report: Callable[[float, str], None] | None = None,
+) -> Prediction:
+    """Mean and s.d. over the run's members, strain by strain.
+
+    `strains` are on the genes of the run's cohort, with `single` as rows of its strains; make them
+    with genograph.cohort.strains or take cohort.strains. `heads` picks some of the run's.
+
+    Raises:
+        RunError: the training is not complete, the cohort is not the run's, a gene row is not in
+            its vocabulary, or a head is not one of the run's.
+    """
+    if cohort is None:
+        cohort = run.cohort()
+    else:
+        run.check(cohort)
+    if not run.complete:
+        msg = f"{run.folder}: the training is {run.manifest['status']}; the same command resumes it"
+        raise RunError(msg)
+    chosen = tuple(run.config.heads if heads is None else heads)
+    for head in chosen:
+        if head not in run.config.heads:
+            msg = f"run {run.folder} has no head {head}; choose from {', '.join(run.config.heads)}"
+            raise RunError(msg)
+    _check(strains, cohort)
+    where = _device(device)
+    topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
+    effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
+    effect = perturbation_effects(strains, effects, singles=run.config.singles)
+    members = [_member(run, k, cohort, topology, where) for k in range(run.config.members)]
+    tell = report or (lambda fraction, words: None)
+    found: dict[str, _Moments] = {}
+    for number, head in enumerate(h for h in HEADS if h in chosen):
+        for name, values in _head(
+            head,
+            members,
+            strains,
+            effect,
+            topology,
+            where,
+            tell,
+            number / len(chosen),
+            1 / len(chosen),
+        ).items():
+            found[name] = values
+    tell(1.0, f"{len(strains)} strains predicted")
+    few = strains.n_perturbed < 2
+    for values in found.get("interaction", ()):
+        values[few] = np.nan
+    names = {h: v.names for h in HEADS[1:] if h in chosen and (v := getattr(cohort, h)) is not None}
+    arrays: dict[str, Array | None] = {}
+    for name in ("fitness", "interaction", "expression", "morphology"):
+        arrays[name] = found[name].mean if name in found else None
+        arrays[f"{name}_sd"] = found[name].sd if name in found else None
+    return Prediction(
+        strain_ids=strains.ids,
+        **arrays,
+        expression_names=names.get("expression", ()),
+        morphology_names=names.get("morphology", ()),
+        genes_sha256=cohort.genome.genes_sha256,
+    )
+
+
+def _check(strains: Strains, cohort: Cohort) -> None:
+    n = len(cohort.genome.gene_ids)
+    outside = np.flatnonzero((strains.gene < 0) | (strains.gene >= n))
+    if len(outside):
+        strain = np.searchsorted(strains.offsets, outside, side="right") - 1
+        names = ", ".join(sorted({str(strains.ids[int(i)]) for i in strain})[:5])
+        msg = (
+            f"{len(set(strain.tolist()))} strains perturb genes outside the run's {n}-gene "
+            f"vocabulary: {names}; export a cohort that has the genes, and train on it"
+        )
+        raise RunError(msg)
+    if len(strains.single) and int(strains.single.max()) >= len(cohort.strains):
+        msg = "strains.single does not hold rows of the run's cohort; make strains from that cohort"
+        raise RunError(msg)
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        msg = f"no device is called {name}; choose auto, cpu or cuda"
+        raise RunError(msg)
+    if name == "cuda" and not torch.cuda.is_available():
+        msg = "device cuda: no CUDA device is visible; use cpu or auto"
+        raise RunError(msg)
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _member(
+    run: Run, number: int, cohort: Cohort, topology: Topology, device: torch.device
+) -> Objective:
+    """A trained member on the device."""
+    tensors, _ = read_tensors(run.checkpoint(number))
+    try:
+        setting = Setting(
+            *(tensors[name] for name in Setting._fields[:-1]), studies=len(cohort.studies)
+        )
+        model = GenomeModel(run.config, topology, setting)
+        model.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        msg = f"{run.folder}: member {number} is not a checkpoint of this model; train again"
+        raise RunError(msg) from error
+    there = topology.to(device)
+    return Objective(
+        model.to(device).requires_grad_(False),
+        there,
+        engine_of(run.manifest["engine"] if device.type == "cpu" else "shared", there),
+        torch.from_numpy(cohort.genome.features).to(device),
+        torch.from_numpy(cohort.genome.has_features).to(device),
+    )
+
+
+@torch.no_grad()
+def _head(
+    head: str,
+    members: list[Objective],
+    strains: Strains,
+    effect: Float32[np.ndarray, " perturbation"],
+    topology: Topology,
+    device: torch.device,
+    tell: Callable[[float, str], None],
+    begun: float,
+    share: float,
+) -> dict[str, _Moments]:
+    """A head's predictions for all strains, in chunks; mean and s.d. over members."""
+    encoded = [member.encode() for member in members]
+    collected: dict[str, list[_Moments]] = {}
+    n, size = len(strains), CHUNK[head]
+    for start in range(0, max(n, 1), size):
+        rows = np.arange(start, min(start + size, n))
+        at_least = 1 if head == "morphology" else 2
+        plan = Plan.of(
+            strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
+        ).tensors(device)
+        each: dict[str, list[Array]] = {}
+        for member, (inputs, h) in zip(members, encoded, strict=True):
+            model = member.model
+            if head == "fitness":
+                found = model.fitness(h, plan, member.topology)
+                answers = {"fitness": found.fitness, "interaction": found.interaction}
+            elif head == "expression":
+                values = model.expression(h, inputs, perturbed_of(plan), plan, member.engine)
+                lacking = model.expression_gene < 0
+                answers = {head: values.masked_fill(lacking, float("nan"))}
+            else:
+                values = model.morphology(h, plan, member.topology)
+                answers = {head: values + model.morphology_reference}
+            for name, answer in answers.items():
+                each.setdefault(name, []).append(answer.float().cpu().numpy())
+        for name, arrays in each.items():
+            collected.setdefault(name, []).append(_moments(arrays))
+        tell(
+            begun + share * min(start + size, n) / max(n, 1), f"{head}: {len(rows) + start} strains"
+        )
+    return {
+        name: _Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        for name, parts in collected.items()
+    }
+
+
+def _moments(arrays: list[Array]) -> _Moments:
+    whole = np.stack(arrays).astype(np.float64)
+    sd = whole.std(0, ddof=1) if len(arrays) > 1 else np.full(whole.shape[1:], np.nan)
+    return _Moments(whole.mean(0).astype(np.float32), sd.astype(np.float32))

@@ -1,0 +1,186 @@
+"""Run: the folder of one training, its configuration, and what its predictions look like.
+
+run.json                    configuration, versions, hashes, seeds, status
+metrics.csv                 one line an epoch and member
+member-0/model.safetensors  averaged weights of the best epoch; one folder a member
+member-0/state.safetensors  what a killed training resumes from
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32
+from pydantic import ValidationError
+
+from genograph.cohort import Cohort, load_cohort
+from genograph.errors import RunError
+from genograph.nn.config import TrainConfig
+
+FORMAT = 1
+
+
+class Prediction(NamedTuple):
+    """What a run predicts, strain by strain; None for heads that the run does not have.
+
+    The s.d. are over the ensemble's members, NaN with one member.
+
+    Attributes:
+        strain_ids: canonical ids; rows of every array follow them.
+        fitness, fitness_sd: relative to the wild type, which is 1.
+        interaction, interaction_sd: fitness minus the product of the single mutants'; NaN for
+            strains with fewer than two perturbations.
+        expression, expression_sd: along `expression_names`, in the cohort's unit; NaN where the
+            genome lacks the column's gene.
+        morphology, morphology_sd: along `morphology_names`, in the cohort's unit.
+        genes_sha256: hash of the gene vocabulary.
+    """
+
+    strain_ids: pa.StringArray
+    fitness: Float32[np.ndarray, " strain"] | None
+    fitness_sd: Float32[np.ndarray, " strain"] | None
+    interaction: Float32[np.ndarray, " strain"] | None
+    interaction_sd: Float32[np.ndarray, " strain"] | None
+    expression: Float32[np.ndarray, "strain column"] | None
+    expression_sd: Float32[np.ndarray, "strain column"] | None
+    morphology: Float32[np.ndarray, "strain parameter"] | None
+    morphology_sd: Float32[np.ndarray, "strain parameter"] | None
+    expression_names: tuple[str, ...]
+    morphology_names: tuple[str, ...]
+    genes_sha256: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder.
+
+    Attributes:
+        folder: where it is.
+        config: what it was trained with.
+        manifest: run.json.
+    """
+
+    folder: Path
+    config: TrainConfig
+    manifest: Mapping[str, Any]  # Any: JSON
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """Read a run folder.
+
+        Raises:
+            RunError: not a run folder, of another format, or damaged.
+        """
+        folder = Path(folder)
+        path = folder / "run.json"
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+            if manifest.get("format") != FORMAT:
+                msg = (
+                    f"{path}: run format {manifest.get('format')}, this genograph reads {FORMAT}; "
+                    f"train again"
+                )
+                raise RunError(msg)
+            return cls(folder, TrainConfig.model_validate(manifest["config"]), manifest)
+        except FileNotFoundError:
+            msg = f"{folder}: is no run folder, run.json is missing"
+            raise RunError(msg) from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            msg = f"{path}: config {where}: {first['msg']}; it was written by another version"
+            raise RunError(msg) from error
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            msg = f"{path}: damaged run ({error!r}); train again"
+            raise RunError(msg) from error
+
+    @property
+    def id(self) -> str:
+        """The run's identity: of its cohort, configuration and weights."""
+        parts = [
+            self.manifest["cohort_sha256"],
+            self.manifest["config_sha256"],
+            *self.manifest["checkpoints"].values(),
+        ]
+        return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member was trained to its end."""
+        return bool(self.manifest["status"] == "complete")
+
+    @property
+    def genes_sha256(self) -> str:
+        """Hash of the gene vocabulary the run was trained on."""
+        return str(self.manifest["genes_sha256"])
+
+    def checkpoint(self, member: int) -> Path:
+        """The averaged weights of a member, checked against the run's hash.
+
+        Raises:
+            RunError: missing or changed.
+        """
+        name = f"member-{member}/model.safetensors"
+        path = self.folder / name
+        if not path.is_file():
+            msg = f"{path}: no such checkpoint; finish the training (the same command resumes it)"
+            raise RunError(msg)
+        if file_sha256(path) != self.manifest["checkpoints"].get(name):
+            msg = f"{path}: is not the checkpoint that run.json names, it was changed or damaged"
+            raise RunError(msg)
+        return path
+
+    def cohort(self, override: Path | str | None = None) -> Cohort:
+        """The cohort the run was trained on, from where it was, or from `override`.
+
+        Raises:
+            RunError: it is another cohort.
+            CohortError: it cannot be read.
+        """
+        folder = override or self.manifest["cohort"]
+        if folder is None:
+            msg = f"{self.folder}: does not know its cohort folder; name it (--cohort)"
+            raise RunError(msg)
+        place = Path(folder)
+        if override is None and not place.is_dir():
+            msg = f"{place}: the run's cohort is not there any more; name its folder (--cohort)"
+            raise RunError(msg)
+        cohort = load_cohort(place)
+        self.check(cohort, where=str(place))
+        return cohort
+
+    def check(self, cohort: Cohort, *, where: str = "the cohort") -> None:
+        """Refuse a cohort that is not the one the run was trained on.
+
+        Raises:
+            RunError: gene vocabulary or content differ.
+        """
+        for name, found in (
+            ("genes", cohort.genome.genes_sha256),
+            ("terms", cohort.genome.terms_sha256),
+            ("cohort", cohort.sha256),
+        ):
+            wanted = self.manifest[f"{name}_sha256"]
+            if found != wanted:
+                msg = (
+                    f"{where}: {name} hash {found[:12]}, run {self.folder} was trained on "
+                    f"{wanted[:12]}; name the cohort it was trained on"
+                )
+                raise RunError(msg)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:  # Any: JSON
+    """Write JSON aside and rename it, so that a reader never sees half of it."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
+    aside.replace(path)
