@@ -128,6 +128,11 @@ def _measurements(
         if query.perturbation == array.perturbation:
             reading.reject("query and array are the same strain", line, fields[0])
             continue
+        for name, mutant in ((fields[0], query), (fields[2], array)):
+            gene = mutant.perturbation.gene_id
+            if name.strip().partition("_")[0].upper() != gene.upper():
+                told = f"{name} is {gene}"
+                reading.note("named by another or retired name of the gene", line, told)
         value = value_sd = None
         if query.single is None or array.single is None:
             lacking = fields[0] if query.single is None else fields[2]

@@ -50,7 +50,8 @@ def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurem
         if fitness is None:
             reading.reject("no fitness", line, name)
             continue
-        gene = reading.genes.resolve(name.partition("_")[0])
+        orf = name.strip().partition("_")[0]
+        gene = reading.genes.resolve(orf)
         if gene is None:
             reading.reject("unknown gene", line, name)
             continue
@@ -58,6 +59,8 @@ def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurem
         if perturbation is None:
             reading.reject("unknown allele suffix", line, name)
             continue
+        if orf.upper() != gene.upper():
+            reading.note("named by another or retired name of the gene", line, f"{name} is {gene}")
         yield Measurement(study, "fitness", RELATIVE, (perturbation,), fitness, sd, line=line)
 
 

@@ -37,16 +37,29 @@ file = "genes.tab"
 """
 
 
-@pytest.fixture
-def yeast(tmp_path):
+def written(folder):
     """A folder with source files and their list, in an order in which they cannot be loaded."""
-    folder = tmp_path / "yeast"
     folder.mkdir()
     for origin, name in ((GENES, "genes.tab"), (SINGLES, "singles.tsv"), (DOUBLES, "doubles.txt")):
         shutil.copy(origin, folder / name)
     (folder / "own.csv").write_text("strain,value\nAAA1+CCC1,0.7\n")
     (folder / "sources.toml").write_text(LIST)
     return folder
+
+
+@pytest.fixture
+def yeast(tmp_path):
+    """A folder of its own for a test that changes it."""
+    return written(tmp_path / "yeast")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a build without interruption holds, type by type."""
+    folder = tmp_path_factory.mktemp("whole")
+    with open_store(folder / "whole.db") as store:
+        build(store, written(folder / "yeast") / "sources.toml")
+        return store.counts()
 
 
 def source_rows(store):
@@ -109,7 +122,7 @@ def test_building_twice_skips_what_is_there(yeast, tmp_path):
     assert all(ledger.skipped for ledger in second)
 
 
-def test_a_build_that_stopped_goes_on_where_it_stopped(yeast, tmp_path):
+def test_a_build_that_stopped_goes_on_where_it_stopped(yeast, tmp_path, whole):
     good = (yeast / "doubles.txt").read_text()
     (yeast / "doubles.txt").write_text(good + "YAL001W\tAAA1\tYBL002W\tEEE1\tlethal\t0.1\t0.1\n")
     with open_store(tmp_path / "yeast.db") as store:
@@ -117,11 +130,8 @@ def test_a_build_that_stopped_goes_on_where_it_stopped(yeast, tmp_path):
             build(store, yeast / "sources.toml")
         (yeast / "doubles.txt").write_text(good)
         ledgers = build(store, yeast / "sources.toml")
-        stopped = store.counts()
+        assert store.counts() == whole
     assert [ledger.skipped for ledger in ledgers] == [True, True, True, False]
-    with open_store(tmp_path / "whole.db") as store:
-        build(store, yeast / "sources.toml")
-        assert store.counts() == stopped
 
 
 @pytest.mark.parametrize(
@@ -213,7 +223,7 @@ def test_the_same_file_with_other_options_is_noted(tmp_path):
         load(store, "sgd_features", GENES)
         load(store, "smf_baryshnikova2010", SINGLES)
         ledger = load(store, "smf_baryshnikova2010", SINGLES, study="second2011")
-    assert ledger.notes == {"this file was loaded before with other options": 1}
+    assert ledger.notes["this file was loaded before with other options"] == 1
 
 
 def test_a_file_of_which_no_row_can_be_used_is_refused(tmp_path):
@@ -243,7 +253,7 @@ def test_a_write_that_fails_leaves_the_embedded_store_as_it_was(tmp_path, at):
 
 
 @pytest.mark.parametrize("at", [1, 4, 8])
-def test_an_interrupted_load_of_a_server_is_seen_and_finished(yeast, tmp_path, at):
+def test_an_interrupted_load_of_a_server_is_seen_and_finished(yeast, tmp_path, whole, at):
     with Piecemeal(tmp_path / "yeast.db") as store:
         load(store, "sgd_features", yeast / "genes.tab")
         store.left = at
@@ -253,13 +263,10 @@ def test_an_interrupted_load_of_a_server_is_seen_and_finished(yeast, tmp_path, a
         unfinished = [row for row in source_rows(store) if row["loaded"] is None]
         assert [row["loader"] for row in unfinished] == ["smf_baryshnikova2010"]
         ledgers = build(store, yeast / "sources.toml")
-        finished = store.counts()
+        assert store.counts() == whole
         assert all(row["loaded"] for row in source_rows(store))
     mended = next(ledger for ledger in ledgers if ledger.source == "smf_baryshnikova2010")
-    assert mended.notes == {"an interrupted load is finished": 1}
-    with open_store(tmp_path / "whole.db") as store:
-        build(store, yeast / "sources.toml")
-        assert store.counts() == finished
+    assert mended.notes["an interrupted load is finished"] == 1
 
 
 def test_the_order_of_steps_does_not_depend_on_that_of_the_list(yeast):
