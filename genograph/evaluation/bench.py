@@ -44,13 +44,18 @@ class Bench:
         n = len(self.cohort.strains)
         if f is None:
             nothing = np.full(n, np.nan)
-            return Combined(nothing, nothing, np.zeros(n, np.int64))
+            return Combined(nothing, nothing, np.zeros(n, np.int64), 0)
         found = combine(f.strain, f.value, f.sd, n)
         repeated = int((found.n > 1).sum())
         if repeated:
             self.notes.append(
                 f"{repeated} strains were measured for fitness more than once; repeats are "
                 f"averaged by inverse variance"
+            )
+        if found.copies:
+            self.notes.append(
+                f"{found.copies} fitness experiments repeat a strain's value and s.d. exactly: "
+                f"copies, counted once"
             )
         return found
 
@@ -88,7 +93,7 @@ class Bench:
                 f"fitness minus the product of the singles'"
             )
         value = np.where(derived, left, found.value)
-        return Combined(value, np.where(derived, self.fitness.sd, found.sd), found.n)
+        return Combined(value, np.where(derived, self.fitness.sd, found.sd), found.n, found.copies)
 
 
 def positions(

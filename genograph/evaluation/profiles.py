@@ -25,7 +25,7 @@ Cell 157:740); in units that are no log2, by two standard deviations of the trai
 def score_expression(bench: Bench, vectors: Vectors, predicted: VectorPrediction) -> list[Score]:
     """Expression profiles of strains with signal, per strain across genes."""
     rows, values = averaged(vectors)
-    own = _own_columns(bench.cohort.strains, rows, vectors.gene)
+    own = own_columns(bench.cohort.strains, rows, vectors.gene)
     absent = vectors.gene < 0
     if absent.any():
         bench.notes.append(
@@ -178,7 +178,7 @@ def signal(
     return strong
 
 
-def _own_columns(
+def own_columns(
     strains: Strains, rows: Int64[np.ndarray, " row"], gene: Int64[np.ndarray, " column"]
 ) -> Bool[np.ndarray, "row column"]:
     """Where a column is of a gene that the strain itself perturbs."""

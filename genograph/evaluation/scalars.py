@@ -196,7 +196,10 @@ def _repeats(
     value: Float32[np.ndarray, " experiment"],
     n_strain: int,
 ) -> Float64[np.ndarray, "strain 2"]:
-    """The first and the second measurement of each strain, NaN where there are not two."""
+    """The first and the second measurement of each strain, NaN where there are not two.
+
+    Equal values are copies of one record and no repeat.
+    """
     out = np.full((n_strain, 2), np.nan)
     known = np.flatnonzero(np.isfinite(value))
     order = known[np.argsort(strain[known], kind="stable")]
@@ -205,7 +208,7 @@ def _repeats(
     for which in (0, 1):
         at = place == which
         out[ordered[at], which] = value[order[at]]
-    out[np.isnan(out[:, 1])] = np.nan
+    out[np.isnan(out[:, 1]) | (out[:, 0] == out[:, 1])] = np.nan
     return out
 
 

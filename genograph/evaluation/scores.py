@@ -282,12 +282,14 @@ class Combined(NamedTuple):
     Attributes:
         value: inverse-variance weighted mean.
         sd: standard deviation of that mean, NaN where no repeat reported one.
-        n: measurements.
+        n: measurements, copies counted once.
+        copies: measurements that were copies of another.
     """
 
     value: Float64[np.ndarray, " strain"]
     sd: Float64[np.ndarray, " strain"]
     n: Int64[np.ndarray, " strain"]
+    copies: int
 
 
 def combine(
@@ -300,8 +302,16 @@ def combine(
 
     An s.d. that was not reported counts as the median of those that were (1 if none were), and one
     below a tenth of the median as that tenth: a repeat that claims to be exact decides nothing.
+    The same value and s.d. of a strain again is a copy of a record (screens list a pair in both
+    orders with one combined score), not a second measurement, and counts once.
     """
-    measured = np.isfinite(value)
+    found = np.flatnonzero(np.isfinite(value))
+    order = found[np.lexsort((sd[found], value[found], strain[found]))]
+    again = np.zeros(len(order), dtype=bool)
+    if len(order):
+        same_sd = (np.diff(sd[order]) == 0) | (np.isnan(sd[order][1:]) & np.isnan(sd[order][:-1]))
+        again[1:] = (np.diff(strain[order]) == 0) & (np.diff(value[order]) == 0) & same_sd
+    measured = order[~again]
     strain, value = strain[measured], value[measured].astype(np.float64)
     spread = sd[measured].astype(np.float64)
     reported = np.isfinite(spread)
@@ -316,7 +326,7 @@ def combine(
     mean_sd = np.full(n_strain, np.nan)
     known = np.bincount(strain[reported], minlength=n_strain) > 0
     mean_sd[known] = 1.0 / np.sqrt(total[known])
-    return Combined(mean, mean_sd, count)
+    return Combined(mean, mean_sd, count, int(again.sum()))
 
 
 def calibration(

@@ -1,0 +1,48 @@
+"""Report: one self-contained HTML page about an evaluated run, for a geneticist."""
+
+from pathlib import Path
+
+from genograph.cohort import Cohort
+from genograph.evaluation import EVALUATION, PREDICTIONS, load_evaluation, load_predictions
+from genograph.reporting.doubts import doubts
+from genograph.reporting.page import page
+from genograph.reporting.pictures import metrics, pictures
+from genograph.run import Run
+
+__all__ = ["report"]
+
+REPORT = "report.html"
+
+
+def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
+    """Path of the HTML report of an evaluated run, written into its folder.
+
+    The page loads nothing: its pictures are inside.
+
+    Args:
+        run: evaluated.
+        cohort: the one it was trained on, or its folder where it is now; None: where it was.
+
+    Raises:
+        RunError: the run was not evaluated, or on another cohort.
+    """
+    evaluation = load_evaluation(run.folder / EVALUATION)
+    if isinstance(cohort, Cohort):
+        run.check(cohort)
+        held = cohort
+    else:
+        held = run.cohort(cohort)
+    predictions = load_predictions(run.folder / PREDICTIONS, held)
+    columns = metrics(run.folder / "metrics.csv")
+    text = page(
+        run,
+        held,
+        evaluation,
+        doubts(evaluation, columns),
+        pictures(held, evaluation, predictions, columns),
+    )
+    path = run.folder / REPORT
+    aside = path.with_name(f".{REPORT}.part")
+    aside.write_text(text, "utf-8")
+    aside.replace(path)
+    return path

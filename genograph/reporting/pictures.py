@@ -1,0 +1,179 @@
+"""Which pictures a run gets, from what was measured and predicted."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Num
+
+from genograph.cohort import SPLITS, TRAIN, Cohort, Vectors
+from genograph.errors import RunError
+from genograph.evaluation.baselines import column_mean
+from genograph.evaluation.bench import Bench, positions
+from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
+from genograph.evaluation.profiles import averaged, own_columns, signal
+from genograph.evaluation.scores import QUANTITIES, Combined, Evaluation, pearson
+from genograph.reporting.figures import (
+    Picture,
+    Points,
+    bars,
+    boxes_by_bin,
+    calibration_curves,
+    per_item,
+    predicted_against_measured,
+    residuals,
+    training_curves,
+)
+
+INTERACTION_BINS = (-0.16, -0.08, -0.03, 0.03, 0.08)
+"""Costanzo et al. 2010 (Science 327:425) call |score| > 0.08 an interaction at their intermediate
+cut-off."""
+
+FITNESS_BINS = (0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.05)
+
+Columns = Mapping[str, Num[np.ndarray, " epoch"]]
+
+
+def metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
+    """Numeric columns of metrics.csv; empty cells are NaN.
+
+    Raises:
+        RunError: missing, or a cell that is no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as text:
+            records = list(csv.DictReader(text))
+        return {
+            name: np.array([float(record[name] or "nan") for record in records])
+            for name in (records[0] if records else {})
+        }
+    except FileNotFoundError:
+        msg = f"{path}: the run has no metrics; was it trained?"
+        raise RunError(msg) from None
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"{path}: damaged metrics ({error}); train again"
+        raise RunError(msg) from error
+
+
+def pictures(
+    cohort: Cohort, evaluation: Evaluation, predictions: Predictions, columns: Columns
+) -> list[Picture]:
+    """The report's pictures in order; what the run cannot show is left out."""
+    out: list[Picture] = []
+    for quantity in ("interaction_pairs", "fitness_pairs", "fitness_singles"):
+        rows = [row for row in evaluation.rows if row.quantity == quantity]
+        if rows and predictions.fitness is not None:
+            out.append(bars(rows, QUANTITIES[quantity]))
+            out += _scalar(cohort, quantity, predictions.fitness)
+    for head, measured, predicted in (
+        ("expression", cohort.expression, predictions.expression),
+        ("morphology", cohort.morphology, predictions.morphology),
+    ):
+        rows = [row for row in evaluation.rows if row.quantity == head]
+        if rows and measured is not None and predicted is not None:
+            out.append(bars(rows, QUANTITIES[head]))
+            out += _vector(cohort, head, measured, predicted)
+    training = training_curves(dict(columns))
+    if training is not None:
+        out.append(training)
+    return out
+
+
+def _scalar(cohort: Cohort, quantity: str, predicted: ScalarPrediction) -> list[Picture]:
+    bench = Bench(cohort, None, False, 0)
+    interaction = quantity == "interaction_pairs"
+    measured: Combined = bench.interaction if interaction else bench.fitness
+    wanted = cohort.strains.n_perturbed == (1 if quantity == "fitness_singles" else 2)
+    points: list[Points] = []
+    noise: list[Float64[np.ndarray, " strain"]] = []
+    for split in SPLITS:
+        held = cohort.test_strains(split) & wanted & np.isfinite(measured.value)
+        rows = np.flatnonzero(held)
+        if len(rows) < 3:
+            continue
+        at = positions(predicted.rows, rows, quantity)
+        values = predicted.interaction if interaction else predicted.fitness
+        spread = predicted.interaction_sd if interaction else predicted.fitness_sd
+        points.append(
+            Points(
+                split,
+                measured.value[rows],
+                values[at].astype(np.float64),
+                spread[at].astype(np.float64),
+            )
+        )
+        noise.append(measured.sd[rows])
+    if not points:
+        return []
+    name = "interaction score" if interaction else "fitness"
+    if quantity == "fitness_singles":
+        name = "fitness of singles"
+    out = [predicted_against_measured(points, name)]
+    main = next((p for p in points if p.split == "one_gene_unseen"), points[0])
+    out.append(boxes_by_bin(main, name, INTERACTION_BINS if interaction else FITNESS_BINS))
+    out.append(residuals(main, name))
+    calibrated = calibration_curves(points, noise, name)
+    if calibrated is not None:
+        out.append(calibrated)
+    return out
+
+
+def _vector(
+    cohort: Cohort, head: str, vectors: Vectors, predicted: VectorPrediction
+) -> list[Picture]:
+    rows, values = averaged(vectors)
+    fold = cohort.strain_fold[rows]
+    if head == "expression":
+        drop = own_columns(cohort.strains, rows, vectors.gene) | (vectors.gene < 0)
+        values = np.where(drop, np.nan, values)
+        strong = signal(values, fold == TRAIN, vectors.unit)
+    else:
+        strong = np.ones(len(rows), dtype=bool)
+    mean = column_mean(values[fold == TRAIN])
+    guess = predicted.mean[positions(predicted.rows, rows, head)].astype(np.float64)
+    spread = np.ones(len(mean))
+    if head == "morphology":
+        spread = np.sqrt(column_mean(np.square(values[fold == TRAIN] - mean)))
+        spread = np.where(spread > 1e-9, spread, np.nan)
+    y, x = (values - mean) / spread, (guess - mean) / spread
+    known = np.isfinite(y) & np.isfinite(x)
+    points: list[Points] = []
+    each: dict[str, Float64[np.ndarray, " item"]] = {}
+    for split in SPLITS:
+        held = np.flatnonzero(cohort.test_strains(split)[rows] & strong)
+        if not len(held):
+            continue
+        use = known[held]
+        a, b = y[held][use], x[held][use]
+        if len(a) < 3:
+            continue
+        points.append(Points(split, a.astype(np.float64), b, np.full(len(a), np.nan)))
+        tables = zip(y[held], x[held], use, strict=True)
+        if head == "morphology":
+            tables = zip(y[held].T, x[held].T, use.T, strict=True)
+        found = np.array([pearson(p[u], q[u]) for p, q, u in tables])
+        if np.isfinite(found).any():
+            each[split] = found[np.isfinite(found)]
+    if not points:
+        return []
+    unit = f"{vectors.unit}, centred" if head == "expression" else "s.d. of training strains"
+    out = [predicted_against_measured(points, f"{head} ({unit})")]
+    if each and head == "expression":
+        out.append(
+            per_item(
+                each,
+                "Expression: correlation across genes within each strain",
+                "Test strains with signal, centred on the mean of the training strains; the line "
+                "is the median.",
+            )
+        )
+    elif each:
+        out.append(
+            per_item(
+                each,
+                "Morphology: correlation across strains of each parameter",
+                "Test strains; n is the number of parameters, the line is the median.",
+            )
+        )
+    return out
