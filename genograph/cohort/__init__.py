@@ -19,7 +19,7 @@ from genograph.cohort.data import (
 from genograph.cohort.folds import Folds
 from genograph.cohort.genome import Subgraph, read_genome
 from genograph.cohort.query import CohortQuery, why_empty
-from genograph.cohort.select import export, select
+from genograph.cohort.select import export, members, select
 
 __all__ = [
     "FOLDS",
@@ -39,6 +39,7 @@ __all__ = [
     "Vectors",
     "export",
     "load_cohort",
+    "members",
     "names_sha256",
     "read_genome",
     "select",

@@ -194,7 +194,7 @@ def _closed(
     known = frontier = stated
     while len(frontier):
         frontier = np.setdiff1d(_composed(frontier, parent, n_term), known, assume_unique=True)
-        known = np.union1d(known, frontier)
+        known = _distinct(np.concatenate([known, frontier]))
     source, target = known // max(n_term, 1), known % max(n_term, 1)
     size = np.bincount(target, minlength=n_term)
     weight = np.ones(n_term)
@@ -208,7 +208,7 @@ def _pairs(
     first: Int64[np.ndarray, " pair"], second: Int64[np.ndarray, " pair"], width: int
 ) -> Int64[np.ndarray, " pair"]:
     """Pairs of rows as single numbers, sorted, each once."""
-    return np.unique(first * width + second)
+    return _distinct(first * width + second)
 
 
 def _composed(
@@ -220,7 +220,16 @@ def _composed(
     n = np.searchsorted(step, (b + 1) * width) - start
     within = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
     reached = step[np.repeat(start, n) + within] % width
-    return np.unique(np.repeat(a, n) * width + reached)
+    return _distinct(np.repeat(a, n) * width + reached)
+
+
+def _distinct(numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " distinct"]:
+    """The numbers sorted, each once; several times faster than np.unique, which hashes first."""
+    ordered = np.sort(numbers)
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    found: np.ndarray[Any, Any] = ordered[first]
+    return found
 
 
 def _kept(

@@ -89,10 +89,12 @@ class CohortQuery:
                 lines.append("WHERE " + "\n  AND ".join(found))
 
         if go:
-            lines.append(
-                "MATCH (top:Term)<-[:IS_A|PART_OF*0..30]-(t:Term)<-[a:ANNOTATED_WITH]-(g:Gene)"
-            )
-            where(add("go", list(go), "top.id IN $go"), "coalesce(a.negated, false) = false")
+            # terms first, each once: the ways up are many more than the terms
+            lines.append("MATCH (top:Term)<-[:IS_A|PART_OF*0..30]-(t:Term)")
+            where(add("go", list(go), "top.id IN $go"))
+            lines.append("WITH DISTINCT t")
+            lines.append("MATCH (t)<-[a:ANNOTATED_WITH]-(g:Gene)")
+            where("coalesce(a.negated, false) = false")
             lines.append("WITH DISTINCT g")
         if complex:
             lines.append("MATCH (g:Gene)-[:MEMBER_OF]->(c:Complex)" if not go else _MEMBER)
@@ -292,22 +294,26 @@ def _emptied(
         return int(store.query(statement.text, timeout=timeout, **used)["n_row"][0].as_py())
 
     prefix, before = "", None
-    for clause in clauses:
+    for k, clause in enumerate(clauses):
         if clause.keyword == "RETURN":
             break
-        pieces = predicates(clause) if clause.keyword == "WHERE" else (clause.text,)
         if clause.keyword == "ORDER BY":
             # in a prefix of its own it is not valid everywhere, and it empties nothing
             prefix += f"\n{clause.text}"
             continue
-        for k, piece in enumerate(pieces, 1):
+        following = clauses[k + 1]
+        if following.keyword == "WHERE" and count(f"{prefix}\n{clause.text}\n{following.text}"):
+            # both leave some, and a MATCH without its WHERE may be very large
+            prefix += f"\n{clause.text}"
+            continue
+        pieces = predicates(clause) if clause.keyword == "WHERE" else (clause.text,)
+        for n_piece in range(1, len(pieces) + 1):
+            grown = f"{prefix}\n{clause.text}"
             if clause.keyword == "WHERE":
-                grown = f"{prefix}\nWHERE {' AND '.join(pieces[:k])}"
-            else:
-                grown = f"{prefix}\n{clause.text}"
+                grown = f"{prefix}\nWHERE {' AND '.join(pieces[:n_piece])}"
             n_row = count(grown)
             if n_row == 0:
-                return _named_reason(query, clause, piece, before)
+                return _named_reason(query, clause, pieces[n_piece - 1], before)
             before = n_row
         prefix = f"{prefix}\n{clause.text}"
     tail = " ".join(c.text for c in clauses[_position(clauses) :])

@@ -116,6 +116,19 @@ def select(
     )
 
 
+def members(
+    store: Store, query: CohortQuery = EVERYTHING, *, timeout: float | None = 600.0
+) -> pa.Table:
+    """The experiments that a query selects, sorted by id, with strain, study and the numbers.
+
+    Raises:
+        CohortError: the query is refused or empty.
+        StoreError: the database refuses the query or it ran out of time.
+    """
+    ids = experiment_ids(store, query, timeout=timeout)
+    return _experiments(store, ids, timeout).sort_by("id")
+
+
 def export(
     store: Store,
     folder: Path | str,
