@@ -29,7 +29,7 @@ SOURCE = Source(
     options={
         # in S. cerevisiae all 57 ribosomal A/B pairs lie above .2, and no ORF reaches .05 with
         # another's codons in reverse order (chance)
-        "min_containment": ("lowest share of the shorter ORF's words that is used, 0 to 1", 0.08),
+        "min_containment": ("lowest share of the shorter ORF's words that is used, 0 to 1", 0.07),
     },
     citation="word-based protein similarity: Edgar (2004) Nucleic Acids Research 32:380",
     doi="10.1093/nar/gkh180",
@@ -99,11 +99,11 @@ def words(coding: str) -> Words:
         if count < WORD:
             continue
         codons = bases[frame : frame + 3 * count].reshape(count, 3)
-        plain = (codons < 4).all(axis=1)
+        plain: Flags = np.max(codons, axis=1) < 4
         index = np.where(plain[:, None], codons, 0) @ np.array([16, 4, 1])
         residues = np.where(plain, _RESIDUE[index], _STOP)
         window = np.lib.stride_tricks.sliding_window_view(residues, WORD)
-        used: Flags = (window < _STOP).all(axis=1)
+        used: Flags = np.max(window, axis=1) < _STOP
         if frame:
             used &= _stretch(residues)[: len(window)] >= EXON
         window = window[used]
