@@ -20,8 +20,9 @@ def address(uri: str) -> tuple[str, str | None]:
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError as error:
-        msg = f"not an address ({error}); wanted e.g. neo4j://localhost:7687"
+    except ValueError:
+        # what stands for the port may be a password
+        msg = "the address has no valid port; wanted e.g. neo4j://localhost:7687"
         raise StoreError(msg) from None
     if "@" in parts.netloc or "@" in parts.path or parts.query or parts.fragment:
         msg = (

@@ -6,6 +6,7 @@ session that may only read.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -50,6 +51,7 @@ RETRY_SECONDS = 15.0
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
 # GQL status of a label, a relationship type and a property key that the database has never seen
 _UNRECOGNISED = ("01N50", "01N51", "01N52")
+_PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
 
 
 class Neo4jStore(Store):
@@ -82,7 +84,6 @@ class Neo4jStore(Store):
             msg = f"{uri}: {_first_line(error)}"
             raise StoreError(msg) from error
         try:
-            self._driver.verify_connectivity(database=self._database)
             self._prepare()
         except (DriverError, Neo4jError, ValueError) as error:
             self.close()
@@ -135,15 +136,18 @@ class Neo4jStore(Store):
         if rows is not None:
             # columns go as lists: they are a third of the size of a list of maps
             names = ", ".join(f"$rows__.`{n}`[i__] AS `{n}`" for n in rows.column_names)
-            text = f"UNWIND range(0, $n_rows__ - 1) AS i__ WITH {names} {cypher}"
+            text = f"UNWIND range(0, $n_rows__ - 1) AS i__ WITH {names}\n{cypher}"
             sent["rows__"] = {n: rows[n].to_pylist() for n in rows.column_names}
             sent["n_rows__"] = len(rows)
+        above = int(rows is not None)
         try:
             if text not in self._checked:
+                above += 1
                 # a plan needs no rows
-                empty = {"rows__": {n: [] for n in sent.get("rows__", ())}}
+                empty: dict[str, Any] = {"rows__": {n: [] for n in sent.get("rows__", ())}}
                 self._check(text, sent | empty, cypher)
                 self._checked.add(text)
+                above -= 1
             if self._outer is not None:
                 result = self._outer.run(text, sent)
                 return arrow_table(result.keys(), result.values(), shape)
@@ -153,12 +157,12 @@ class Neo4jStore(Store):
                 result = session.run(Query(text, timeout=limit), sent)
                 return arrow_table(result.keys(), result.values(), shape)
         except (DriverError, Neo4jError, ValueError) as error:
-            self._fail(error, cypher, timeout)
+            self._fail(error, cypher, timeout=timeout, above=above)
 
     def _check(self, text: str, parameters: Mapping[str, Any], cypher: str) -> None:
         """Plan a query and refuse it where it does more than read, or names what is not there."""
         with self._session(READ_ACCESS, warn=True) as session, _unlogged():
-            summary = session.run(f"EXPLAIN {text}", dict(parameters)).consume()
+            summary = session.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
         refused = [o for o in _operators(summary.plan) if o.startswith(_REFUSED)]
         if summary.query_type != "r" or refused:
             what = f" ({refused[0].partition('@')[0]})" if refused else ""
@@ -179,9 +183,10 @@ class Neo4jStore(Store):
     def counts(self) -> Mapping[str, int]:
         """See Store."""
         schema = graph_schema()
-        parts = [f"MATCH (n:{n}) RETURN '{n}' AS type, count(n) AS n" for n in schema.nodes]
+        # a bare count is answered from the server's own bookkeeping, without a scan
+        parts = [f"MATCH (x:{n}) WITH count(x) AS n RETURN '{n}' AS type, n" for n in schema.nodes]
         parts += [
-            f"MATCH ()-[r:{n}]->() RETURN '{n}' AS type, count(r) AS n"
+            f"MATCH ()-[x:{n}]->() WITH count(x) AS n RETURN '{n}' AS type, n"
             for n in schema.relationships
         ]
         try:
@@ -304,10 +309,18 @@ class Neo4jStore(Store):
             raise StoreError(msg)
 
     def _fail(
-        self, error: Exception, cypher: str | None = None, timeout: float | None = None
+        self,
+        error: Exception,
+        cypher: str | None = None,
+        *,
+        timeout: float | None = None,
+        above: int = 0,
     ) -> Never:
-        """Raise the one StoreError for an error of the driver or the server."""
-        query = f"; the query was: {_one_line(cypher)}" if cypher else ""
+        """Raise the one StoreError for an error of the driver or the server.
+
+        `above` is the number of lines that were sent above the query, to mend the place.
+        """
+        query = f"; the query was: {_one_line(cypher)}" if cypher is not None else ""
         code = error.code or "" if isinstance(error, Neo4jError) else ""
         said = error.message if isinstance(error, Neo4jError) and error.message else str(error)
         said = said.strip().splitlines()[0] if said.strip() else type(error).__name__
@@ -325,7 +338,12 @@ class Neo4jStore(Store):
         elif isinstance(error, ClientError) and "AccessMode" in code:
             said = f"a query only reads the graph{query}"
         else:
-            said += query
+            # the planner lists every word of the language that would have been possible
+            said = re.sub(r": expected .{200,}?(?= \(line )", "", said)
+            said = (
+                _PLACE.sub(lambda m: f"(line {max(1, int(m[1]) - above)}, column {m[2]})", said)
+                + query
+            )
         msg = f"{self.uri}: {said}"
         raise StoreError(msg) from error
 

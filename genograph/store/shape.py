@@ -9,7 +9,7 @@ claims nothing.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -36,11 +36,14 @@ class Shape:
     """Types that a query's text gives away.
 
     Attributes:
-        variables: the labels or relationship types of each variable that keeps its meaning.
+        variables: the labels or relationship types of each variable that the text gives any and
+            that keeps its meaning throughout.
+        rebound: variables that do not, which may be anything.
         columns: the Arrow type of each alias and each column of the rows it runs over.
     """
 
     variables: Mapping[str, tuple[Node | Relationship, ...]]
+    rebound: frozenset[str]
     columns: Mapping[str, pa.DataType]
 
     @classmethod
@@ -70,15 +73,17 @@ class Shape:
         for variable, name in _PROPERTY.findall(text):
             if variable in variables:
                 _check(variables[variable], name)
-        shape = cls(variables, {f.name: f.type for f in rows or ()})
-        return cls(variables, shape._aliases(text))
+        shape = cls(variables, frozenset(rebound), {f.name: f.type for f in rows or ()})
+        return replace(shape, columns=shape._aliases(text))
 
     def type_of(self, column: str) -> pa.DataType | None:
         """The type of a returned column: an alias, a column of the rows or `variable.property`."""
         if column in self.columns:
             return self.columns[column]
         variable, dot, name = column.partition(".")
-        specs = self.variables.get(variable, ()) if dot else ()
+        if not dot or variable in self.rebound:
+            return None
+        specs = self.variables.get(variable) or _everything()
         types = {s.columns[name].arrow for s in specs if name in s.columns}
         return types.pop() if len(types) == 1 else None
 
@@ -87,7 +92,7 @@ class Shape:
         columns = dict(self.columns)
         seen: dict[str, list[pa.DataType | None]] = defaultdict(list)
         for match in _ITEM.finditer(text):
-            known = Shape(self.variables, columns)
+            known = replace(self, columns=columns)
             inner = match["inner"] or match["plain"]
             kind = known.type_of(inner)
             match (match["call"] or "").lower():
@@ -106,6 +111,11 @@ class Shape:
             if len(kinds) < spelled.count(alias) or len(set(kinds)) != 1:
                 columns.pop(alias, None)
         return columns
+
+
+def _everything() -> tuple[Node | Relationship, ...]:
+    schema = graph_schema()
+    return (*schema.nodes.values(), *schema.relationships.values())
 
 
 def _spec(bracket: str, name: str) -> Node | Relationship:
