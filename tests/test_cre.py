@@ -193,3 +193,15 @@ def test_a_wrong_request_is_refused_and_writes_nothing(words, options, store):
 def test_a_database_without_windows_is_refused(tmp_path):
     with open_store(str(tmp_path / "e.db")) as store, pytest.raises(SourceError, match="load cre"):
         embed(store, "kmer")
+
+
+def test_both_databases_hold_the_same_windows_and_vectors(db, store):
+    embed(store, "kmer")
+    with open_store(db) as other:
+        load(other, "sgd_features", DATA / "sgd_features" / "input.tab")
+        load(other, "cre", DATA / "cre" / "input.fa")
+        assert embed(other, "kmer").written == 28
+        assert embed(other, "kmer").skipped
+        assert vectors_of(other, "kmer") == vectors_of(store, "kmer")
+        windows = "MATCH (c:CRE) RETURN c.id AS id, c.sha256 AS sha256 ORDER BY id"
+        assert other.query(windows).to_pylist() == store.query(windows).to_pylist()
