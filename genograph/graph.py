@@ -35,8 +35,9 @@ def import_dgl() -> ModuleType:
     Raises:
         CohortError: dgl is not installed or does not load.
     """
-    if "dgl" in sys.modules:
-        return sys.modules["dgl"]
+    loaded = sys.modules.get("dgl")
+    if loaded is not None:
+        return loaded
     os.environ["DGLBACKEND"] = "pytorch"
     stand_in = "dgl.graphbolt" not in sys.modules
     if stand_in:

@@ -95,6 +95,9 @@ class CohortQuery:
             lines.append("WITH DISTINCT t")
             lines.append("MATCH (t)<-[a:ANNOTATED_WITH]-(g:Gene)")
             where("coalesce(a.negated, false) = false")
+            flags[lines[-2]] = flags["coalesce(a.negated, false) = false"] = (
+                f"--go {' '.join(go)}: no gene is annotated with it or below; that"
+            )
             lines.append("WITH DISTINCT g")
         if complex:
             lines.append("MATCH (g:Gene)-[:MEMBER_OF]->(c:Complex)" if not go else _MEMBER)

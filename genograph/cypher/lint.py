@@ -71,7 +71,7 @@ def _warned(token: Token, message: str) -> Warned:
     return Warned(token.line, token.column, message)
 
 
-def _functions(tokens: Sequence[Token]) -> Iterator[Warned]:
+def _functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, (token, following) in enumerate(pairwise(tokens)):
         if token.kind != "word" or following.text != "(" or is_name(tokens, i):
             continue
@@ -101,7 +101,7 @@ def _within(tokens: Sequence[Token], opening: int) -> Sequence[Token]:
     return tokens[opening + 1 :]
 
 
-def _lists(tokens: Sequence[Token]) -> Iterator[Warned]:
+def _lists(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, token in enumerate(tokens):
         if token.key != "[":
             continue
@@ -114,7 +114,7 @@ def _lists(tokens: Sequence[Token]) -> Iterator[Warned]:
             yield _warned(token, "a list comprehension is for Neo4j only; UNWIND the list")
 
 
-def _names(tokens: Sequence[Token]) -> Iterator[Warned]:
+def _names(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     schema = graph_schema()
     exact = {*schema.nodes, *schema.relationships}
     spelled = {name.upper(): name for name in exact}
@@ -135,7 +135,7 @@ def _names(tokens: Sequence[Token]) -> Iterator[Warned]:
             )
 
 
-def _expressions(tokens: Sequence[Token]) -> Iterator[Warned]:
+def _expressions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     stack: list[str] = []
     compared: list[Token | None] = [None]
     for i, token in enumerate(tokens):
@@ -186,7 +186,7 @@ def _braces(tokens: Sequence[Token], i: int) -> Iterator[Warned]:
         yield _warned(tokens[i], "a map projection is for Neo4j only")
 
 
-def _labels(tokens: Sequence[Token], i: int, stack: Sequence[str]) -> Iterator[Warned]:
+def _labels(tokens: tuple[Token, ...], i: int, stack: Sequence[str]) -> Iterator[Warned]:
     if not stack and ends_operand(tokens, i - 1):
         yield _warned(tokens[i], "a label as a predicate is for Neo4j only; put it in the MATCH")
     if tokens[i - 1].key == "|":

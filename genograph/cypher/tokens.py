@@ -5,19 +5,25 @@ engines might read in different ways is refused.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from genograph.errors import CohortError
 
 CLAUSES = ("MATCH", "OPTIONAL", "WHERE", "WITH", "UNWIND", "RETURN", "ORDER", "SKIP", "LIMIT")
-# words after which an operand has still to come
-_OPEN = {
-    *("MATCH", "OPTIONAL", "WHERE", "WITH", "UNWIND", "RETURN", "SKIP", "LIMIT", "BY", "UNION"),
-    *("AND", "OR", "XOR", "NOT", "IN", "IS", "STARTS", "ENDS", "CONTAINS", "AS", "DISTINCT"),
-    *("CASE", "WHEN", "THEN", "ELSE", "ORDER"),
+_STARTS = {"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN"}
+_ENDS = {"END", "ASC", "DESC", "ASCENDING", "DESCENDING"}
+# where an operand may stand these are keywords, after the words given (none: after any)
+_PREFIXES = {
+    "NOT": (),
+    "DISTINCT": (),
+    "CASE": (),
+    "WHEN": ("CASE",),
+    "BY": ("ORDER",),
+    "WITH": ("STARTS", "ENDS"),
+    "MATCH": ("OPTIONAL",),
+    "ALL": ("UNION",),
 }
 _ESCAPES = frozenset("\\'\"bfnrt")
 _TOKEN = re.compile(
@@ -183,7 +189,7 @@ def _wrong(text: str, at: int) -> str:
     return f"the character {text[at]!r} stands outside of quotes"
 
 
-def is_name(tokens: Sequence[Token], i: int) -> bool:
+def is_name(tokens: tuple[Token, ...], i: int) -> bool:
     """Whether a word is a property, a label or a relationship type for sure."""
     if i == 0:
         return False
@@ -194,23 +200,47 @@ def is_name(tokens: Sequence[Token], i: int) -> bool:
     return before.text == ":"
 
 
-def is_keyword(tokens: Sequence[Token], i: int) -> bool:
+def is_keyword(tokens: tuple[Token, ...], i: int) -> bool:
     """Whether a clause word begins a clause: no name, alias or half of STARTS WITH."""
-    if is_name(tokens, i):
+    if is_name(tokens, i) or (i and tokens[i - 1].key == "AS"):
         return False
-    before = tokens[i - 1].key if i else ""
-    if tokens[i].key == "WITH" and before in ("STARTS", "ENDS"):
-        return False
-    return before != "AS"
+    return _begins(tokens, i) or ends_operand(tokens, i - 1)
 
 
-def ends_operand(tokens: Sequence[Token], i: int) -> bool:
+def ends_operand(tokens: tuple[Token, ...], i: int) -> bool:
     """Whether an expression, pattern or clause could be complete with this token."""
-    token = tokens[i]
-    if token.kind in ("string", "quoted", "parameter", "number"):
+    return _complete(tokens)[i]
+
+
+@lru_cache(maxsize=16)
+def _complete(tokens: tuple[Token, ...]) -> list[bool]:
+    out: list[bool] = []
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1].key if i else ""
+        if token.kind != "word":
+            star = token.text == "*" and before in ("RETURN", "WITH", "DISTINCT")
+            out.append(star or token.kind != "sign" or token.text in (")", "]", "}"))
+        elif before in (":", "AS") or (
+            before == "." and i >= 2 and out[i - 2] and tokens[i - 2].kind != "number"
+        ):
+            out.append(True)
+        elif i and out[-1]:
+            # after an operand only an operator or a clause can follow
+            out.append(token.key in _ENDS)
+        elif token.key in _PREFIXES and (
+            not _PREFIXES[token.key] or before in _PREFIXES[token.key]
+        ):
+            out.append(False)
+        else:
+            out.append(not (token.key in _STARTS and _begins(tokens, i)))
+    return out
+
+
+def _begins(tokens: tuple[Token, ...], i: int) -> bool:
+    """Whether a query, a branch of a UNION or a subquery begins here."""
+    if i == 0:
         return True
-    if token.kind == "sign":
-        if token.text == "*":
-            return i > 0 and tokens[i - 1].key in ("RETURN", "WITH", "DISTINCT")
-        return token.text in (")", "]", "}")
-    return token.key not in _OPEN or is_name(tokens, i) or (i > 0 and tokens[i - 1].key == "AS")
+    before = tokens[i - 1].key
+    union_all = before == "ALL" and i >= 2 and tokens[i - 2].key == "UNION"
+    subquery = before == "{" and not (i + 1 < len(tokens) and tokens[i + 1].key == ":")
+    return before in ("UNION", "OPTIONAL") or union_all or subquery
