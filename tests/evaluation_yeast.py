@@ -17,6 +17,10 @@ from genograph.cohort import (
     Strains,
     Vectors,
 )
+from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
+from genograph.evaluation.profiles import averaged
+from genograph.evaluation.scores import combine
+from genograph.train import TrainConfig, train
 
 N_GENE, N_TERM = 60, 12
 
@@ -155,3 +159,37 @@ def small_cohort(*, seed=0, pairs=True, repeats=True):
         np.array(fold, np.int8),
         {"query": "MATCH (e:Experiment) <all>"},
     )  # fmt: skip
+
+
+def measured_predictions(cohort, *, noise=0.03, seed=1):
+    """Predictions as good as the measurements and some noise, for every measured strain."""
+    rng = np.random.default_rng(seed)
+    n = len(cohort.strains)
+    fitness = combine(cohort.fitness.strain, cohort.fitness.value, cohort.fitness.sd, n)
+    f = cohort.fitness
+    interaction = combine(f.strain, f.interaction, f.interaction_sd, n)
+
+    def noisy(values):
+        return (values + noise * rng.normal(size=values.shape)).astype(np.float32)
+
+    def vector(measured):
+        rows, values = averaged(measured)
+        mean = noisy(np.nan_to_num(values))
+        return VectorPrediction(rows, mean, np.full_like(mean, noise))
+
+    spread = (noise * rng.uniform(0.8, 1.2, n)).astype(np.float32)
+    return Predictions(
+        ScalarPrediction(
+            np.arange(n), noisy(fitness.value), spread, noisy(interaction.value), spread
+        ),
+        vector(cohort.expression),
+        vector(cohort.morphology),
+    )
+
+
+def small_run(folder):
+    """A run trained for three steps, and its cohort's folder."""
+    cohort = small_cohort()
+    cohort.save(folder / "cohort")
+    config = TrainConfig(members=2, epochs=1, steps_per_epoch=3, pairs=64)
+    return train(cohort, config, folder / "run", cohort_folder=folder / "cohort")

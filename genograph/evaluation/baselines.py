@@ -359,11 +359,24 @@ def boosted(
     seed: int = 0,
 ) -> Float64[np.ndarray, " scored"]:
     """Gradient-boosted trees on features, NaN being a value; the validation fold stops them."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # a column that is missing in every training strain cannot be binned
     used = np.isfinite(features[folds.train]).any(axis=0)
-    table = features[:, used]
+    # threads that wait for each other at every node cost more than they bring, most of all on a
+    # busy machine: 150,000 pairs take ten seconds on one
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return _boosted(features[:, used], target, folds, seed)
+
+
+def _boosted(
+    table: Float32[np.ndarray, "measured feature"],
+    target: Float64[np.ndarray, " measured"],
+    folds: Folds,
+    seed: int,
+) -> Float64[np.ndarray, " scored"]:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     fitted = HistGradientBoostingRegressor(
         learning_rate=0.08,
         max_iter=TREES if len(folds.validation) else TREES // 4,
