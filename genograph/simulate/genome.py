@@ -14,13 +14,13 @@ from genograph.simulate.regulation import BACKGROUND, PROMOTER, WIDTH, Sites
 
 UPSTREAM = 480  # bp of a block before the start codon
 DOWNSTREAM = 170  # bp of a block after the stop codon
-ROMAN = tuple("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI".split(" "))
+_TENS, _UNITS = ("", "X"), ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+ROMAN = tuple(_TENS[n // 10] + _UNITS[n % 10] for n in range(1, 17))
 _CODE = "KNKNTTTTRSRSIIMIQHQHPPPPRRRRLLLLEDEDAAAAGGGGVVVV*Y*YSSSS*CWCLFLF"  # codons in ACGT order
 _AMINO = "ACDEFGHIKLMNPQRSTVWY"
 # amino-acid usage of yeast proteins, per cent, in the order of _AMINO
-_USAGE = np.array(
-    [5.5, 1.3, 5.8, 6.5, 4.5, 5.0, 2.2, 6.6, 7.3, 9.5]
-    + [2.1, 6.1, 4.4, 3.9, 4.4, 9.0, 5.9, 5.6, 1.0, 3.4]
+_USAGE = np.fromstring(
+    "5.5 1.3 5.8 6.5 4.5 5.0 2.2 6.6 7.3 9.5 2.1 6.1 4.4 3.9 4.4 9.0 5.9 5.6 1.0 3.4", sep=" "
 )
 _CODONS = [[c for c in range(64) if _CODE[c] == amino] for amino in _AMINO]
 _STOPS = [c for c in range(64) if _CODE[c] == "*"]

@@ -19,6 +19,7 @@ WIDTH = 12  # bp of a site
 GC = 0.38  # of the genome, as in S. cerevisiae
 BACKGROUND = np.array([(1 - GC) / 2, GC / 2, GC / 2, (1 - GC) / 2])  # A C G T
 FLOOR = 3.0  # bits below the best score at which a site binds no more
+STRENGTH = 2.2  # log2 change of a gene for a doubling of a factor that always occupies it
 LIMIT = 3.0  # largest log2 change that regulation gives
 DAMPING = 0.6  # of what one factor passes on to the next
 STRONGEST = 2.0  # presence and induction end here
@@ -184,7 +185,7 @@ def read_weights(promoters: Ints, matrix: Floats, activates: Floats, regulator: 
         where = np.nonzero(binds)
         np.add.at(affinity, (where[0] + start, where[3]), 2.0 ** below[where])
     occupancy = affinity / (affinity + 0.3)
-    weight = 1.3 * occupancy * activates
+    weight = STRENGTH * occupancy * activates
     own = weight[regulator]
     np.fill_diagonal(own, 0.0)
     own /= np.maximum(np.abs(own).sum(axis=1, keepdims=True), 1.0)

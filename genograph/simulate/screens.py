@@ -16,7 +16,7 @@ from genograph.simulate.phenotypes import SCALE, Allele, Cell, Collection
 
 PAIRS_PER_GENE = 33.4
 QUERY_SHARE = 0.6  # of the genes are queries
-TARGETED = 0.40  # of a query's pairs at most are drawn from its own system, as in focused arrays
+TARGETED = 0.46  # of a query's pairs at most are drawn from its own system, as in focused arrays
 EXPRESSION_NOISE = 0.08  # log2
 MORPHOLOGY_NOISE = 0.25  # of the parameter's scale
 UNREADABLE = 0.01  # share of morphology values that are missing
@@ -98,11 +98,14 @@ def _sample(rng: np.random.Generator, n: int, size: int) -> Ints:
 
 
 def _mates(cell: Cell, array_rows: list[int]) -> dict[int, list[int]]:
-    """Positions in the array of the genes that share a system with a gene, by gene row."""
+    """Positions in the array of the genes that share a system with a gene or regulate it."""
     a = cell.architecture
     systems: dict[int, set[int]] = {}
     for gene, pathway in zip(a.member_gene.tolist(), a.member_pathway.tolist(), strict=True):
         systems.setdefault(gene, set()).add(int(a.pathway_system[pathway]))
+    for pathway, sensor in enumerate(cell.regulation.senses):
+        factor = int(cell.regulation.factor_gene[sensor])
+        systems.setdefault(factor, set()).add(int(a.pathway_system[pathway]))
     of_system: dict[int, list[int]] = {}
     for i, row in enumerate(array_rows):
         for system in systems.get(row, ()):
