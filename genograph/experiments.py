@@ -301,6 +301,9 @@ def screened(name: str, gene: str | None = None) -> Perturbation | None:
     return Perturbation.of(gene or orf, "ts", suffix) if _TS.fullmatch(suffix) else None
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
 def number(
     path: object,
     line: int | None,
@@ -317,11 +320,12 @@ def number(
     """
     if text is None or (isinstance(text, str) and text.strip().lower() in MISSING):
         return None
-    try:
-        # a spreadsheet's TRUE is no number, though Python would take it for 1
-        value = math.nan if isinstance(text, bool) else float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        value = math.nan
+    # Python would take 1_0 for ten, and a spreadsheet's TRUE for one
+    if isinstance(text, str):
+        value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    else:
+        known = isinstance(text, int | float) and not isinstance(text, bool)
+        value = float(text) if known else math.nan  # type: ignore[arg-type]
     if low <= value <= high and math.isfinite(value):
         return value
     wanted = "a finite number"
@@ -341,13 +345,19 @@ def vector(
         SourceError: a cell is no finite 32-bit number; `names` name the columns.
     """
     cells = ["nan" if f.strip().lower() in MISSING else f for f in fields]
-    try:
-        with np.errstate(over="ignore"):
-            out = np.array(cells, dtype=np.float64).astype(np.float32)
-    except ValueError:
-        out = np.full(len(cells), np.inf, np.float32)
-    if np.isinf(out).any():
-        limit = float(np.finfo(np.float32).max)
-        for name, cell in zip(names, fields, strict=True):
-            number(path, line, name, cell, low=-limit, high=limit)
-    return out
+    plain = "".join(fields)
+    if plain.isascii() and "_" not in plain:
+        try:
+            with np.errstate(over="ignore"):
+                out = np.array(cells, dtype=np.float64).astype(np.float32)
+        except ValueError:
+            pass
+        else:
+            if not np.isinf(out).any():
+                return out
+    limit = float(np.finfo(np.float32).max)
+    values = [
+        number(path, line, name, cell, low=-limit, high=limit)
+        for name, cell in zip(names, fields, strict=True)
+    ]
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float32)

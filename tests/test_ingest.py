@@ -122,6 +122,18 @@ def test_building_twice_skips_what_is_there(yeast, tmp_path):
     assert all(ledger.skipped for ledger in second)
 
 
+def test_both_databases_hold_the_same(db, yeast, whole):
+    with open_store(db) as store:
+        build(store, yeast / "sources.toml")
+        assert store.counts() == whole
+        assert all(ledger.skipped for ledger in build(store, yeast / "sources.toml"))
+        again = [
+            load(store, s.source, s.path, **s.options) for s in sources(yeast / "sources.toml")
+        ]
+        assert [ledger.written for ledger in again] == [0] * len(again)
+        assert store.counts() == whole
+
+
 def test_a_build_that_stopped_goes_on_where_it_stopped(yeast, tmp_path, whole):
     good = (yeast / "doubles.txt").read_text()
     (yeast / "doubles.txt").write_text(good + "YAL001W\tAAA1\tYBL002W\tEEE1\tlethal\t0.1\t0.1\n")

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from genograph import experiments
 from genograph.errors import SchemaError, SourceError
-from genograph.experiments import Axis, Measurement, Study, screened, spelled_strain
+from genograph.experiments import (
+    Axis,
+    Measurement,
+    Study,
+    number,
+    screened,
+    spelled_strain,
+    vector,
+)
 from genograph.ingest import load
 from genograph.schema import Perturbation
 from genograph.store import open_store
@@ -258,6 +266,32 @@ def test_text_that_is_not_utf8_or_has_no_rows_is_refused(untouched, tmp_path, te
 
 
 # ---------------------------------------------------------------- the tables they share
+
+
+@pytest.mark.parametrize("text", ["", " ", "NA", "n/a", "NaN", "#N/A", None])
+def test_a_cell_that_says_not_measured_is_none(text):
+    assert number("toy.tsv", 3, "value", text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "inf", "-Infinity", "1e999", "0x1p3", "\u0661", "1,5", "high", True, "-", "--1"]
+)
+def test_a_cell_that_is_no_finite_number_is_refused(text):
+    with pytest.raises(SourceError, match=r"toy\.tsv, line 3, column value: got .* finite number"):
+        number("toy.tsv", 3, "value", text)
+    if text is not True:
+        with pytest.raises(SourceError, match=r"toy\.tsv, line 3, column second: got"):
+            vector("toy.tsv", 3, ("first", "second"), ("0.5", text))
+
+
+def test_cells_are_read_as_they_stand():
+    read = [number("t", 1, "v", text) for text in ("1", "-.5", "+2.", "1e-3", " 7 ", 3, 0.25)]
+    assert read == [1.0, -0.5, 2.0, 0.001, 7.0, 3.0, 0.25]
+    values = vector("t", 1, ("a", "b", "c", "d"), ("1", " NA", "-2.5E1", ""))
+    np.testing.assert_array_equal(values, np.array([1, np.nan, -25, np.nan], np.float32))
+    assert values.dtype == np.float32
+    with pytest.raises(SourceError, match="column b: got 1e39"):
+        vector("t", 1, ("a", "b"), ("1", "1e39"))
 
 
 def test_bare_names_ids_and_the_wild_type_spell_strains():
