@@ -1,7 +1,9 @@
 import json
+import re
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -30,6 +32,7 @@ from genograph.cohort import (
     select,
 )
 from genograph.cohort.folds import gene_folds, paralog_components, strain_folds
+from genograph.cypher import fence, lint
 from genograph.errors import CohortError
 from genograph.schema import parse_strain
 from genograph.store import open_store
@@ -307,6 +310,17 @@ def test_the_printed_query_saved_as_a_file_selects_the_same(store, tmp_path):
     assert select(store, again).sha256 == select(store, query).sha256
     with pytest.raises(CohortError, match=r"WHERE coalesce.* \$max_sd = 0.001\) leaves none of 5"):
         select(store, CohortQuery.read(file, max_sd=0.001))
+
+
+def test_the_queries_of_the_guide_are_what_it_says(store, tmp_path):
+    guide = (Path(__file__).parents[1] / "docs" / "cohorts.md").read_text("utf-8")
+    printed, by_hand = re.findall(r"```cypher\n(.*?)```", guide, re.DOTALL)
+    assert flags(study=["costanzo2010"], go=["GO:0006281"], max_sd=0.1).text == printed
+    file = tmp_path / "complex.cypher"
+    file.write_text(by_hand)
+    found = set(members(store, CohortQuery.read(file))["strain"].to_pylist())
+    assert found == {"YAL001C+YAL002C", "YAL001C(ts:tsq1)+YAL002C"}
+    assert all(lint(fence(text)) == () for text in (printed, by_hand))
 
 
 def test_a_query_of_strains_stands_for_all_their_experiments(store):

@@ -28,7 +28,6 @@ from genograph.errors import CohortError
 from genograph.schema import graph_schema
 
 if TYPE_CHECKING:
-    import dgl
     import networkx as nx
     import pandas as pd
 
@@ -259,7 +258,7 @@ class Cohort:
                 total.update(array.data)
         return total.hexdigest()
 
-    def to_dgl(self) -> "dgl.DGLGraph":
+    def to_dgl(self) -> Any:  # noqa: ANN401 - a dgl.DGLGraph, which only genograph.graph imports
         """The genome as a DGL heterograph; see `genograph.graph.to_dgl`."""
         from genograph.graph import to_dgl
 
