@@ -16,11 +16,11 @@ from genograph.nn.plans import Plan
 from genograph.nn.setting import perturbation_effects, single_effects
 from genograph.nn.state import read_tensors
 from genograph.nn.tasks import Objective, perturbed_of
-from genograph.nn.topology import Topology
+from genograph.nn.topology import Topology, threads
 from genograph.run import Prediction, Run
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = {"fitness": 4096, "expression": 8, "morphology": 512}
+CHUNK = {"fitness": 4096, "expression": 16, "morphology": 512}
 """Strains at a time, by head."""
 
 
@@ -67,19 +67,15 @@ def predict(
     members = [_member(run, k, cohort, topology, where) for k in range(run.config.members)]
     tell = report or (lambda fraction, words: None)
     found: dict[str, _Moments] = {}
-    for number, head in enumerate(h for h in HEADS if h in chosen):
-        for name, values in _head(
-            head,
-            members,
-            strains,
-            effect,
-            topology,
-            where,
-            tell,
-            number / len(chosen),
-            1 / len(chosen),
-        ).items():
-            found[name] = values
+    wanted = [h for h in HEADS if h in chosen]
+    with threads(run.config.threads, topology.n_node):
+        for number, head in enumerate(wanted):
+
+            def share(done: int, number: int = number, head: str = head) -> None:
+                fraction = (number + done / max(len(strains), 1)) / len(wanted)
+                tell(fraction, f"{head} of {done:,} strains")
+
+            found |= _head(head, members, strains, effect, topology, where, share)
     tell(1.0, f"{len(strains)} strains predicted")
     few = strains.n_perturbed < 2
     for values in found.get("interaction", ()):
@@ -130,9 +126,8 @@ def _member(
     """A trained member on the device."""
     tensors, _ = read_tensors(run.checkpoint(number))
     try:
-        setting = Setting(
-            *(tensors[name] for name in Setting._fields[:-1]), studies=len(cohort.studies)
-        )
+        arrays = {name: tensors[name] for name in Setting._fields if name != "studies"}
+        setting = Setting(**arrays, studies=len(cohort.studies))
         model = GenomeModel(run.config, topology, setting)
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
@@ -156,9 +151,7 @@ def _head(
     effect: Float32[np.ndarray, " perturbation"],
     topology: Topology,
     device: torch.device,
-    tell: Callable[[float, str], None],
-    begun: float,
-    share: float,
+    tell: Callable[[int], None],
 ) -> dict[str, _Moments]:
     """A head's predictions for all strains, in chunks; mean and s.d. over members."""
     encoded = [member.encode() for member in members]
@@ -171,13 +164,13 @@ def _head(
             strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
         ).tensors(device)
         each: dict[str, list[Array]] = {}
-        for member, (inputs, h) in zip(members, encoded, strict=True):
-            model = member.model
+        for member, wild in zip(members, encoded, strict=True):
+            model, h = member.model, wild.h
             if head == "fitness":
                 found = model.fitness(h, plan, member.topology)
                 answers = {"fitness": found.fitness, "interaction": found.interaction}
             elif head == "expression":
-                values = model.expression(h, inputs, perturbed_of(plan), plan, member.engine)
+                values = model.expression(wild, perturbed_of(plan), plan, member.engine)
                 lacking = model.expression_gene < 0
                 answers = {head: values.masked_fill(lacking, float("nan"))}
             else:
@@ -187,9 +180,7 @@ def _head(
                 each.setdefault(name, []).append(answer.float().cpu().numpy())
         for name, arrays in each.items():
             collected.setdefault(name, []).append(_moments(arrays))
-        tell(
-            begun + share * min(start + size, n) / max(n, 1), f"{head}: {len(rows) + start} strains"
-        )
+        tell(start + len(rows))
     return {
         name: _Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         for name, parts in collected.items()

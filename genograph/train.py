@@ -29,7 +29,7 @@ from genograph.nn.fit import Epoch, Material, fit, material_of
 from genograph.nn.setting import perturbation_effects, setting_of, single_effects
 from genograph.nn.state import Progress
 from genograph.nn.tasks import HEAD_OF, TASKS, Tasks, tasks_of
-from genograph.nn.topology import Topology
+from genograph.nn.topology import Topology, threads
 from genograph.run import FORMAT, Run, file_sha256, write_json
 from genograph.schema import graph_schema
 
@@ -124,12 +124,14 @@ def train(
     manifest = fabric.broadcast(manifest)
     if manifest["status"] == "complete":
         return Run.open(out)
-    ledger.report(0.0, _circumstances(config, fabric, engine.name))
+    with threads(config.threads, topology.n_node) as n_thread:
+        ledger.report(0.0, _circumstances(config, fabric, engine.name, n_thread))
     material = material_of(
         cohort, engine.topology, engine, setting, (folds[0], folds[1]), fabric.device
     )
     try:
-        _fit_all(fabric, config, material, out, manifest, ledger)
+        with threads(config.threads, topology.n_node):
+            _fit_all(fabric, config, material, out, manifest, ledger)
     except KeyboardInterrupt:
         if fabric.is_global_zero:
             write_json(out / "run.json", manifest | {"status": "interrupted"})
@@ -166,7 +168,7 @@ def _size(tasks: Tasks, name: str) -> int:
 
 def _with_heads(cohort: Cohort, config: TrainConfig) -> tuple[TrainConfig, list[str]]:
     """The configuration with the heads that the cohort has experiments for, and the others."""
-    left_out = [h for h in config.heads if getattr(cohort, h) is None]
+    left_out: list[str] = [h for h in config.heads if getattr(cohort, h) is None]
     heads = tuple(h for h in config.heads if h not in left_out)
     if not heads:
         msg = f"the cohort has no experiments of {', '.join(config.heads)}; nothing to train on"
@@ -193,14 +195,14 @@ def _fabric(config: TrainConfig) -> Fabric:
     )
 
 
-def _circumstances(config: TrainConfig, fabric: Fabric, engine: str) -> str:
+def _circumstances(config: TrainConfig, fabric: Fabric, engine: str, n_thread: int) -> str:
     chosen = "as configured"
     if config.device == "auto":
         chosen = "auto: CUDA is there" if fabric.device.type == "cuda" else "auto: no CUDA device"
-    how = "as configured" if config.engine != "auto" else "auto: any device, no DGL needed"
+    how = "as configured" if config.engine != "auto" else "auto: fewest nodes visited, any device"
     return (
         f"{fabric.device.type} ({chosen}), {fabric.world_size} process(es), "
-        f"{torch.get_num_threads()} threads, {config.precision}, engine {engine} ({how}), "
+        f"{n_thread} thread(s), {config.precision}, engine {engine} ({how}), "
         f"seed {config.seed}, {config.members} members"
     )
 
@@ -228,7 +230,6 @@ def _manifest(
         "seeds": [config.seed + k for k in range(config.members)],
         "device": fabric.device.type,
         "processes": fabric.world_size,
-        "threads": torch.get_num_threads(),
         "engine": engine,
         "status": "training",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-HEADS = ("fitness", "expression", "morphology")
+Head = Literal["fitness", "expression", "morphology"]
+HEADS: tuple[Head, ...] = ("fitness", "expression", "morphology")
 
 
 class ModelConfig(BaseModel):
@@ -12,7 +13,7 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    heads: tuple[Literal["fitness", "expression", "morphology"], ...] = HEADS
+    heads: tuple[Head, ...] = HEADS
     """Phenotypes to train jointly; those the cohort has no experiments of are left out."""
     singles: Literal["measured", "hidden"] = "measured"
     """Whether measured single-mutant fitness is an input for strains with two perturbations."""
@@ -39,7 +40,7 @@ class ModelConfig(BaseModel):
 
     @field_validator("heads")
     @classmethod
-    def _distinct(cls, heads: tuple[str, ...]) -> tuple[str, ...]:
+    def _distinct(cls, heads: tuple[Head, ...]) -> tuple[Head, ...]:
         if not heads or len(set(heads)) != len(heads):
             msg = f"heads are one or more of {', '.join(HEADS)}, each once"
             raise ValueError(msg)
@@ -63,7 +64,7 @@ class TrainConfig(ModelConfig):
     """Strains with two or more perturbations in a batch."""
     single_strains: int = Field(default=128, ge=1)
     """Single mutants with a fitness in a batch."""
-    expression_strains: int = Field(default=4, ge=1)
+    expression_strains: int = Field(default=16, ge=1)
     """Strains with an expression profile in a batch."""
     morphology_strains: int = Field(default=64, ge=1)
     """Strains with morphology in a batch."""
@@ -81,7 +82,9 @@ class TrainConfig(ModelConfig):
     """Epochs without a better validation score before a member stops."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto is CUDA if there is one."""
-    engine: Literal["auto", "dgl", "shared"] = "auto"
+    engine: Literal["auto", "delta", "dgl", "shared"] = "auto"
     """How the network runs over strains; every engine gives the same numbers."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0: one below 4,000 nodes, whose operations are too small to share, else all."""
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     """Arithmetic, in Lightning Fabric's words."""

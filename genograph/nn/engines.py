@@ -2,9 +2,9 @@
 
     shared  every strain of a batch on one Topology of torch tensors; any device
     dgl     DGL's HeteroGraphConv on batched copies of the heterograph; the reference
+    delta   only the nodes that a perturbation changes (genograph.nn.delta)
 
-A third engine, which walks only the nodes that a perturbation changes, needs `encode` alone:
-States may list any subset of the nodes that holds every node whose state differs.
+States may list any subset of the wanted nodes that holds every one whose state differs.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genograph.errors import RunError
 from genograph.nn.topology import KINDS, PASSING, Topology, bag_sum, ends
 
-ENGINES = ("auto", "dgl", "shared")
+ENGINES = ("auto", "delta", "dgl", "shared")
 
 
 class Perturbed(NamedTuple):
@@ -71,17 +71,35 @@ class Layer(nn.Module):
         self.weight = nn.Parameter(torch.empty(len(PASSING), width, width))
         self.own = nn.Parameter(torch.empty(len(KINDS), width, width))
         self.bias = nn.Parameter(torch.zeros(len(KINDS), width))
-        self.norm = nn.ModuleDict({kind: nn.LayerNorm(width) for kind in KINDS})
+        # one LayerNorm a kind, over each node alone
+        self.scale = nn.Parameter(torch.ones(len(KINDS), width))
+        self.shift = nn.Parameter(torch.zeros(len(KINDS), width))
         spread = (2.0 / (4 * width)) ** 0.5
         nn.init.normal_(self.weight, std=spread)
         nn.init.normal_(self.own, std=spread)
 
-    def update(self, state: Tensor, messages: Tensor, kind: str) -> Tensor:
-        """The next state of the nodes of one kind, before doses."""
+    def pre(self, state: Tensor, messages: Tensor, kind: str) -> Tensor:
+        """The pre-activation of nodes of one kind."""
         number = KINDS.index(kind)
-        pre = state @ self.own[number] + messages + self.bias[number]
-        out: Tensor = state + nn.functional.silu(self.norm[kind](pre))
-        return out
+        return state @ self.own[number] + messages + self.bias[number]
+
+    def next(self, state: Tensor, pre: Tensor, kind: str) -> Tensor:
+        """The next state of nodes of one kind, before doses."""
+        number = KINDS.index(kind)
+        normal = nn.functional.layer_norm(pre, pre.shape[-1:])
+        return state + nn.functional.silu(normal * self.scale[number] + self.shift[number])
+
+
+class WildType(NamedTuple):
+    """The wild type at every depth, encoded once per step.
+
+    Attributes:
+        states: before the first layer, and after each.
+        pre: pre-activations of each layer; None where an engine has no use for them.
+    """
+
+    states: tuple[Float[Tensor, "node d"], ...]
+    pre: tuple[Float[Tensor, "node d"], ...] | None
 
 
 class Engine(ABC):
@@ -93,10 +111,18 @@ class Engine(ABC):
         self.topology = topology
 
     @abstractmethod
+    def wild_type(self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"]) -> WildType:
+        """The wild type, of which `encode` takes what it needs."""
+
+    @abstractmethod
     def encode(
-        self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"], perturbed: Perturbed
+        self,
+        layers: Sequence[Layer],
+        wild: WildType,
+        perturbed: Perturbed,
+        wanted: Int64[Tensor, " wanted"],
     ) -> States:
-        """States after all layers; equal for every engine."""
+        """States after all layers, at least of those `wanted` nodes that differ."""
 
 
 Messages = Callable[[Layer, Float[Tensor, "node strain d"]], dict[str, Tensor]]
@@ -108,47 +134,74 @@ def _every_node(
     inputs: Tensor,
     perturbed: Perturbed,
     messages: Messages,
-) -> States:
-    """All nodes of all strains, layer by layer; what the two whole-genome engines share."""
+) -> tuple[list[Tensor], list[Tensor]]:
+    """States [node, strain, d] at every depth and pre-activations of all nodes of all strains."""
     n = perturbed.n_strain
-    dose = torch.ones(topology.n_node, n, dtype=inputs.dtype, device=inputs.device)
+    dose = torch.ones(topology.n_node * n, dtype=inputs.dtype, device=inputs.device)
     # two perturbations of one gene (two alleles) act one on what the other leaves
     flat = perturbed.gene * n + perturbed.strain
-    dose = dose.flatten().scatter_reduce(
+    dose = dose.scatter_reduce(
         0, flat, perturbed.dose.to(inputs.dtype), reduce="prod", include_self=True
-    )
-    dose = dose.view(topology.n_node, n, 1)
-    h = inputs[:, None, :].expand(-1, n, -1)
+    ).view(topology.n_node, n, 1)
+    states, pres = [inputs[:, None, :].expand(-1, n, -1)], []
     for layer in layers:
-        state = h * dose
+        state = states[-1] * dose
         received = messages(layer, state)
-        h = torch.cat([layer.update(state[topology.rows(k)], received[k], k) for k in KINDS], dim=0)
-    return States(h.reshape(topology.n_node * n, -1), None, None, n)
+        pre = torch.cat([layer.pre(state[topology.rows(k)], received[k], k) for k in KINDS], dim=0)
+        pres.append(pre)
+        states.append(
+            torch.cat(
+                [layer.next(state[topology.rows(k)], pre[topology.rows(k)], k) for k in KINDS]
+            )
+        )
+    return states, pres
 
 
-class SharedEngine(Engine):
+class _WholeGenome(Engine):
+    """What the engines share that visit every node of every strain."""
+
+    @abstractmethod
+    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+        """Sum over relations of the mean message, by kind of target."""
+
+    def wild_type(self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"]) -> WildType:
+        """See Engine."""
+        one = Perturbed.wild_type(inputs.device)
+        states, pres = _every_node(self.topology, layers, inputs, one, self.messages)
+        return WildType(tuple(s[:, 0] for s in states), tuple(p[:, 0] for p in pres))
+
+    def encode(
+        self,
+        layers: Sequence[Layer],
+        wild: WildType,
+        perturbed: Perturbed,
+        wanted: Int64[Tensor, " wanted"],
+    ) -> States:
+        """See Engine; lists every node."""
+        states, _ = _every_node(self.topology, layers, wild.states[0], perturbed, self.messages)
+        last = states[-1]
+        flat = last.reshape(last.shape[0] * last.shape[1], last.shape[2])
+        return States(flat, None, None, perturbed.n_strain)
+
+
+class SharedEngine(_WholeGenome):
     """All strains of a batch side by side on one topology."""
 
     name = "shared"
 
-    def encode(
-        self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"], perturbed: Perturbed
-    ) -> States:
-        """See Engine."""
-        return _every_node(self.topology, layers, inputs, perturbed, self._messages)
-
-    def _messages(self, layer: Layer, state: Tensor) -> dict[str, Tensor]:
+    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+        """See _WholeGenome."""
         _, n, width = state.shape
         means: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
         weights: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
         for number, (relation, reverse) in enumerate(PASSING):
             bag = self.topology.passing[number]
-            if not len(bag.index):
+            if not len(bag.column):
                 continue
             source, target = ends(relation, reverse=reverse)
             # strains stand in the row, so that one walk over the edges serves them all
-            x = state[self.topology.rows(source)].reshape(-1, n * width)
-            means[target].append(bag_sum(x, bag).view(-1, n, width))
+            x = state[self.topology.rows(source)].reshape(bag.shape[1], n * width)
+            means[target].append(bag_sum(x, bag).view(bag.shape[0], n, width))
             weights[target].append(layer.weight[number])
         return {
             kind: torch.cat(means[kind], -1) @ torch.cat(weights[kind])
@@ -158,7 +211,7 @@ class SharedEngine(Engine):
         }
 
 
-class DglEngine(Engine):
+class DglEngine(_WholeGenome):
     """DGL's heterograph convolution over one copy of the heterograph per strain."""
 
     name = "dgl"
@@ -173,10 +226,10 @@ class DglEngine(Engine):
             source, target = ends(relation, reverse=reverse)
             bag = topology.passing[number]
             rows = torch.repeat_interleave(
-                torch.arange(bag.shape[0], device=bag.index.device), bag.offsets.diff()
+                torch.arange(bag.shape[0], device=bag.column.device), bag.offsets.diff()
             )
             name = ("rev_" if reverse else "") + relation.split(":")[1]
-            edges[source, name, target] = (bag.index, rows)
+            edges[source, name, target] = (bag.column, rows)
             weights[source, name, target] = bag.weight
         counts = {"gene": topology.n_gene, "term": topology.n_term, "complex": topology.n_complex}
         # Any: dgl has no types
@@ -186,20 +239,17 @@ class DglEngine(Engine):
         self._etypes = list(edges)
         self._copies: dict[int, Any] = {}
 
-    def encode(
-        self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"], perturbed: Perturbed
-    ) -> States:
-        """See Engine."""
-        return _every_node(self.topology, layers, inputs, perturbed, self._messages)
-
     def _graph(self, n: int) -> Any:  # noqa: ANN401  dgl has no types
         if n not in self._copies:
             self._copies = {k: v for k, v in self._copies.items() if k == 1}
             self._copies[n] = self._one if n == 1 else self._dgl.batch([self._one] * n)
         return self._copies[n]
 
-    def _messages(self, layer: Layer, state: Tensor) -> dict[str, Tensor]:
+    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+        """See _WholeGenome."""
         _, n, width = state.shape
+        if not n:
+            return {kind: torch.zeros_like(state[self.topology.rows(kind)]) for kind in KINDS}
         graph = self._graph(n)
         inputs = {
             kind: state[self.topology.rows(kind)].transpose(0, 1).reshape(-1, width)
@@ -236,12 +286,16 @@ class DglEngine(Engine):
 
 
 def engine_of(name: str, topology: Topology) -> Engine:
-    """The engine called `name`; auto is `shared`, which needs no DGL and runs on any device.
+    """The engine called `name`; auto is `delta`, which visits the fewest nodes, on any device.
 
     Raises:
         RunError: there is none; the message lists the choices.
     """
-    if name in ("auto", "shared"):
+    if name in ("auto", "delta"):
+        from genograph.nn.delta import DeltaEngine
+
+        return DeltaEngine(topology)
+    if name == "shared":
         return SharedEngine(topology)
     if name == "dgl":
         return DglEngine(topology)

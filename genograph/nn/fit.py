@@ -107,7 +107,8 @@ def steps_of(config: TrainConfig, train: Tasks) -> int:
         return config.steps_per_epoch
     sizes = {name: len(getattr(train, name) or ()) for name in TASKS}
     name = "pairs" if sizes["pairs"] else max(sizes, key=lambda k: sizes[k])
-    steps = math.ceil(sizes[name] / getattr(config, QUOTA[name]))
+    quota: int = getattr(config, QUOTA[name])
+    steps = math.ceil(sizes[name] / quota)
     return min(max(steps, FEWEST_STEPS), MOST_STEPS)
 
 
@@ -140,7 +141,8 @@ def fit(
     model = model.to(fabric.device)
     average = copy.deepcopy(model).requires_grad_(False)
     raw = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
-    progress, best = Progress(planned=config.epochs), {}
+    progress = Progress(planned=config.epochs)
+    best: dict[str, Tensor] = {}
     state = folder / "state.safetensors"
     if state.is_file():
         best, progress = load_state(state, model, average, raw)
@@ -210,10 +212,14 @@ def _step(
 
 
 def _groups(model: nn.Module, decay: float) -> Iterable[dict[str, Any]]:
-    """Parameters with and without weight decay; vectors (biases, norms, noise) have none."""
-    named = list(model.named_parameters())
-    yield {"params": [p for _, p in named if p.ndim > 1], "weight_decay": decay}
-    yield {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0}
+    """Parameters with and without weight decay; biases, norms and noise have none."""
+    free, decayed = [], []
+    for name, parameter in model.named_parameters():
+        last = name.rsplit(".", 1)[-1]
+        none = parameter.ndim <= 1 or last in ("bias", "scale", "shift")
+        (free if none else decayed).append(parameter)
+    yield {"params": decayed, "weight_decay": decay}
+    yield {"params": free, "weight_decay": 0.0}
 
 
 @torch.no_grad()

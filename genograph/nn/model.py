@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from genograph.nn.config import ModelConfig
-from genograph.nn.engines import Engine, Layer, Perturbed
+from genograph.nn.engines import Engine, Layer, Perturbed, WildType
 from genograph.nn.plans import Meetings
 from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology, bag_sum, take_rows
 
@@ -63,6 +63,13 @@ class Genotypes(NamedTuple):
         return torch.exp(self.log_null) * torch.expm1(self.log_meeting)
 
 
+class Encoded(NamedTuple):
+    """The wild type as the heads take it: every depth, and the last after its normalisation."""
+
+    wild: WildType
+    h: Float[Tensor, "node width"]
+
+
 class NodeFunction(nn.Module):
     """A small network F_v(z) of the change z of a node, which the node's own features modulate."""
 
@@ -80,6 +87,16 @@ class NodeFunction(nn.Module):
 
 class GenomeModel(nn.Module):
     """The network of one genome: encoder, heads and learned noise."""
+
+    projection: Tensor
+    mean: Tensor
+    known: Tensor
+    expression_gene: Tensor
+    expression_scale: Tensor
+    morphology_reference: Tensor
+    morphology_scale: Tensor
+    expressed: Tensor
+    column: Tensor
 
     def __init__(self, config: ModelConfig, topology: Topology, setting: Setting) -> None:
         super().__init__()
@@ -113,9 +130,12 @@ class GenomeModel(nn.Module):
             self.express = _mlp(width, hidden, 1)
             self.grow = _mlp(width + 2, hidden, config.growth)
             self.respond = nn.Linear(width, config.growth)
-            self.response = nn.Parameter(
-                torch.randn(len(setting.expression_gene), config.growth) * 0.1
-            )
+            # several columns may be of one gene, and some of none
+            genes, column = torch.unique(setting.expression_gene.clamp(min=-1), return_inverse=True)
+            absent = int(len(genes) > 0 and genes[0] < 0)
+            self.register_buffer("expressed", genes[absent:], persistent=False)
+            self.register_buffer("column", (column - absent).clamp(min=0), persistent=False)
+            self.response = nn.Parameter(torch.randn(len(self.expressed), config.growth) * 0.1)
         if "morphology" in config.heads:
             n_parameter = len(setting.morphology_scale)
             self.shape = NodeFunction(change, node, hidden)
@@ -140,41 +160,38 @@ class GenomeModel(nn.Module):
         gene = torch.where(has[:, None], self.of_features(projected), self.missing)
         if self.gene_named is not None:
             gene = gene + self.gene_named
-        kind: Tensor = self.of_kind(topology.features)
+        kind: Tensor = self.of_kind(topology.features.to(self.missing.dtype))
         return kind + torch.cat([gene, self.named])
 
-    def encode(
-        self, inputs: Float[Tensor, "node width"], engine: Engine
-    ) -> Float[Tensor, "node width"]:
+    def encode(self, inputs: Float[Tensor, "node width"], engine: Engine) -> Encoded:
         """The wild type, encoded once for a whole batch."""
-        wild_type = Perturbed.wild_type(inputs.device)
-        h: Tensor = self.final(engine.encode(self._stack, inputs, wild_type).h)
-        return h
+        wild = engine.wild_type(self._stack, inputs)
+        return Encoded(wild, self.final(wild.states[-1]))
 
     @property
     def _stack(self) -> Sequence[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def effects(self, h: Tensor, plan: Meetings) -> Float[Tensor, " p"]:
-        """Log fitness of each perturbation alone: measured where the plan has it, else predicted."""
+        """Log fitness of each perturbation alone: measured where it is known, else predicted."""
         state = h[plan.p_gene]
-        lost = (1.0 - plan.p_dose)[:, None]
+        lost = (1.0 - plan.p_dose.to(h.dtype))[:, None]
         predicted = self.alone(torch.cat([state, lost], 1)) - self.alone(
             torch.cat([state, torch.zeros_like(lost)], 1)
         )
         known = ~torch.isnan(plan.p_effect)
-        return torch.where(known, torch.nan_to_num(plan.p_effect), predicted[:, 0])
+        return torch.where(known, torch.nan_to_num(plan.p_effect).to(h.dtype), predicted[:, 0])
 
     def _changes(self, h: Tensor, plan: Meetings, effect: Tensor) -> tuple[Tensor, Tensor]:
         """Change of every met node by each perturbation alone, and by all that reach it."""
         source = torch.cat([h[plan.p_gene], effect[:, None]], 1)
         # a message that falls away with the dose, so the change is (dose - 1) times it
-        messages = self.change(source) * (plan.p_dose - 1.0)[:, None]
+        messages = self.change(source) * (plan.p_dose.to(h.dtype) - 1.0)[:, None]
         each = bag_sum(messages.view(-1, self.config.change), plan.ways)
         return each, bag_sum(each, plan.sums)
 
     def _nodes(self, h: Tensor, topology: Topology) -> Tensor:
-        return torch.cat([h, topology.features, self.known], 1)
+        return torch.cat([h, topology.features.to(h.dtype), self.known], 1)
 
     def fitness(self, h: Tensor, plan: Meetings, topology: Topology) -> Genotypes:
         """Fitness of strains: log f(S) = sum of effects + sum over nodes that two or more reach of
@@ -196,34 +213,29 @@ class GenomeModel(nn.Module):
         return Genotypes(log_null, zero.index_add(0, strain, value * sign))
 
     def expression(
-        self,
-        h: Tensor,
-        inputs: Tensor,
-        perturbed: Perturbed,
-        plan: Meetings,
-        engine: Engine,
+        self, encoded: Encoded, perturbed: Perturbed, plan: Meetings, engine: Engine
     ) -> Float[Tensor, "strain column"]:
         """Change of expression of each column's gene from the wild type, in the data's unit."""
-        column = self.expression_gene.clamp(min=0)
-        states = engine.encode(self._stack, inputs, perturbed)
-        n = perturbed.n_strain
-        rest = self.express(h[column])[:, 0]
-        if states.node is None:
-            there = states.h.view(-1, n, states.h.shape[1])[column]
+        h, n, genes = encoded.h, perturbed.n_strain, self.expressed
+        states = engine.encode(self._stack, encoded.wild, perturbed, genes)
+        rest = self.express(h[genes])[:, 0]
+        if states.node is None or states.strain is None:
+            there = states.h.view(h.shape[0], n, h.shape[1])[genes]
             local = self.express(self.final(there))[..., 0].T - rest
         else:
-            place = torch.full((h.shape[0],), -1, device=h.device)
-            place[column] = torch.arange(len(column), device=h.device)
-            seen = place[states.node] >= 0
-            node, strain = states.node[seen], states.strain[seen]  # type: ignore[index]
-            value = self.express(self.final(states.h[seen]))[:, 0] - rest[place[node]]
-            local = rest.new_zeros(n, len(column)).index_put((strain, place[node]), value)
-        v = self.respond(h[column]) + self.response
-        # two encodings of one unchanged genome may differ in the last bit: what no dose changes is 0
+            place = torch.zeros(h.shape[0], dtype=torch.int64, device=h.device)
+            place[genes] = torch.arange(len(genes), device=h.device)
+            at = place[states.node]
+            value = self.express(self.final(states.h))[:, 0] - rest[at]
+            local = rest.new_zeros(n, len(genes)).index_put((states.strain, at), value)
+        # two encodings of one unchanged genome may differ in the last bit: no change of dose, no
+        # change of expression
         changed = (perturbed.dose != 1.0).to(rest.dtype)
         any_change = rest.new_zeros(n).index_add(0, perturbed.strain, changed).clamp(max=1.0)
-        local = local * any_change[:, None]
-        return (local + self._grown(h, plan, n) @ v.T) * self.expression_scale
+        v = self.respond(h[genes]) + self.response
+        answer = local * any_change[:, None] + self._grown(h, plan, n) @ v.T
+        columns: Tensor = answer[:, self.column] * self.expression_scale
+        return columns
 
     def _grown(self, h: Tensor, plan: Meetings, n: int) -> Float[Tensor, "strain growth"]:
         """Genome-wide response of each strain: a sum over perturbations, 0 for the wild type."""
@@ -233,7 +245,7 @@ class GenomeModel(nn.Module):
     def _anchored(self, network: nn.Module, h: Tensor, plan: Meetings) -> Tensor:
         """A network of gene, dose lost and effect of each perturbation, minus itself at dose 1."""
         state, effect = h[plan.p_gene], self.effects(h, plan)[:, None]
-        lost = (1.0 - plan.p_dose)[:, None]
+        lost = (1.0 - plan.p_dose.to(h.dtype))[:, None]
         nothing = torch.zeros_like(lost)
         out: Tensor = network(torch.cat([state, lost, effect], 1)) - network(
             torch.cat([state, nothing, nothing], 1)
@@ -257,7 +269,8 @@ class GenomeModel(nn.Module):
         direct = direct.new_zeros(plan.n_strain, direct.shape[1]).index_add(
             0, plan.p_strain, direct
         )
-        return (self.shape_out(summed) + direct) * self.morphology_scale
+        answer: Tensor = (self.shape_out(summed) + direct) * self.morphology_scale
+        return answer
 
 
 _NOISE = {"fitness": -8.0, "fitness_interaction": -8.0, "expression": 0.0, "morphology": 0.0}

@@ -4,7 +4,7 @@ The sparse half of the local readout. Made once for all strains of a training, s
 a slice is a few thousand integers, so hundreds of pairs cost milliseconds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from genograph.cohort import Strains
 from genograph.nn.topology import REACHING, Bag, Reach, bag_of
 
+Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
 
 
@@ -121,21 +122,24 @@ class Plan(NamedTuple):
             n_i,
             presorted=True,
         )
-        tensors = [
-            torch.from_numpy(np.ascontiguousarray(a)).to(device)
-            for a in (
-                strain_of_p,
-                self.gene,
-                self.dose,
-                self.effect,
-                self.node,
-                strain_of_m,
-                n_reached,
-                self.node[meeting_of_i],
-                strain_of_m[meeting_of_i],
-            )
-        ]
-        return Meetings(self.n_strain, *tensors, ways.to(device), sums.to(device))
+
+        def moved(array: Array) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return Meetings(
+            n_strain=self.n_strain,
+            p_strain=moved(strain_of_p),
+            p_gene=moved(self.gene),
+            p_dose=moved(self.dose),
+            p_effect=moved(self.effect),
+            m_node=moved(self.node),
+            m_strain=moved(strain_of_m),
+            m_reached=moved(n_reached),
+            i_node=moved(self.node[meeting_of_i]),
+            i_strain=moved(strain_of_m[meeting_of_i]),
+            ways=ways.to(device),
+            sums=sums.to(device),
+        )
 
 
 class Meetings(NamedTuple):
@@ -219,8 +223,8 @@ def _plan(
     )
 
 
-def _offsets(counts: np.ndarray) -> Int64[np.ndarray, " n_1"]:  # type: ignore[type-arg]
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+def _offsets(counts: Array) -> Int64[np.ndarray, " n_1"]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def _joined(parts: list[Plan]) -> Plan:

@@ -39,11 +39,12 @@ def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
     n = len(out)
     # one experiment without s.d. among several makes their weights equal
     lacking = np.bincount(strain, weights=~(sd > 0), minlength=n)[strain] > 0
-    weight = np.where(lacking, 1.0, 1.0 / np.where(lacking, 1.0, sd).astype(np.float64) ** 2)
+    used = np.where(lacking, 1.0, sd).astype(np.float64)
+    weight = used**-2.0
     total = np.bincount(strain, weights=weight, minlength=n)
     mean = np.bincount(strain, weights=weight * value, minlength=n)
     known = total > 0
-    mean[known] /= total[known]
+    mean = mean / np.where(known, total, 1.0)
     out[known] = np.log(np.maximum(mean[known], floor)).astype(np.float32)
     return SingleEffects(out, int((mean[known] < floor).sum()))
 

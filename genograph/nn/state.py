@@ -55,7 +55,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(str(path), framework="pt") as held:
-            return {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118, held.metadata() or {}
+            tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+            return tensors, held.metadata() or {}
     except (OSError, SafetensorError) as error:
         msg = f"{path}: damaged checkpoint ({error}); delete its folder and train again"
         raise RunError(msg) from error

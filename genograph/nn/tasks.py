@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genograph.cohort import Cohort, Vectors
 from genograph.nn.engines import Engine, Perturbed
-from genograph.nn.model import GenomeModel
+from genograph.nn.model import Encoded, GenomeModel
 from genograph.nn.plans import Meetings, Plan
 from genograph.nn.topology import Topology
 
@@ -231,10 +231,10 @@ class Objective(nn.Module):
         self.topology, self.engine = topology, engine
         self._features, self._has = features, has
 
-    def encode(self) -> tuple[Tensor, Tensor]:
-        """Inputs of all nodes, and the wild type's states."""
+    def encode(self) -> Encoded:
+        """The wild type, encoded."""
         inputs = self.model.inputs(self._features, self._has, self.topology)
-        return inputs, self.model.encode(inputs, self.engine)
+        return self.model.encode(inputs, self.engine)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The negative log-likelihood by task: sum over this process's part / whole batch's size.
@@ -242,7 +242,8 @@ class Objective(nn.Module):
         Gaussian, with variance = reported s.d. squared + learned noise of the study and head;
         expression and morphology in units of their scales.
         """
-        inputs, h = self.encode()
+        encoded = self.encode()
+        h = encoded.h
         model, losses = self.model, {}
         for name, part in batch.items():
             if isinstance(part, ScalarBatch):
@@ -257,7 +258,7 @@ class Objective(nn.Module):
             else:
                 if name == "expression":
                     guess = model.expression(
-                        h, inputs, perturbed_of(part.plan), part.plan, self.engine
+                        encoded, perturbed_of(part.plan), part.plan, self.engine
                     )
                     error = (guess - part.values) / model.expression_scale
                 else:

@@ -12,7 +12,7 @@ from genograph.nn.plans import Plan
 from genograph.nn.tasks import Objective, Rows, Scalars, Tasks, perturbed_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = {"pairs": 4096, "singles": 8192, "expression": 8, "morphology": 256}
+CHUNK = {"pairs": 4096, "singles": 8192, "expression": 16, "morphology": 256}
 FEWEST = 20
 """A correlation over fewer examples does not decide when to stop."""
 
@@ -52,7 +52,8 @@ def pearson(a: Array, b: Array) -> float:
 def validate(objective: Objective, tasks: Tasks, mean_profile: Array | None) -> Scores:
     """The scores of a model on the examples of a fold."""
     model, topology = objective.model, objective.topology
-    inputs, h = objective.encode()
+    encoded = objective.encode()
+    h = encoded.h
     device = h.device
     interaction = fitness = expression = morphology = math.nan
     enough = []
@@ -74,9 +75,7 @@ def validate(objective: Objective, tasks: Tasks, mean_profile: Array | None) -> 
         enough.append((fitness, len(t)))
     if tasks.expression is not None:
         meetings = [p.tensors(device) for p in _chunks(tasks.expression.plan, CHUNK["expression"])]
-        parts = [
-            model.expression(h, inputs, perturbed_of(m), m, objective.engine) for m in meetings
-        ]
+        parts = [model.expression(encoded, perturbed_of(m), m, objective.engine) for m in meetings]
         mean = 0.0 if mean_profile is None else mean_profile
         guess, measured = _vectors(tasks.expression, parts)
         expression = _mean(map(pearson, guess - mean, measured - mean))

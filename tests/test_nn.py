@@ -1,0 +1,433 @@
+"""The genome model: engines agree, the wild type is exact, the local readout is what it says."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_cohort import cohort_of, genome_of, strains_of
+
+from genograph.cohort import TRAIN, Edges
+from genograph.errors import RunError
+from genograph.nn.config import TrainConfig
+from genograph.nn.engines import engine_of
+from genograph.nn.model import GenomeModel
+from genograph.nn.plans import Plan
+from genograph.nn.setting import perturbation_effects, setting_of, single_effects
+from genograph.nn.tasks import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
+from genograph.nn.topology import REACHING, Topology, bag_of, bag_sum, take_rows
+from genograph.nn.validation import empty_plan, pearson
+
+SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
+
+
+def objective_of(cohort, engine="shared", *, seed=0, dtype=torch.float64, **options):
+    config = TrainConfig(**(SMALL | options))
+    topology = Topology.of(cohort.genome, largest_term=config.largest_term)
+    torch.manual_seed(seed)
+    model = GenomeModel(config, topology, setting_of(cohort, topology, config)).to(dtype)
+    with torch.no_grad():
+        # heads start small; full-size weights make a sharper test
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    features = torch.from_numpy(cohort.genome.features).to(dtype)
+    has = torch.from_numpy(cohort.genome.has_features)
+    return Objective(model, topology, engine_of(engine, topology), features, has)
+
+
+def plan_of(objective, strains, *, at_least=1, effect=None, rows=None):
+    if effect is None:
+        effect = np.full(len(strains.gene), np.nan, np.float32)
+    rows = np.arange(len(strains)) if rows is None else rows
+    reach, n_node = objective.topology.reach, objective.topology.n_node
+    return Plan.of(strains, rows, effect, reach, n_node, at_least=at_least)
+
+
+def answers(objective, strains, *, effect=None):
+    """Fitness, interaction, expression and morphology of strains."""
+    encoded, model = objective.encode(), objective.model
+    pairs = plan_of(objective, strains, at_least=2, effect=effect).tensors()
+    every = plan_of(objective, strains, at_least=1, effect=effect).tensors()
+    found = model.fitness(encoded.h, pairs, objective.topology)
+    return (
+        found.fitness,
+        found.interaction,
+        model.expression(encoded, perturbed_of(pairs), pairs, objective.engine),
+        model.morphology(encoded.h, every, objective.topology),
+    )
+
+
+GENOTYPES = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 11), st.sampled_from([0.0, 0.3, 0.5, 1.0, 1.5, 2.0])),
+        max_size=4,
+        unique_by=lambda p: p,
+    ),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("engine", ["delta", "dgl"])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(genotypes=GENOTYPES, seed=st.integers(0, 1000), density=st.sampled_from([0.0, 0.05, 0.4]))
+def test_engines_give_equal_outputs_and_gradients(engine, genotypes, seed, density):
+    cohort = cohort_of(n_gene=12, n_pair=10)
+    genome = genome_of(12, 5, 2, seed=seed, density=density)
+    cohort = dataclasses.replace(cohort, genome=genome)
+    strains = strains_of(genotypes, 12)
+    found = []
+    for name in ("shared", engine):
+        objective = objective_of(cohort, name, seed=seed)
+        out = answers(objective, strains)
+        torch.manual_seed(seed)
+        sum((o * torch.randn_like(o)).sum() for o in out).backward()
+        gradients = {n: p.grad for n, p in objective.model.named_parameters()}
+        found.append((out, gradients))
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    for name, one in found[0][1].items():
+        other = found[1][1][name]
+        assert (one is None) == (other is None), name
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("engine", ["shared", "delta", "dgl"])
+def test_the_wild_type_is_exact_with_any_weights(engine):
+    cohort = cohort_of()
+    for seed in range(3):
+        objective = objective_of(cohort, engine, seed=seed, dtype=torch.float32)
+        strains = strains_of([[], [(3, 1.0), (4, 1.0)]], 30)
+        fitness, interaction, expression, morphology = answers(objective, strains)
+        wild = strains.ids.to_pylist().index("WT")
+        assert fitness[wild] == 1.0
+        assert (expression == 0).all()
+        assert (morphology[wild] == 0).all()
+        # a strain whose every dose is that of the wild type is the wild type
+        assert (fitness - 1).abs().max() < 1e-6
+        assert interaction.abs().max() < 1e-6
+        assert morphology.abs().max() < 1e-5
+
+
+def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    model, topology = objective.model, objective.topology
+    h = objective.encode().h
+    genes, doses = [0, 4, 7], [0.0, 0.5, 2.0]
+    strains = strains_of([list(zip(genes, doses, strict=True))], 30)
+    effect = np.array([-0.2, np.nan, -0.4], np.float32)
+    plan = plan_of(objective, strains, at_least=2, effect=effect).tensors()
+    found = model.fitness(h, plan, topology)
+
+    def f(v, z):
+        own = model.meet.of_node(torch.cat([h[v], topology.features[v], model.known[v]]))
+        return model.meet_out(model.meet(z, own))
+
+    phi = model.effects(h, plan)
+    assert phi[0].item() == pytest.approx(-0.2)
+    assert phi[2].item() == pytest.approx(-0.4)
+    expected = phi.sum()
+    change = model.config.change
+    z = {}
+    for k, (gene, dose) in enumerate(zip(genes, doses, strict=True)):
+        message = model.change(torch.cat([h[gene], phi[k : k + 1]])).view(len(REACHING), change)
+        reach = topology.reach
+        for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
+            step = (dose - 1.0) * float(reach.weight[e]) * message[reach.relation[e]]
+            at = z.setdefault(int(reach.node[e]), {})
+            at[k] = at.get(k, 0.0) + step
+    met = {v: list(by.values()) for v, by in z.items() if len(by) >= 2}
+    assert met, "the example must have meetings"
+    for v, changes in met.items():
+        rest = (len(changes) - 1) * f(v, torch.zeros(change, dtype=h.dtype))
+        expected = expected + f(v, sum(changes)) - sum(f(v, c) for c in changes) + rest
+    torch.testing.assert_close(torch.log(found.fitness), expected.reshape(1), rtol=1e-8, atol=1e-8)
+
+
+def test_unrelated_genes_do_not_interact():
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    strains = strains_of([[(5, 0.0), (29, 0.0)]], 30)
+    # the last gene is isolated: it shares no node with any other
+    fitness, interaction, *_ = answers(objective, strains)
+    alone = answers(objective, strains_of([[(5, 0.0)], [(29, 0.0)]], 30))[0]
+    assert interaction.item() == 0.0
+    assert fitness.item() == pytest.approx(alone.prod().item())
+
+
+def test_genes_meet_at_a_shared_term_a_complex_a_partner_and_each_other():
+    genome = genome_of(6, 2, 1, density=0.0)
+    none = np.zeros(0, np.int64)
+    edges = {r: Edges(none, none, np.zeros(0, np.float32)) for r in genome.edges}
+
+    def link(relation, pairs):
+        a, b = np.array(pairs).T
+        edges[relation] = Edges(a, b, np.ones(len(a), np.float32))
+
+    link("gene:annotated_with:term", [(0, 0), (1, 0)])
+    link("gene:member_of:complex", [(1, 0), (2, 0)])
+    link("gene:interacts_with:gene", [(0, 3), (3, 0), (2, 3), (3, 2), (4, 5), (5, 4)])
+    link("gene:regulates:gene", [(0, 4), (1, 4), (5, 0), (5, 2)])
+    topology = Topology.of(dataclasses.replace(genome, edges=edges))
+    strains = strains_of([[(a, 0.0), (b, 0.0)] for a, b in itertools.combinations(range(6), 2)], 6)
+    effect = np.full(len(strains.gene), np.nan, np.float32)
+    rows = np.arange(len(strains))
+    plan = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)
+    met = {}
+    for i, name in enumerate(strains.ids.to_pylist()):
+        pair = tuple(int(part[3:6]) for part in name.split("+"))
+        met[pair] = plan.node[plan.m_offsets[i] : plan.m_offsets[i + 1]].tolist()
+    assert met[0, 1] == [4, 6]  # a shared target, a shared term
+    assert met[1, 2] == [8]  # a complex
+    assert met[0, 2] == [3, 5]  # a shared partner, a shared regulator
+    assert met[4, 5] == [0, 4, 5]  # gene 0 regulates 4 and is regulated by 5; and each other
+    assert met[1, 3] == []
+
+
+def test_a_plan_taken_in_any_order_is_the_plan_of_those_strains():
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    whole = plan_of(objective, cohort.strains)
+    rows = np.random.default_rng(1).permutation(len(cohort.strains))[:40]
+    direct = plan_of(objective, cohort.strains, rows=rows)
+    for one, other in zip(whole.take(rows), direct, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_plan_made_in_chunks_is_the_plan_made_at_once(monkeypatch):
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    whole = plan_of(objective, cohort.strains)
+    monkeypatch.setattr("genograph.nn.plans.CHUNK", 7)
+    for one, other in zip(whole, plan_of(objective, cohort.strains), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_batch_size_changes_no_prediction():
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    together = answers(objective, cohort.strains)
+    encoded = objective.encode()
+    for row in (0, 5, 40):
+        plan = plan_of(objective, cohort.strains, rows=np.array([row]), at_least=2).tensors()
+        alone = objective.model.fitness(encoded.h, plan, objective.topology).fitness
+        torch.testing.assert_close(alone[0], together[0][row], rtol=1e-9, atol=1e-9)
+
+
+def test_permuting_the_genes_permutes_the_predictions():
+    cohort = cohort_of()
+    genome = cohort.genome
+    order = np.random.default_rng(3).permutation(30)
+    place = np.argsort(order)
+    edges = {}
+    for relation, e in genome.edges.items():
+        source, _, target = relation.split(":")
+        edges[relation] = Edges(
+            place[e.source] if source == "gene" else e.source,
+            place[e.target] if target == "gene" else e.target,
+            e.weight,
+        )
+    moved = dataclasses.replace(
+        genome,
+        edges=edges,
+        features=genome.features[order],
+        has_features=genome.has_features[order],
+    )
+    strains = dataclasses.replace(cohort.strains, gene=place[cohort.strains.gene])
+    permuted = dataclasses.replace(
+        cohort,
+        genome=moved,
+        strains=strains,
+        expression=dataclasses.replace(
+            cohort.expression,
+            gene=np.where(cohort.expression.gene < 0, -1, place[cohort.expression.gene]),
+        ),
+    )
+    one, other = objective_of(cohort), objective_of(permuted)
+    weights = one.model.state_dict()
+    # learned vectors of genes on the expression axis travel with their genes
+    weights["response"] = weights["response"][torch.from_numpy(order)]
+    other.model.load_state_dict(
+        weights
+        | {k: v for k, v in other.model.state_dict().items() if k in ("known", "expression_gene")}
+    )
+    for a, b in zip(answers(one, cohort.strains), answers(other, strains), strict=True):
+        if a.ndim == 2 and a.shape[1] == 31:
+            a, b = a[:, :30], b[:, :30]
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_a_single_mutant_is_never_told_its_own_measured_fitness():
+    cohort = cohort_of()
+    effects = single_effects(cohort, floor=0.05).log_fitness
+    told = perturbation_effects(cohort.strains, effects, singles="measured")
+    n = np.repeat(cohort.strains.n_perturbed, cohort.strains.n_perturbed)
+    assert np.isnan(told[n == 1]).all()
+    assert (~np.isnan(told[n == 2])).any()
+    assert np.isnan(perturbation_effects(cohort.strains, effects, singles="hidden")).all()
+
+
+def test_what_is_known_of_nodes_comes_from_training_singles_alone():
+    cohort = cohort_of()
+    config = TrainConfig(**SMALL)
+    topology = Topology.of(cohort.genome)
+    before = setting_of(cohort, topology, config).known
+    held_out = (cohort.strain_fold[cohort.fitness.strain] != TRAIN) & (
+        cohort.strains.n_perturbed[cohort.fitness.strain] == 1
+    )
+    assert held_out.any()
+    value = np.where(held_out, 0.1, cohort.fitness.value).astype(np.float32)
+    changed = dataclasses.replace(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
+    torch.testing.assert_close(setting_of(changed, topology, config).known, before)
+    hidden = setting_of(cohort, topology, TrainConfig(**SMALL, singles="hidden")).known
+    assert (hidden == 0).all()
+
+
+def test_a_smaller_fitness_than_the_floor_counts_as_the_floor_and_is_counted():
+    cohort = cohort_of()
+    value = cohort.fitness.value.copy()
+    single = np.flatnonzero(cohort.strains.n_perturbed[cohort.fitness.strain] == 1)
+    value[single[:2]] = [0.0, 0.01]
+    sick = dataclasses.replace(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
+    effects = single_effects(sick, floor=0.05)
+    assert effects.n_floored == 2
+    rows = cohort.fitness.strain[single[:2]]
+    np.testing.assert_allclose(effects.log_fitness[rows], np.log(0.05), rtol=1e-6)
+
+
+def test_repeated_single_measurements_are_weighted_by_their_precision():
+    cohort = cohort_of()
+    f = cohort.fitness
+    row = int(f.strain[np.flatnonzero(cohort.strains.n_perturbed[f.strain] == 1)[0]])
+
+    def effect(values, sds):
+        twice = {
+            "strain": np.array([row, row]),
+            "study": np.array([3, 3]),
+            "value": np.array(values, np.float32),
+            "sd": np.array(sds, np.float32),
+            "interaction": np.full(2, np.nan, np.float32),
+            "interaction_sd": np.full(2, np.nan, np.float32),
+        }
+        changed = dataclasses.replace(cohort, fitness=type(f)(**twice))
+        return float(np.exp(single_effects(changed, floor=0.05).log_fitness[row]))
+
+    assert effect([0.8, 0.6], [0.1, 0.2]) == pytest.approx((0.8 * 4 + 0.6) / 5)
+    assert effect([0.8, 0.6], [0.1, np.nan]) == pytest.approx(0.7)
+    assert effect([0.8, np.nan], [0.1, 0.2]) == pytest.approx(0.8)
+
+
+def test_values_that_were_not_measured_weigh_nothing():
+    cohort = cohort_of()
+    config = TrainConfig(**SMALL)
+    objective = objective_of(cohort)
+    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
+    tasks = tasks_of(cohort, TRAIN, effect, objective.topology, config.heads)
+    chosen = {name: np.arange(4) for name in ("expression", "morphology")}
+    losses = objective(batch_of(tasks, chosen, "cpu"))
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    gradients = [p.grad for p in objective.model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(g).all() for g in gradients)
+    # by hand: mean over the measured values of the Gaussian's negative log-likelihood
+    model = objective.model
+    plan = tasks.expression.plan.take(tasks.expression.row[:4]).tensors()
+    guess = model.expression(objective.encode(), perturbed_of(plan), plan, objective.engine)
+    values = torch.from_numpy(tasks.expression.values[:4])
+    measured = ~torch.isnan(values)
+    error = ((guess - values) / model.expression_scale)[measured]
+    noise = model.noise["expression"][0]
+    by_hand = (0.5 * (error**2 / noise.exp() + noise)).mean()
+    torch.testing.assert_close(losses["expression"], by_hand, check_dtype=False)
+    # a column without a gene is no target
+    assert np.isnan(tasks.expression.values[:, -1]).all()
+
+
+def test_several_processes_share_the_loss_of_one_batch():
+    cohort = cohort_of()
+    objective = objective_of(cohort)
+    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
+    tasks = tasks_of(cohort, TRAIN, effect, objective.topology, ("fitness", "expression"))
+    chosen = {"pairs": np.arange(9), "singles": np.arange(5), "expression": np.arange(1)}
+    whole = objective(batch_of(tasks, chosen, "cpu"))
+    parts = [objective(batch_of(tasks, chosen, "cpu", rank=r, world=2)) for r in range(2)]
+    for name, loss in whole.items():
+        torch.testing.assert_close(parts[0][name] + parts[1][name], loss)
+
+
+def test_a_stream_shows_every_example_once_a_lap_and_depends_on_the_seed_alone():
+    stream = Stream(10, 3, (0, 1))
+    seen = np.concatenate([stream.at(step) for step in range(10)])
+    for lap in range(3):
+        assert sorted(seen[lap * 10 : lap * 10 + 10]) == list(range(10))
+    np.testing.assert_array_equal(Stream(10, 3, (0, 1)).at(7), seen[21:24])
+    assert (Stream(10, 3, (1, 1)).at(0) != seen[:3]).any()
+    assert len(Stream(2, 8, (0, 0)).at(5)) == 2
+
+
+def test_a_bag_is_the_sparse_matrix_in_both_directions():
+    rng = np.random.default_rng(0)
+    row, column = rng.integers(0, 6, 20), rng.integers(0, 5, 20)
+    weight = torch.from_numpy(rng.normal(size=20))
+    bag = bag_of(torch.from_numpy(row), torch.from_numpy(column), weight, 6, 5)
+    dense = torch.zeros(6, 5, dtype=torch.float64)
+    dense.index_put_((torch.from_numpy(row), torch.from_numpy(column)), weight, accumulate=True)
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(bag_sum(x, bag), dense @ x)
+    (gradient,) = torch.autograd.grad((bag_sum(x, bag) ** 2).sum(), x)
+    torch.testing.assert_close(gradient, 2 * dense.T @ dense @ x.detach())
+    nothing = bag_of(
+        torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), weight[:0], 2, 5
+    )
+    assert (bag_sum(x, nothing) == 0).all()
+    index = torch.tensor([4, 0, 4])
+    torch.testing.assert_close(take_rows(x, index), x[index])
+
+
+def test_topology_shares_add_to_one_and_general_terms_are_left_out_and_counted():
+    genome = genome_of()
+    topology = Topology.of(genome, largest_term=0.12)
+    for bag in topology.passing:
+        total = bag_sum(torch.ones(bag.shape[1], 1), bag)[:, 0]
+        has = bag.offsets.diff() > 0
+        torch.testing.assert_close(total[has], torch.ones(int(has.sum())))
+    size = np.bincount(genome.edges["gene:annotated_with:term"].target, minlength=12)
+    assert topology.n_general_terms == (size > 3.6).sum() > 0
+    reached = set(topology.reach.node.tolist())
+    assert all((30 + t in reached) == (0 < size[t] <= 3.6) for t in range(12))
+
+
+def test_an_unknown_engine_is_refused_with_the_choices():
+    with pytest.raises(RunError, match="choose one of auto, delta, dgl, shared"):
+        engine_of("fast", Topology.of(genome_of()))
+
+
+def test_pearson_is_numpy_s_and_nan_where_nothing_varies():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=50), rng.normal(size=50)
+    assert pearson(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
+    a[3] = np.nan
+    assert np.isfinite(pearson(a, b))
+    assert np.isnan(pearson(np.ones(50), b))
+
+
+def test_the_empty_plan_is_the_plan_of_the_wild_type():
+    objective = objective_of(cohort_of())
+    found = plan_of(objective, strains_of([[]], 30))
+    for one, other in zip(found, empty_plan(1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_every_task_has_examples_in_the_test_cohort():
+    cohort = cohort_of()
+    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
+    tasks = tasks_of(
+        cohort, TRAIN, effect, Topology.of(cohort.genome), ("fitness", "expression", "morphology")
+    )
+    assert all(len(getattr(tasks, name)) > 3 for name in TASKS)
