@@ -18,6 +18,9 @@ from genograph.evaluation.scores import (
 FEW = 100
 """Scored strains below which a correlation says little."""
 
+TOO_FEW = 10
+"""Scored strains below which nothing is compared."""
+
 LOW = 0.3
 """Pearson below which predictions rank strains hardly better than chance for a single choice."""
 
@@ -38,7 +41,7 @@ class Doubt(NamedTuple):
 
 
 def doubts(evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]) -> list[Doubt]:
-    """Reasons for caution, grave ones first.
+    """Reasons for caution, grave ones first; one for each quantity and kind, splits together.
 
     Args:
         evaluation: scores of the run.
@@ -48,13 +51,10 @@ def doubts(evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch
     for quantity in QUANTITIES:
         if quantity == "expression_profile":
             continue
-        for split in SPLIT_WORDS:
-            row = evaluation.find(quantity, split)
-            if row is not None:
-                found += _of_row(evaluation, row)
-        found += _of_gap(evaluation, quantity)
-    for each in evaluation.calibration:
-        found += _of_calibration(each)
+        rows = [evaluation.find(quantity, split) for split in SPLIT_WORDS]
+        held = [row for row in rows if row is not None]
+        found += _of_quantity(evaluation, quantity, held)
+        found += _of_calibration([c for c in evaluation.calibration if c.quantity == quantity])
     if not evaluation.calibration and any(row.head == "fitness" for row in evaluation.rows):
         found.append(
             Doubt(
@@ -86,88 +86,90 @@ def interval(row: Score) -> tuple[float, float]:
     return float(np.tanh(z - half)), float(np.tanh(z + half))
 
 
-def _of_row(evaluation: Evaluation, row: Score) -> list[Doubt]:
-    where = f"{QUANTITIES[row.quantity]}, {SPLIT_WORDS[row.split]}"
-    if np.isnan(row.pearson):
-        return [Doubt(True, f"{_upper(where)}: the predictions or the measurements do not vary.")]
+def _of_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> list[Doubt]:
+    worse, low, few, flat, random, canary = (list[str]() for _ in range(6))
+    overtaken = False
+    for row in rows:
+        words = SPLIT_WORDS[row.split]
+        if row.n < FEW:
+            few.append(f"{row.n} with {words}{_range(row)}")
+        if row.n < TOO_FEW:  # too few to compare
+            continue
+        if np.isnan(row.pearson):
+            flat.append(words)
+            continue
+        best = evaluation.best_baseline(quantity, row.split)
+        if best is not None and best.pearson > row.pearson:
+            worse.append(f"{words} ({best.model} {best.pearson:.3f}, the model {row.pearson:.3f})")
+        if row.pearson < LOW:
+            low.append(f"{row.pearson:.3f} with {words}")
+        control = evaluation.find(quantity, row.split, "ridge on random embeddings")
+        by_chance = np.nan if control is None or row.split != "random" else control.pearson
+        if by_chance > row.pearson - 0.05:
+            random.append(f"{by_chance:.3f}, the model {row.pearson:.3f}")
+        order = evaluation.find(quantity, row.split, CANARY)
+        if order is not None and order.pearson > max(0.05, 0.5 * row.pearson):
+            canary.append(f"{order.pearson:.3f} with {words}, the model {row.pearson:.3f}")
+            overtaken |= order.pearson >= row.pearson
+    name = QUANTITIES[quantity]
+    name = name[:1].upper() + name[1:]
+    out = [
+        (flat, True, "the predictions or the measurements do not vary: {}."),
+        (worse, True, "a baseline has the higher r with {}. Rely on that baseline there."),
+        (low, True, "r is {}; the ranking of single strains is mostly noise."),
+        (
+            random,
+            True,
+            "on seen genes ridge on random embeddings reaches {}; which genes were seen explains "
+            "the score, not what they do.",
+        ),
+        (
+            canary,
+            overtaken,
+            f"a running median in {CANARY} reaches {{}}; the position on a plate may carry the "
+            f"signal.",
+        ),
+        (few, False, "few strains were scored: {}."),
+    ]
+    found = [Doubt(grave, f"{name}: {text.format('; '.join(w))}") for w, grave, text in out if w]
+    held = {row.split: row.pearson for row in rows if row.n >= TOO_FEW}
+    seen, unseen = held.get("random", np.nan), held.get("one_gene_unseen", np.nan)
+    if seen - unseen > 0.15:
+        found.append(
+            Doubt(
+                False,
+                f"{name}: r falls from {seen:.3f} to {unseen:.3f} when a gene is unseen; the first "
+                f"number does not hold for new genes.",
+            )
+        )
+    return found
+
+
+def _range(row: Score) -> str:
+    low, high = interval(row)
+    if row.head != "fitness" or np.isnan(low):
+        return ""
+    return f" (95 % interval of r {low:.2f} to {high:.2f})"
+
+
+def _of_calibration(rows: list[Calibration]) -> list[Doubt]:
+    small, large = list[str](), list[str]()
+    for each in rows:
+        words = SPLIT_WORDS[each.split]
+        if each.within_2 < 0.90:
+            small.append(
+                f"{100 * each.within_2:.1f} % with {words}, multiply it by {each.z_sd:.1f}"
+            )
+        elif each.within_1 > 0.85:
+            large.append(f"{100 * each.within_1:.1f} % with {words}")
     out = []
-    best = evaluation.best_baseline(row.quantity, row.split)
-    if best is not None and best.pearson > row.pearson:
-        out.append(
-            Doubt(
-                True,
-                f"{_upper(where)}: {best.model} is better (r {best.pearson:.3f}, the model "
-                f"{row.pearson:.3f}). Use that baseline, or train longer, before believing the "
-                f"model there.",
+    for held, text in (
+        (small, "the predicted s.d. is too small; within two of them lie (95.4 % expected) {}."),
+        (large, "the expected error is too large; within one s.d. lie (68.3 % expected) {}."),
+    ):
+        if held:
+            name = QUANTITIES[rows[0].quantity]
+            out.append(
+                Doubt(False, f"{name[:1].upper()}{name[1:]}: {text.format('; '.join(held))}")
             )
-        )
-    if row.pearson < LOW:
-        out.append(
-            Doubt(
-                True,
-                f"{_upper(where)}: r is {row.pearson:.3f}; the ranking of single strains is mostly "
-                f"noise. Use averages over many strains only.",
-            )
-        )
-    if row.n < FEW:
-        scalar = row.head == "fitness"
-        low, high = interval(row)
-        range_ = f" (95 % interval {low:.2f} to {high:.2f})" if scalar and row.n > 3 else ""
-        out.append(Doubt(False, f"{_upper(where)}: only {row.n} strains were scored{range_}."))
-    random = evaluation.find(row.quantity, row.split, "ridge on random embeddings")
-    if row.split == "random" and random is not None and random.pearson > row.pearson - 0.05:
-        out.append(
-            Doubt(
-                True,
-                f"{_upper(where)}: ridge on random embeddings reaches {random.pearson:.3f}; which "
-                f"genes were seen explains the score, not what they do.",
-            )
-        )
-    canary = evaluation.find(row.quantity, row.split, CANARY)
-    if canary is not None and canary.pearson > max(0.05, 0.5 * row.pearson):
-        out.append(
-            Doubt(
-                canary.pearson >= row.pearson,
-                f"{_upper(where)}: a running median in {CANARY} reaches {canary.pearson:.3f}, the "
-                f"model {row.pearson:.3f}; position on a plate may carry the signal.",
-            )
-        )
     return out
-
-
-def _of_gap(evaluation: Evaluation, quantity: str) -> list[Doubt]:
-    seen = evaluation.find(quantity, "random")
-    unseen = evaluation.find(quantity, "one_gene_unseen")
-    if seen is None or unseen is None or not seen.pearson - unseen.pearson > 0.15:
-        return []
-    text = (
-        f"{_upper(QUANTITIES[quantity])}: r falls from {seen.pearson:.3f} to {unseen.pearson:.3f} "
-        f"when a gene is unseen; the first number does not hold for new genes."
-    )
-    return [Doubt(False, text)]
-
-
-def _of_calibration(each: Calibration) -> list[Doubt]:
-    where = f"{QUANTITIES[each.quantity]}, {SPLIT_WORDS[each.split]}"
-    if each.within_2 < 0.90:
-        return [
-            Doubt(
-                False,
-                f"{_upper(where)}: the predicted s.d. is too small, {100 * each.within_2:.1f} % of "
-                f"the strains lie within two of them (95.4 % expected); multiply it by "
-                f"{each.z_sd:.1f}.",
-            )
-        ]
-    if each.within_1 > 0.85:
-        return [
-            Doubt(
-                False,
-                f"{_upper(where)}: the expected error is too large, {100 * each.within_1:.1f} % of "
-                f"the strains lie within one s.d. (68.3 % expected).",
-            )
-        ]
-    return []
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

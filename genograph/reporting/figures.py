@@ -19,7 +19,7 @@ from genograph.evaluation.scores import CANARY, CEILINGS, MODEL, SPLIT_WORDS, Sc
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#9A9A9A", "#D55E00"
 DENSE = 1_500
 """Points above which a scatter becomes a hexbin."""
-DPI = 120
+DPI = 110
 
 COLOURS = {
     MODEL: BLUE,
@@ -61,19 +61,39 @@ def picture(figure: Figure, title: str, caption: str) -> Picture:
     """A drawn figure as an inline PNG."""
     FigureCanvasAgg(figure)
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     return Picture(
         title, caption, "data:image/png;base64," + base64.b64encode(raw.getvalue()).decode()
     )
 
 
-def panels(n: int, *, width: float = 3.6, height: float = 3.3) -> tuple[Figure, list[Axes]]:
-    """A row of n axes."""
-    figure = Figure(figsize=(width * n, height), layout="constrained")
+def panels(
+    n: int, *, width: float = 3.6, height: float = 3.3, left: float = 0.75, gap: float = 0.75
+) -> tuple[Figure, list[Axes]]:
+    """A row of n axes; sizes in inches, margins fixed, for a layout engine draws all of it twice.
+
+    Args:
+        n: axes.
+        width: of an axis together with the gap before it.
+        height: of the figure.
+        left: room for the labels of the first axis.
+        gap: room for those of the others.
+    """
+    axis, right, bottom, top = width - gap, 0.15, 0.58, 0.5
+    whole = left + n * axis + (n - 1) * gap + right
+    figure = Figure(figsize=(whole, height))
+    figure.subplots_adjust(
+        left=left / whole,
+        right=1 - right / whole,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap / axis,
+    )
     axes = figure.subplots(1, n, squeeze=False)[0]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
+        ax.locator_params(nbins=6)
     return figure, list(axes)
 
 
@@ -182,33 +202,37 @@ def running_median(
 def bars(rows: Sequence[Score], title: str) -> Picture:
     """Pearson of the model and its opponents, a panel for each split, one row a model."""
     splits = [s for s in SPLIT_WORDS if any(row.split == s for row in rows)]
-    tallest = max(sum(row.split == s for row in rows) for s in splits)
-    figure, axes = panels(len(splits), width=4.4, height=0.6 + 0.27 * tallest)
-    for ax, split in zip(axes, splits, strict=True):
-        held = [row for row in rows if row.split == split and row.model not in CEILINGS][::-1]
-        values = [row.pearson for row in held]
-        colours = [COLOURS.get(row.model, GREY) for row in held]
-        ax.barh(range(len(held)), np.nan_to_num(values), color=colours)
+    models = list(dict.fromkeys(row.model for row in rows if row.model not in CEILINGS))[::-1]
+    held = {(row.model, row.split): row for row in rows}
+    height = 1.15 + 0.24 * len(models)
+    figure, axes = panels(len(splits), width=2.9, height=height, left=1.9, gap=0.35)
+    for number, (ax, split) in enumerate(zip(axes, splits, strict=True)):
+        values = [held[m, split].pearson if (m, split) in held else np.nan for m in models]
+        ax.barh(
+            range(len(models)),
+            np.nan_to_num(values),
+            color=[COLOURS.get(model, GREY) for model in models],
+        )
         for at, value in enumerate(values):
             text = "–" if np.isnan(value) else f"{value:.3f}"
             ax.text(max(0.0, float(np.nan_to_num(value))) + 0.01, at, text, va="center", fontsize=8)
-        ax.set_yticks(range(len(held)), [row.model for row in held], fontsize=8)
-        for row in rows:
-            if row.split == split and row.model in CEILINGS and not np.isnan(row.pearson):
-                style = "--" if row.model == "true values" else ":"
-                ax.axvline(row.pearson, color="black", lw=1, ls=style, label=row.model)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize=7, frameon=False, loc="lower right")
+        ax.set_yticks(range(len(models)), models if number == 0 else [""] * len(models), fontsize=8)
+        for ceiling, style in zip(CEILINGS, ("--", ":"), strict=True):
+            row = held.get((ceiling, split))
+            if row is not None and not np.isnan(row.pearson):
+                ax.axvline(row.pearson, color="black", lw=1, ls=style)
         ax.axvline(0, color="black", lw=0.6)
-        floor = min(0.0, *(v for v in [0.0, *values] if not np.isnan(v)))
-        ax.set_xlim(min(-0.02, 1.1 * floor), 1.12)
-        ax.set_title(f"{SPLIT_WORDS[split]}, n = {held[0].n:,}" if held else split, fontsize=9)
+        floor = min([0.0, *(v for v in values if not np.isnan(v))])
+        ax.set_xlim(1.1 * floor - 0.02, 1.2)
+        n = max(row.n for row in rows if row.split == split)
+        ax.set_title(f"{SPLIT_WORDS[split]}, n = {n:,}", fontsize=9)
         ax.set_xlabel("Pearson", fontsize=9)
     return picture(
         figure,
         f"Model and baselines: {title}",
-        "– is undefined: a constant prediction has no correlation. Lines are ceilings, what a "
-        "repeated measurement or the noise-free truth of a simulation scores.",
+        "– is undefined: a constant prediction has no correlation. Vertical lines are ceilings: "
+        "dashed what the noise-free truth of a simulation scores, dotted what a repeated "
+        "measurement does.",
     )
 
 
@@ -218,7 +242,7 @@ def training_curves(columns: dict[str, Num[np.ndarray, " epoch"]]) -> Picture | 
         return None
     losses = [n for n in columns if n == "loss" or n.startswith("loss_")]
     checks = [n for n in columns if n.startswith("validation_")]
-    figure, (left, middle, right) = panels(3, width=4.0)
+    figure, (left, middle, right) = panels(3, width=3.7)
     members = columns.get("member", np.zeros(len(columns["step"])))
     palette = ["black", BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9"]
     for ax, names in ((left, losses), (middle, checks), (right, ["wild_type_fitness"])):

@@ -22,7 +22,7 @@ from genograph.run import Run
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1c1c1c; background: #fff;
-  max-width: 1080px; margin: 2rem auto; padding: 0 1.2rem; }
+  max-width: 1180px; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; }
 h2 { margin-top: 2.4rem; border-bottom: 1px solid #ccc; }
 h3 { margin: 1.6rem 0 .3rem; font-size: 1.02rem; }
@@ -35,7 +35,7 @@ h3 { margin: 1.6rem 0 .3rem; font-size: 1.02rem; }
 .care::before { content: "Take care: "; font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .86rem; margin: .4rem 0 1rem; }
-th, td { padding: .18rem .6rem; text-align: right; white-space: nowrap;
+th, td { padding: .18rem .42rem; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1px solid #999; }
