@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genograph.cohorts import Cohort, CohortQuery, export, load_cohort, select
+    from genograph.cohorts import Cohort, CohortQuery, export, load_cohort, read_strains, select
     from genograph.cre import embed
     from genograph.cypher import run_query as query
     from genograph.demonstration import demo
@@ -58,6 +58,7 @@ _HOMES = {
     "open_store": "store",
     "predict": "prediction",
     "query": "cypher",
+    "read_strains": "cohorts",
     "report": "reporting",
     "select": "cohorts",
     "simulate": "simulation",
@@ -91,6 +92,7 @@ __all__ = [
     "open_store",
     "predict",
     "query",
+    "read_strains",
     "report",
     "select",
     "simulate",

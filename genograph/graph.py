@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from jaxtyping import Int64
 
-from genograph.cohort.data import RELATIONS, Cohort, Genome
+from genograph.cohorts.data import RELATIONS, Cohort, Genome
 from genograph.errors import CohortError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from jaxtyping import Float32
 from pydantic import ValidationError
 
-from genograph.cohort import Cohort, load_cohort
+from genograph.cohorts import Cohort, load_cohort
 from genograph.errors import RunError
 from genograph.nn.config import TrainConfig
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genograph.cohort import FOLDS, Cohort, names_sha256
+from genograph.cohorts import FOLDS, Cohort, names_sha256
 from genograph.errors import RunError
 from genograph.run import Prediction, Run
 from genograph.schema import parse_strain

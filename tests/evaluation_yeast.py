@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from genograph.cohort import (
+from genograph.cohorts import (
     RELATIONS,
     TEST,
     TRAIN,
@@ -20,7 +20,7 @@ from genograph.cohort import (
 from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
 from genograph.evaluation.profiles import averaged
 from genograph.evaluation.scores import combine
-from genograph.train import TrainConfig, train
+from genograph.training import TrainConfig, train
 
 N_GENE, N_TERM = 60, 12
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from genograph.cohort import RELATIONS, TRAIN, Cohort, Edges, Fitness, Genome, Strains, Vectors
+from genograph.cohorts import RELATIONS, TRAIN, Cohort, Edges, Fitness, Genome, Strains, Vectors
 from genograph.schema import Perturbation, strain_id
 
 

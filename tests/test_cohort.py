@@ -13,7 +13,7 @@ import small_yeast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genograph.cohort import (
+from genograph.cohorts import (
     SPLITS,
     TEST,
     TRAIN,
@@ -31,7 +31,7 @@ from genograph.cohort import (
     read_genome,
     select,
 )
-from genograph.cohort.folds import gene_folds, paralog_components, strain_folds
+from genograph.cohorts.folds import gene_folds, paralog_components, strain_folds
 from genograph.cypher import fence, lint
 from genograph.errors import CohortError
 from genograph.schema import parse_strain

@@ -7,7 +7,7 @@ import pytest
 from evaluation_yeast import N_GENE, N_TERM, measured_predictions, small_cohort, small_run
 from scipy import stats
 
-from genograph.cohort import SPLITS, TEST, TRAIN, Vectors
+from genograph.cohorts import SPLITS, TEST, TRAIN, Vectors
 from genograph.errors import RunError, SourceError
 from genograph.evaluation import (
     MODEL,
@@ -107,9 +107,11 @@ def test_calibration_of_honest_and_of_overconfident_predictions():
     assert honest.within_1 == pytest.approx(0.683, abs=0.03)
     assert honest.within_2 == pytest.approx(0.954, abs=0.02)
     assert honest.z_sd == pytest.approx(1.0, abs=0.05)
+    assert honest.stretch == pytest.approx(1.0, abs=0.05)
     assert honest.sd_error_spearman > 0.3
     bold = calibration("fitness_pairs", "random", measured, noise * 0, guess, spread / 4)
     assert bold.within_2 < 0.7
+    assert bold.stretch > 3
     assert calibration("fitness_pairs", "random", measured, noise, guess, spread * np.nan) is None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_yeast
 
-from genograph.cohort import RELATIONS, Cohort, Edges, select
+from genograph.cohorts import RELATIONS, Cohort, Edges, select
 from genograph.errors import CohortError
 from genograph.graph import (
     UNDIRECTED,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
-from genograph.cohort import TRAIN, Edges
+from genograph.cohorts import TRAIN, Edges
 from genograph.errors import RunError
 from genograph.nn.config import TrainConfig
 from genograph.nn.engines import engine_of

@@ -189,7 +189,7 @@ GOOD = (
     ("interaction_pairs", "one_gene_unseen", "genograph", 0.65, 5000),
     ("interaction_pairs", "one_gene_unseen", "gradient boosting", 0.50, 5000),
 )
-CALM = (Calibration("interaction_pairs", "random", 0.68, 0.95, 1.0, 0.4, 5000),)
+CALM = (Calibration("interaction_pairs", "random", 0.68, 0.95, 1.0, 1.0, 0.4, 5000),)
 
 
 def texts(evaluation, columns=None):
@@ -232,11 +232,11 @@ def test_each_weakness_is_named(row, wanted):
 
 
 def test_an_overconfident_spread_is_named_with_the_factor():
-    bold = Calibration("interaction_pairs", "random", 0.4, 0.7, 2.5, 0.1, 5000)
+    bold = Calibration("interaction_pairs", "random", 0.4, 0.7, 4.0, 2.5, 0.1, 5000)
     assert "70.0 % with genes seen, strain unseen, multiply it by 2.5" in texts(
         made(*GOOD, calibration=(bold,))
     )
-    wide = Calibration("interaction_pairs", "random", 0.95, 1.0, 0.4, 0.1, 5000)
+    wide = Calibration("interaction_pairs", "random", 0.95, 1.0, 0.4, 0.4, 0.1, 5000)
     assert "too large" in texts(made(*GOOD, calibration=(wide,)))
     assert "no usable s.d." in texts(made(*GOOD))
 

@@ -21,7 +21,7 @@ def simulate(out: Path, genes: int, seed: int, force: bool) -> None:
     Example:
       genograph simulate -o yeast/ --genes 600 --seed 0
     """
-    from genograph.simulate import simulate as run
+    from genograph.simulation import simulate as run
 
     summary = run(out, genes=genes, seed=seed, force=force)
     for name, value in summary._asdict().items():

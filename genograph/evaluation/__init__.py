@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from genograph.cohort import Cohort
+from genograph.cohorts import Cohort
 from genograph.errors import RunError
 from genograph.evaluation.bench import Bench
 from genograph.evaluation.predictions import (

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Num
 from scipy.sparse import csr_matrix
 
-from genograph.cohort import TEST, TRAIN, VALIDATION, Cohort, Genome, Strains
+from genograph.cohorts import TEST, TRAIN, VALIDATION, Cohort, Genome, Strains
 from genograph.evaluation.pair_features import Networks, neighbour_mean, pair_features
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Num
 
-from genograph.cohort import Cohort
+from genograph.cohorts import Cohort
 from genograph.errors import RunError
 from genograph.evaluation.baselines import GeneVectors, gene_vectors
 from genograph.evaluation.pair_features import Networks

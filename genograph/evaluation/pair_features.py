@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy.sparse import csr_matrix
 
-from genograph.cohort import Edges, Genome
+from genograph.cohorts import Edges, Genome
 
 CHUNK = 20_000
 """Pairs whose rows are multiplied at a time; bounds memory."""

@@ -12,9 +12,9 @@ from jaxtyping import Float32, Float64, Int64, Num
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from genograph.cohort import Cohort, Strains, Vectors
+from genograph.cohorts import Cohort, Strains, Vectors
 from genograph.errors import RunError, SourceError
-from genograph.predict import predict
+from genograph.prediction import predict
 from genograph.run import Prediction, Run
 
 PREDICTIONS = "predictions.safetensors"

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from genograph.cohort import SPLITS, TEST, TRAIN, Strains, Vectors
+from genograph.cohorts import SPLITS, TEST, TRAIN, Strains, Vectors
 from genograph.evaluation.baselines import (
     Baseline,
     Folds,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from genograph.cohort import SPLITS, TEST, TRAIN
+from genograph.cohorts import SPLITS, TEST, TRAIN
 from genograph.evaluation.baselines import (
     Baseline,
     boosted,
@@ -27,6 +27,17 @@ from genograph.evaluation.scores import (
     rmse,
     spearman,
 )
+
+ORDER = (
+    MODEL,
+    "mean",
+    "multiplicative null",
+    "one-hot ridge",
+    "ridge on embeddings",
+    "ridge on random embeddings",
+    "gradient boosting",
+)
+"""Rows of the table."""
 
 FEWEST = 10
 """Training strains below which no baseline is fitted."""
@@ -167,6 +178,7 @@ def _score(
         genes = strain_genes(cohort.strains, rows, bench.networks.n_gene)
         models += scalar_baselines(measured[rows], folds, genes, bench.vectors)
     models += [Baseline(model, each[scored]) for model, each in controls]
+    models.sort(key=lambda each: ORDER.index(each.model))
     twice = _repeats(cohort.fitness.strain, repeats, len(cohort.strains))[scored]
     y = measured[scored]
     out: list[Score] = []

@@ -94,7 +94,8 @@ class Calibration(NamedTuple):
 
     Attributes:
         within_1, within_2: fractions of strains.
-        z_sd: standard deviation of z.
+        z_sd: standard deviation of z; few wild errors make it large.
+        stretch: what the s.d. must be multiplied by for 95.4 % of |z| below 2.
         sd_error_spearman: rank correlation of predicted s.d. and absolute error.
         n: strains with a predicted s.d.
     """
@@ -104,6 +105,7 @@ class Calibration(NamedTuple):
     within_1: float
     within_2: float
     z_sd: float
+    stretch: float
     sd_error_spearman: float
     n: int
 
@@ -356,6 +358,7 @@ def calibration(
         float((np.abs(z) < 1).mean()),
         float((np.abs(z) < 2).mean()),
         float(z.std()),
+        float(np.quantile(np.abs(z), 0.9545) / 2),
         spearman(sd, np.abs(error)),
         int(known.sum()),
     )

@@ -12,7 +12,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from genograph.cohort import Cohort
+from genograph.cohorts import Cohort
 from genograph.nn.config import TrainConfig
 from genograph.nn.engines import Engine
 from genograph.nn.model import GenomeModel, Setting

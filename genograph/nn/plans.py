@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from genograph.cohort import Strains
+from genograph.cohorts import Strains
 from genograph.nn.topology import REACHING, Bag, Reach, bag_of
 
 Array = np.ndarray[Any, np.dtype[Any]]

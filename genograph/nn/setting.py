@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from genograph.cohort import TRAIN, Cohort, Strains, Vectors
+from genograph.cohorts import TRAIN, Cohort, Strains, Vectors
 from genograph.errors import RunError
 from genograph.nn.config import ModelConfig
 from genograph.nn.model import Setting

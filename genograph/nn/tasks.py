@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
-from genograph.cohort import Cohort, Vectors
+from genograph.cohorts import Cohort, Vectors
 from genograph.nn.engines import Engine, Perturbed
 from genograph.nn.model import Encoded, GenomeModel
 from genograph.nn.plans import Meetings, Plan

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from genograph.cohort import Genome
+from genograph.cohorts import Genome
 
 KINDS = ("gene", "term", "complex")
 

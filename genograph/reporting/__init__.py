@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genograph.cohort import Cohort
+from genograph.cohorts import Cohort
 from genograph.evaluation import EVALUATION, PREDICTIONS, load_evaluation, load_predictions
 from genograph.reporting.doubts import doubts
 from genograph.reporting.page import page

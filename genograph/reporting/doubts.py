@@ -158,7 +158,7 @@ def _of_calibration(rows: list[Calibration]) -> list[Doubt]:
         words = SPLIT_WORDS[each.split]
         if each.within_2 < 0.90:
             small.append(
-                f"{100 * each.within_2:.1f} % with {words}, multiply it by {each.z_sd:.1f}"
+                f"{100 * each.within_2:.1f} % with {words}, multiply it by {each.stretch:.1f}"
             )
         elif each.within_1 > 0.85:
             large.append(f"{100 * each.within_1:.1f} % with {words}")

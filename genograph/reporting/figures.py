@@ -97,8 +97,10 @@ def panels(
     return figure, list(axes)
 
 
-def predicted_against_measured(points: Sequence[Points], name: str) -> Picture:
-    """Measured on x, predicted on y, a panel for each split."""
+def predicted_against_measured(
+    points: Sequence[Points], name: str, *, unit: str = "", counted: str = "strains"
+) -> Picture:
+    """Measured on x, predicted on y, a panel for each split; n counts what `counted` says."""
     figure, axes = panels(len(points))
     for ax, p in zip(axes, points, strict=True):
         both = np.concatenate([p.measured, p.predicted])
@@ -119,12 +121,12 @@ def predicted_against_measured(points: Sequence[Points], name: str) -> Picture:
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         r = pearson(p.measured, p.predicted)
         shown = "r undefined" if np.isnan(r) else f"r = {r:.3f}"
-        ax.set_title(f"{SPLIT_WORDS[p.split]}\n{shown}, n = {len(p.measured):,}", fontsize=9)
+        ax.set_title(f"{SPLIT_WORDS[p.split]}\n{shown}, {len(p.measured):,} {counted}", fontsize=9)
         ax.set_xlabel(f"measured {name}", fontsize=9)
         ax.set_ylabel(f"predicted {name}", fontsize=9)
     return picture(
         figure,
-        f"Predicted against measured: {name}",
+        f"Predicted against measured: {name}" + (f" ({unit})" if unit else ""),
         f"Test strains only; the dashed line is perfect prediction. Above {DENSE:,} points the "
         f"colour is their number in a hexagon, on a logarithmic scale, and the axes leave "
         f"out the outermost 0.1 % on either side.",
@@ -166,7 +168,7 @@ def residuals(p: Points, name: str) -> Picture:
     """Histogram of the residuals, and residuals against predictions."""
     figure, (left, right) = panels(2, width=4.2)
     error = p.measured - p.predicted
-    left.hist(error, bins=60, color=BLUE)
+    left.hist(error, bins=int(np.clip(len(error) // 8, 8, 60)), color=BLUE)
     left.axvline(0, color=GREY, lw=1, ls="--")
     left.set_xlabel("measured − predicted", fontsize=9)
     left.set_ylabel("strains", fontsize=9)
@@ -176,9 +178,10 @@ def residuals(p: Points, name: str) -> Picture:
     else:
         right.scatter(p.predicted, error, s=9, alpha=0.6, color=BLUE, linewidths=0)
     centres, middle = running_median(p.predicted, error)
-    right.plot(centres, middle, color=RED, lw=1.5, label="running median")
     right.axhline(0, color=GREY, lw=1, ls="--")
-    right.legend(fontsize=8, frameon=False)
+    if len(centres) > 1:
+        right.plot(centres, middle, color=RED, lw=1.5, label="running median")
+        right.legend(fontsize=8, frameon=False)
     right.set_xlabel(f"predicted {name}", fontsize=9)
     right.set_ylabel("measured − predicted", fontsize=9)
     return picture(

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from genograph.cohort import Cohort
+from genograph.cohorts import Cohort
 from genograph.evaluation.scores import (
     CANARY,
     CEILINGS,
@@ -168,9 +168,9 @@ def _notes(evaluation: Evaluation) -> list[str]:
     fixed = (
         "Every baseline is fitted on the train fold; the validation fold chooses penalties and the "
         "number of trees. No strain of the train or validation fold is scored.",
-        "Measured fitness of single mutants is known to the multiplicative null, to gradient "
-        "boosting and, unless the run hides it, to the model when two or more genes are perturbed; "
-        "never when the single mutant itself is predicted.",
+        "Measured fitness of single mutants is known to the multiplicative null and, unless the "
+        "run hides it, to gradient boosting and to the model where two or more genes are perturbed; "
+        "never where the single mutant itself is predicted.",
         "Expression: correlation across genes within a strain, averaged over strains with signal; "
         "a constant prediction counts as 0. Morphology: correlation across strains of one "
         "parameter, averaged over parameters.",

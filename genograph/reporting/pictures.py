@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Num
 
-from genograph.cohort import SPLITS, TRAIN, Cohort, Vectors
+from genograph.cohorts import SPLITS, TRAIN, Cohort, Vectors
 from genograph.errors import RunError
 from genograph.evaluation.baselines import column_mean
 from genograph.evaluation.bench import Bench, positions
@@ -158,7 +158,7 @@ def _vector(
     if not points:
         return []
     unit = f"{vectors.unit}, centred" if head == "expression" else "s.d. of training strains"
-    out = [predicted_against_measured(points, f"{head} ({unit})")]
+    out = [predicted_against_measured(points, head, unit=unit, counted="values")]
     if each and head == "expression":
         out.append(
             per_item(

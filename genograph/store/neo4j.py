@@ -49,6 +49,10 @@ RETRY_SECONDS = 15.0
 
 # plan operators that read files, the server itself or whatever a procedure does, not the graph
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
+# a look-up by key as a clause of its own
+_LOOK_UP = re.compile(
+    r"(?<!OPTIONAL )MATCH \((\w+):(\w+) \{id: (\w+)\}\)(?= +(?:OPTIONAL|MATCH|WITH|RETURN|WHERE))"
+)
 # GQL status of a label, a relationship type and a property key that the database has never seen
 _UNRECOGNISED = ("01N50", "01N51", "01N52")
 _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
@@ -136,7 +140,7 @@ class Neo4jStore(Store):
         if rows is not None:
             # columns go as lists: they are a third of the size of a list of maps
             names = ", ".join(f"$rows__.`{n}`[i__] AS `{n}`" for n in rows.column_names)
-            text = f"UNWIND range(0, $n_rows__ - 1) AS i__ WITH {names}\n{cypher}"
+            text = f"UNWIND range(0, $n_rows__ - 1) AS i__ WITH {names}\n{_seeking(cypher)}"
             sent["rows__"] = {n: rows[n].to_pylist() for n in rows.column_names}
             sent["n_rows__"] = len(rows)
         above = int(rows is not None)
@@ -240,6 +244,28 @@ class Neo4jStore(Store):
         cypher = f"MATCH (n:{label}) WHERE {where} SET {sets} RETURN count(*) AS n"
         return int(self._change(cypher, parameters)[0][0])
 
+    def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
+        """See Store; a relationship is looked for between its two ends, never from one of them.
+
+        OPTIONAL makes the planner bind both ends first. Else it may walk all relationships of one
+        end, which for a study are all its experiments.
+        """
+        if isinstance(spec, Node):
+            return super()._held(spec, table)
+        names = [n for n in table.rows.column_names if n not in spec.key]
+        rows = table.rows.select(list(spec.key))
+        rows = rows.rename_columns([f"in_{n}" for n in spec.key])
+        rows = rows.append_column("in_row", pa.array(range(len(rows)), pa.int64()))
+        own = " AND ".join(f"x.{k} = in_{k}" for k in spec.own_key) or "true"
+        returned = ", ".join(["in_row", *(f"x.{n} AS {n}" for n in names)])
+        return self.query(
+            f"MATCH (a:{spec.from_label} {{id: in_from_id}}) "
+            f"MATCH (b:{spec.to_label} {{id: in_to_id}}) "
+            f"OPTIONAL MATCH (a)-[x:{spec.name}]->(b) WHERE {own} "
+            f"WITH in_row, x WHERE x IS NOT NULL RETURN {returned}",
+            rows=rows,
+        )
+
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
         # a driver may repeat a transaction whose end it did not hear of: MERGE, never CREATE
         self._merge(spec, rows)
@@ -254,7 +280,9 @@ class Neo4jStore(Store):
             key = ", ".join(f"{k}: row.{k}" for k in spec.own_key)
             merge = (
                 f"MATCH (a:{spec.from_label} {{id: row.from_id}}) "
+                f"USING INDEX SEEK a:{spec.from_label}(id) "
                 f"MATCH (b:{spec.to_label} {{id: row.to_id}}) "
+                f"USING INDEX SEEK b:{spec.to_label}(id) "
                 f"MERGE (a)-[x:{spec.name} {{{key}}}]->(b)"
             )
         cypher = f"UNWIND $rows AS row {merge} SET x += row.set RETURN count(*) AS n"
@@ -350,6 +378,24 @@ class Neo4jStore(Store):
     def close(self) -> None:
         """See Store."""
         self._driver.close()
+
+
+def _seeking(cypher: str) -> str:
+    """A query over rows that looks its keys up in the index, one by one.
+
+    The planner goes by statistics that know nothing of an open transaction, and keeps a plan it made
+    while the database was empty, when scanning everything for each row looked cheap.
+    """
+    schema, seen = graph_schema(), set[str]()
+
+    def hint(match: re.Match[str]) -> str:
+        variable, label = match[1], match[2]
+        if label not in schema.nodes or variable in seen:
+            return match[0]
+        seen.add(variable)
+        return f"{match[0]} USING INDEX SEEK {variable}:{label}(id)"
+
+    return _LOOK_UP.sub(hint, cypher)
 
 
 def _batch(rows: pa.Table) -> int:

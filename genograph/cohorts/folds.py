@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int8, Int64
 
-from genograph.cohort.data import TEST, TRAIN, VALIDATION, Edges, Strains
+from genograph.cohorts.data import TEST, TRAIN, VALIDATION, Edges, Strains
 from genograph.errors import CohortError
 
 LARGEST_COMPONENT = 0.25

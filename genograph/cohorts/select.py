@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from genograph.cohort.data import Cohort, Fitness, Genome, Strains, Vectors, names_sha256
-from genograph.cohort.folds import Folds, gene_folds, paralog_components, strain_folds
-from genograph.cohort.genome import WHOLE, Read, Subgraph, read_genome
-from genograph.cohort.query import CohortQuery, experiment_ids
+from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, names_sha256
+from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
+from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
+from genograph.cohorts.query import CohortQuery, experiment_ids
 from genograph.errors import CohortError
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.store import Store

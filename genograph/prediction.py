@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from genograph.cohort import Cohort, Strains
+from genograph.cohorts import Cohort, Strains
 from genograph.errors import RunError
 from genograph.nn.config import HEADS
 from genograph.nn.engines import engine_of
@@ -41,7 +41,7 @@ def predict(
     """Mean and s.d. over the run's members, strain by strain.
 
     `strains` are on the genes of the run's cohort, with `single` as rows of its strains; make them
-    with genograph.cohort.strains or take cohort.strains. `heads` picks some of the run's.
+    with genograph.cohorts.strains or take cohort.strains. `heads` picks some of the run's.
 
     Raises:
         RunError: the training is not complete, the cohort is not the run's, a gene row is not in

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from genograph.simulate.architecture import Floats, Ints
-from genograph.simulate.phenotypes import SCALE, Allele, Cell, Collection
+from genograph.simulation.architecture import Floats, Ints
+from genograph.simulation.phenotypes import SCALE, Allele, Cell, Collection
 
 PAIRS_PER_GENE = 33.4
 QUERY_SHARE = 0.6  # of the genes are queries
@@ -124,7 +124,8 @@ def measure_expression(rng: np.random.Generator, cell: Cell, strains: Collection
     viable = {a.row: a for a in strains.deletions}
     wanted = min(1_500, round(0.23 * cell.architecture.n_gene))
     factors = [viable[r] for r in cell.architecture.regulator.tolist() if r in viable][:wanted]
-    rest = [a for a in strains.deletions if a not in set(factors)]
+    used = set(factors)
+    rest = [a for a in strains.deletions if a not in used]
     fitness = cell.grow([(a,) for a in rest]).fitness
     n_rest = wanted - len(factors)
     by_defect = np.argsort(fitness, kind="stable")

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.simulate.architecture import SICK, draw_architecture
-from genograph.simulate.genome import ROMAN, Genome, draw_genome, draw_promoters
-from genograph.simulate.observed import Observed, observe
-from genograph.simulate.phenotypes import (
+from genograph.simulation.architecture import SICK, draw_architecture
+from genograph.simulation.genome import ROMAN, Genome, draw_genome, draw_promoters
+from genograph.simulation.observed import Observed, observe
+from genograph.simulation.phenotypes import (
     MORPHOLOGY,
     WILD_TYPE,
     Cell,
@@ -22,7 +22,7 @@ from genograph.simulate.phenotypes import (
     draw_cell,
     name_strain,
 )
-from genograph.simulate.regulation import (
+from genograph.simulation.regulation import (
     PROMOTER,
     Regulation,
     Sites,
@@ -31,7 +31,7 @@ from genograph.simulate.regulation import (
     plant,
     read_weights,
 )
-from genograph.simulate.screens import (
+from genograph.simulation.screens import (
     Pairs,
     Singles,
     Vectors,
@@ -40,7 +40,7 @@ from genograph.simulate.screens import (
     measure_pairs,
     measure_singles,
 )
-from genograph.simulate.writers import (
+from genograph.simulation.writers import (
     write_complexes,
     write_fasta,
     write_features,
@@ -300,5 +300,7 @@ def _write_truth(
         "site_affinity": sites.affinity,
         "site_letters": sites.letters,
     }
+    # twelve decimals: the last bits of a product depend on how the sums were split
+    arrays = {k: v.round(12) if v.dtype.kind == "f" else v for k, v in arrays.items()}
     with (folder / "truth.npz").open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

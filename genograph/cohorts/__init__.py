@@ -1,6 +1,6 @@
 """Cohorts: Cypher selects experiments; a Cohort carries them with the genome as arrays."""
 
-from genograph.cohort.data import (
+from genograph.cohorts.data import (
     FOLDS,
     RELATIONS,
     SPLITS,
@@ -16,10 +16,10 @@ from genograph.cohort.data import (
     load_cohort,
     names_sha256,
 )
-from genograph.cohort.folds import Folds
-from genograph.cohort.genome import Subgraph, read_genome
-from genograph.cohort.query import CohortQuery, why_empty
-from genograph.cohort.select import export, members, select
+from genograph.cohorts.folds import Folds
+from genograph.cohorts.genome import Subgraph, read_genome
+from genograph.cohorts.query import CohortQuery, why_empty
+from genograph.cohorts.select import export, members, select
 
 __all__ = [
     "FOLDS",

@@ -10,11 +10,11 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from genograph.simulate.architecture import Floats, Ints
-from genograph.simulate.genome import ROMAN, Gene, Genome
-from genograph.simulate.observed import ASPECT, Annotation, Link, Term
-from genograph.simulate.phenotypes import Allele
-from genograph.simulate.screens import Pairs, Singles
+from genograph.simulation.architecture import Floats, Ints
+from genograph.simulation.genome import ROMAN, Gene, Genome
+from genograph.simulation.observed import ASPECT, Annotation, Link, Term
+from genograph.simulation.phenotypes import Allele
+from genograph.simulation.screens import Pairs, Singles
 
 DATE = "2026-01-01"
 PRIOR = 0.041  # STRING's chance that two random proteins are linked (von Mering 2005)

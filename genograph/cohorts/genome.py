@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int64
 
-from genograph.cohort.data import RELATIONS, Edges, Genome
+from genograph.cohorts.data import RELATIONS, Edges, Genome
 from genograph.errors import CohortError
 from genograph.store import Store
 

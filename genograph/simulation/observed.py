@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genograph.simulate.architecture import COMPLEX, ISOZYME, SINGLE, Architecture, Ints
-from genograph.simulate.regulation import Regulation
+from genograph.simulation.architecture import COMPLEX, ISOZYME, SINGLE, Architecture, Ints
+from genograph.simulation.regulation import Regulation
 
 MISSING = 0.12  # annotations, interactions, members and regulations nobody has found
 GENERAL = 0.10  # annotations to an ancestor of the right term

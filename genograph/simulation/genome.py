@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genograph.simulate.architecture import Architecture, Ints
-from genograph.simulate.regulation import BACKGROUND, PROMOTER, WIDTH, Sites
+from genograph.simulation.architecture import Architecture, Ints
+from genograph.simulation.regulation import BACKGROUND, PROMOTER, WIDTH, Sites
 
 UPSTREAM = 480  # bp of a block before the start codon
 DOWNSTREAM = 170  # bp of a block after the stop codon

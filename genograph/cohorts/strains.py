@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from genograph.cohort.data import Cohort, Strains
+from genograph.cohorts.data import Cohort, Strains
 from genograph.errors import SchemaError, SourceError
 from genograph.schema import Perturbation, parse_strain, strain_id
 
@@ -62,7 +62,10 @@ def read_strains(
         SourceError: the file, its header, a strain's spelling or a gene name is not right.
     """
     path = Path(path)
-    names = {s.upper(): g for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)}
+    names = {
+        s.upper(): g
+        for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)
+    }
     names |= {g.upper(): g for g in cohort.genome.gene_ids}
 
     def known(name: str) -> str | None:

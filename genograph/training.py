@@ -21,7 +21,7 @@ import torch
 from lightning.fabric import Fabric
 from pydantic import ValidationError
 
-from genograph.cohort import TRAIN, VALIDATION, Cohort
+from genograph.cohorts import TRAIN, VALIDATION, Cohort
 from genograph.errors import RunError
 from genograph.nn.config import TrainConfig
 from genograph.nn.engines import engine_of

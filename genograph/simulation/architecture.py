@@ -91,6 +91,12 @@ class Growth(NamedTuple):
 
 def growth(cell: Architecture, activity: Floats) -> Growth:
     """Fitness and pathway fluxes of strains, from `activity` [strain, gene], wild type 1."""
+    flux = fluxes(cell, activity)
+    return Growth(growth_by_systems(cell, flux) * growth_by_genes(cell, activity), flux)
+
+
+def fluxes(cell: Architecture, activity: Floats) -> Floats:
+    """Flux of every pathway [strain, pathway], relative to the wild type."""
     a = activity[:, cell.member_gene]
     isozyme = cell.step_kind[cell.member_step] == ISOZYME
     # a subunit in excess adds no complex; an isozyme in excess adds capacity
@@ -101,14 +107,23 @@ def growth(cell: Architecture, activity: Floats) -> Growth:
     step = np.where(cell.step_kind == ISOZYME, step, np.exp(step))
     step = cell.step_leak + (1.0 - cell.step_leak) * step
     first_step = np.flatnonzero(np.diff(cell.step_pathway, prepend=-1))
-    flux = 1.0 / np.add.reduceat(cell.step_control / step, first_step, axis=1)
+    return np.asarray(1.0 / np.add.reduceat(cell.step_control / step, first_step, axis=1))
+
+
+def growth_by_systems(cell: Architecture, flux: Floats) -> Floats:
+    """Fitness [strain] that the systems leave: the product over systems."""
     one, other = flux[:, 0::2], flux[:, 1::2]
     parallel = _output((one + other) / 2.0, cell.half_flux)
     serial = _output(one, cell.half_flux) * _output(other, cell.half_flux)
     output = np.where(cell.buffered, parallel, serial)
-    by_system = np.prod(1.0 - cell.importance * (1.0 - output), axis=1)
-    own = np.prod(1.0 - cell.own_effect * (1.0 - np.minimum(activity, 1.0)), axis=1)
-    return Growth(by_system * own, flux)
+    return np.asarray(np.prod(1.0 - cell.importance * (1.0 - output), axis=1))
+
+
+def growth_by_genes(cell: Architecture, activity: Floats) -> Floats:
+    """Fitness [strain] that genes leave by effects of their own, outside all systems."""
+    mine = np.flatnonzero(cell.own_effect)
+    lost = cell.own_effect[mine] * (1.0 - np.minimum(activity[:, mine], 1.0))
+    return np.asarray(np.prod(1.0 - lost, axis=1))
 
 
 def _output(flux: Floats, half: Floats) -> Floats:

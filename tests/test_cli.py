@@ -1,0 +1,317 @@
+"""The command line, as a user meets it: the whole loop on a small yeast, and every bad input."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import genograph
+from genograph.cli import VERBS, cli
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words, cwd=None, env=None, code=0):
+    """A real process: exit status, streams, and nothing left of this one's imports."""
+    done = subprocess.run(
+        [sys.executable, "-m", "genograph", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def refused(*words, env=None, cwd=None):
+    """The one line of an error."""
+    done = run(*words, code=1, env=env, cwd=cwd)
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    return lines[-1]
+
+
+@pytest.fixture(scope="module")
+def yeast(tmp_path_factory):
+    """A folder with sources and a database of a small simulated yeast."""
+    folder = tmp_path_factory.mktemp("yeast")
+    genograph.simulate(folder / "sources", genes=150, seed=0)
+    with genograph.open_store(folder / "yeast.db") as store:
+        genograph.build(store, folder / "sources" / "sources.toml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(yeast):
+    """The same, with a cohort and a run of one epoch."""
+    with genograph.open_store(yeast / "yeast.db", read_only=True) as store:
+        cohort = genograph.export(store, yeast / "cohort")
+    config = genograph.TrainConfig(members=2, epochs=1, steps_per_epoch=3)
+    genograph.train(cohort, config, yeast / "run", cohort_folder=yeast / "cohort")
+    return yeast
+
+
+def every_command():
+    for verb in VERBS:
+        yield [verb.name]
+        for name in getattr(verb, "commands", {}):
+            yield [verb.name, name]
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_command_has_help_that_ends_in_an_example(words):
+    shown = CliRunner().invoke(cli, [*words, "--help"])
+    assert shown.exit_code == 0
+    assert re.search(r"Example:\n +genograph ", shown.output)
+
+
+def test_help_answers_in_half_a_second():
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        run("--help")
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5
+
+
+def test_the_public_names_are_there_and_the_verbs_are_functions():
+    for name in genograph.__all__:
+        assert getattr(genograph, name) is not None
+    for verb in ("load", "build", "query", "export", "train", "evaluate", "predict", "simulate"):
+        assert callable(getattr(genograph, verb))
+    assert set(genograph._HOMES) == set(genograph.__all__)
+
+
+def test_simulate_prints_its_list_of_sources(tmp_path):
+    done = run("simulate", "-o", tmp_path / "y", "--genes", 120)
+    assert done.stdout.strip() == str(tmp_path / "y" / "sources.toml")
+    assert "not empty" in refused("simulate", "-o", tmp_path / "y", "--genes", 120)
+
+
+def test_building_twice_loads_nothing_again(yeast):
+    done = run("build", yeast / "sources" / "sources.toml", "--db", yeast / "yeast.db")
+    assert "loaded already" in done.stderr
+    assert "rows read" not in done.stderr
+
+
+@pytest.mark.parametrize("style", ["csv", "json", "table", "parquet"])
+def test_a_query_prints_rows_in_every_format(yeast, style):
+    words = ["MATCH (g:Gene) WHERE g.id = $id RETURN g.id AS id, g.aliases AS a", "-p"]
+    command = ["query", *words, "id=YAL001C", "--db", str(yeast / "yeast.db"), "--format", style]
+    done = subprocess.run(
+        [sys.executable, "-m", "genograph", *command], capture_output=True, check=True
+    )
+    if style == "json":
+        assert json.loads(done.stdout)[0]["id"] == "YAL001C"
+    elif style == "csv":
+        assert list(csv.DictReader(io.StringIO(done.stdout.decode())))[0]["id"] == "YAL001C"
+    else:
+        assert b"YAL001C" in done.stdout
+
+
+def test_flags_print_cypher_that_a_file_can_hold(yeast, tmp_path):
+    flags = ["--study", "simulated_sga", "--max-sd", "0.03", "--kind", "deletion"]
+    text = run("cohort", *flags, "--print-cypher").stdout
+    file = tmp_path / "pairs.cypher"
+    file.write_text(text, "utf-8")
+    by_flags = run("cohort", *flags, "--db", yeast / "yeast.db", "--format", "csv").stdout
+    by_file = run("cohort", file, "--db", yeast / "yeast.db", "--format", "csv").stdout
+    assert by_flags == by_file
+    assert len(by_file.splitlines()) > 100
+    assert refused("cohort", file, "--study", "x", "--db", yeast / "yeast.db")
+
+
+def test_predictions_go_into_the_database_and_are_read_back(trained, tmp_path):
+    database = tmp_path / "copy.db"
+    database.write_bytes((trained / "yeast.db").read_bytes())
+    symbol = genograph.load_cohort(trained / "cohort").genome.gene_symbols[5]
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text(f"strain\nYAL001C\n{symbol}+YAL001C(overexpression@1.5)\nWT\n", "utf-8")
+    command = ["predict", trained / "run", "--strains", pairs]
+    printed = list(csv.DictReader(io.StringIO(run(*command, "--format", "csv").stdout)))
+    assert len(printed) == 3
+    wild = next(row for row in printed if row["strain"] == "WT")
+    assert abs(float(wild["fitness"]) - 1) < 1e-6
+    first = run(*command, "--write", "--db", database)
+    assert "3 predictions written" in first.stderr
+    again = run(*command, "--write", "--db", database)
+    assert "0 predictions written, 3 unchanged, 0 strains created" in again.stderr
+    cypher = (
+        "MATCH (s:Strain)-[p:PERTURBS]->(g:Gene) WHERE p.kind = 'overexpression' "
+        "RETURN s.id AS id, s.predicted_fitness AS f, s.predicted_run AS run, p.dose AS dose"
+    )
+    rows = json.loads(run("query", cypher, "--db", database, "--format", "json").stdout)
+    assert len(rows) == 1
+    mine = next(row for row in printed if row["strain"] == rows[0]["id"])
+    assert abs(float(mine["fitness"]) - rows[0]["f"]) < 1e-6
+    assert rows[0]["dose"] == 1.5
+
+
+def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_path):
+    cohort = genograph.load_cohort(trained / "cohort")
+    config = genograph.TrainConfig(members=1, epochs=1, steps_per_epoch=1, seed=7)
+    other = genograph.train(cohort, config, tmp_path / "run", cohort_folder=trained / "cohort")
+    first = genograph.Run.open(trained / "run")
+    database = tmp_path / "copy.db"
+    database.write_bytes((trained / "yeast.db").read_bytes())
+    some = genograph.read_strains(_strains(tmp_path, "YAL001C", "YAL002C"), cohort)
+    one = genograph.read_strains(_strains(tmp_path, "YAL001C"), cohort)
+    with genograph.open_store(database) as store:
+        genograph.write_predictions(
+            store, first, genograph.predict(first, some, cohort=cohort), cohort
+        )
+        genograph.write_predictions(
+            store, other, genograph.predict(other, one, cohort=cohort), cohort
+        )
+        found = store.query(
+            "MATCH (s:Strain) WHERE s.predicted_run IS NOT NULL "
+            "RETURN s.id AS id, s.predicted_run AS run, s.predicted_fitness AS f"
+        )
+        kept = store.query("MATCH (:Run)-[p:PREDICTED]->(:Strain) RETURN count(*) AS n")
+        promoted = store.query("MATCH (r:Run) WHERE r.promoted RETURN r.id AS id")
+    assert found["id"].to_pylist() == ["YAL001C"]
+    assert found["run"].to_pylist() == [other.id]
+    assert kept["n"].to_pylist() == [3]
+    assert promoted["id"].to_pylist() == [other.id]
+
+
+def _strains(folder, *names):
+    file = folder / "strains.csv"
+    file.write_text("\n".join(["strain", *names]) + "\n", "utf-8")
+    return file
+
+
+def test_a_run_of_another_gene_vocabulary_is_refused(trained, tmp_path):
+    database = tmp_path / "other.db"
+    database.write_bytes((trained / "yeast.db").read_bytes())
+    with genograph.open_store(database) as store:
+        store.write(genograph.Table.of("Gene", {"id": ["YZZ999W"]}))
+    words = ["predict", trained / "run", "--strains", _strains(tmp_path, "YAL001C"), "--write"]
+    line = refused(*words, "--db", database)
+    assert "other genes" in line
+    with genograph.open_store(database, read_only=True) as store:
+        assert store.counts()["PREDICTED"] == 0
+
+
+def test_a_failed_write_back_leaves_nothing(trained, tmp_path, monkeypatch):
+    from genograph import writeback
+
+    cohort = genograph.load_cohort(trained / "cohort")
+    opened = genograph.Run.open(trained / "run")
+    found = genograph.predict(
+        opened,
+        genograph.read_strains(_strains(tmp_path, "YAL001C"), cohort),
+        cohort=cohort,
+    )
+    database = tmp_path / "copy.db"
+    database.write_bytes((trained / "yeast.db").read_bytes())
+
+    def broken(store, run_id):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writeback, "_promote", broken)
+    with genograph.open_store(database) as store:
+        before = dict(store.counts())
+        with pytest.raises(KeyboardInterrupt):
+            genograph.write_predictions(store, opened, found, cohort)
+        assert dict(store.counts()) == before
+
+
+BAD_CSV = {
+    "no such column": ("gene\nYAL001C\n", "a column named strain"),
+    "unknown gene": ("strain\nYAL001C\nNOSUCH1\n", "line 3"),
+    "no strain": ("strain\nYAL001C+\n", "line 2"),
+    "twice": ("strain\nYAL001C+YAL001C\n", "line 2"),
+    "empty": ("strain\n", "holds no strains"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_a_bad_list_of_strains_is_refused_with_its_line(trained, tmp_path, case):
+    text, words = BAD_CSV[case]
+    file = tmp_path / "bad.csv"
+    file.write_text(text, "utf-8")
+    assert words in refused("predict", trained / "run", "--strains", file)
+
+
+@pytest.mark.parametrize(
+    ("cypher", "words"),
+    [
+        ("MATCH (g:Gen) RETURN g.id", "Gen"),
+        ("MATCH (g:Gene) RETURN g.colour", "colour"),
+        ("MATCH (g:Gene) SET g.symbol = 'x' RETURN g.id", "SET"),
+        ("CREATE (g:Gene {id: 'x'})", "CREATE"),
+        ("MATCH (g:Gene) RETURN g.id; MATCH (g:Gene) RETURN g.id", ";"),
+        ("MATCH (g:Gene RETURN g", "RETURN"),
+    ],
+)
+def test_a_bad_query_is_refused_in_one_line(yeast, cypher, words):
+    assert words in refused("query", cypher, "--db", yeast / "yeast.db")
+
+
+def test_an_empty_cohort_says_which_flag_emptied_it(yeast):
+    line = refused(
+        "cohort", "--study", "simulated_sga", "--max-sd", "0.000001", "--db", yeast / "yeast.db"
+    )
+    assert "--max-sd" in line
+
+
+def test_missing_things_are_refused_in_one_line(tmp_path, trained):
+    assert "no such database" in refused("query", "RETURN 1 AS x", "--db", tmp_path / "none.db")
+    assert "no such file" in refused("build", tmp_path / "none.toml", "--db", tmp_path / "a.db")
+    assert "no loader" in refused("load", "nope", "x", "--db", tmp_path / "a.db")
+    assert "no such file" in refused("load", "sgd_features", "none.tab", "--db", tmp_path / "a.db")
+    assert "run.json" in refused("evaluate", tmp_path)
+    assert "cohort" in refused("train", tmp_path, "-o", tmp_path / "r")
+    assert "not empty" in refused("export", "-o", trained / "sources", "--db", trained / "yeast.db")
+
+
+def test_a_database_in_use_is_refused(yeast, tmp_path):
+    database = tmp_path / "copy.db"
+    database.write_bytes((yeast / "yeast.db").read_bytes())
+    with genograph.open_store(database):
+        assert "in use" in refused("query", "RETURN 1 AS x", "--db", database)
+
+
+def test_a_dead_server_and_an_address_with_a_password_are_refused():
+    env = {"GENOGRAPH_NEO4J_USER": "neo4j", "GENOGRAPH_NEO4J_PASSWORD": "sesame-xyz"}
+    line = refused("query", "RETURN 1 AS x", "--db", "bolt://127.0.0.1:9", env=env)
+    assert "127.0.0.1:9" in line
+    assert "sesame-xyz" not in line
+    line = refused("query", "RETURN 1 AS x", "--db", "bolt://neo4j:sesame-xyz@127.0.0.1:9")
+    assert "sesame-xyz" not in line
+
+
+def test_a_changed_cohort_or_checkpoint_is_refused(trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained / "run", tmp_path / "run")
+    weights = tmp_path / "run" / "member-0" / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    pairs = _strains(tmp_path, "YAL001C")
+    assert "changed or damaged" in refused("predict", tmp_path / "run", "--strains", pairs)
+    shutil.copytree(trained / "cohort", tmp_path / "cohort")
+    labels = tmp_path / "cohort" / "labels.safetensors"
+    raw = bytearray(labels.read_bytes())
+    raw[-1] ^= 1
+    labels.write_bytes(raw)
+    line = refused("predict", trained / "run", "--strains", pairs, "--cohort", tmp_path / "cohort")
+    assert "changed or damaged" in line
+
+
+def test_usage_errors_exit_2():
+    assert run("query", code=2).stderr
+    assert run("train", "x", "-o", "y", "--engine", "warp", code=2).stderr
