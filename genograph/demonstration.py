@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from genograph.cohorts import Cohort, CohortQuery, export, load_cohort, read_strains, select
+from genograph.cohorts import Cohort, Folds, export, read_strains
 from genograph.cypher import run_query
 from genograph.errors import GenographError
 from genograph.evaluation import evaluate
@@ -70,8 +70,7 @@ def demo(
         tell(0.04, "building the database")
         build(store, out / "sources" / "sources.toml")
         tell(0.12, "selecting every experiment and exporting the cohort")
-        export(select(store, CohortQuery(), seed=seed), out / "cohort")
-    cohort = load_cohort(out / "cohort")
+        cohort = export(store, out / "cohort", folds=Folds(seed=seed))
     run = train(
         cohort,
         config or TrainConfig(seed=seed),
@@ -89,7 +88,7 @@ def demo(
     found = predict(run, read_strains(pairs, cohort), cohort=cohort)
     with open_store(database) as store:
         tell(0.92, "writing the predictions into the database")
-        write_predictions(store, run, found, cohort)
+        write_predictions(store, run, found, cohort, metrics=scores.headline_numbers)
     with open_store(database, read_only=True) as store:
         tell(0.95, "reading them back with Cypher")
         strains = run_query(store, READ_BACK, run=run.id)

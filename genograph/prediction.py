@@ -135,7 +135,7 @@ def _member(
         raise RunError(msg) from error
     there = topology.to(device)
     return Objective(
-        model.to(device).requires_grad_(False),
+        model.to(device, torch.float32).requires_grad_(False),
         there,
         engine_of(run.manifest["engine"] if device.type == "cpu" else "shared", there),
         torch.from_numpy(cohort.genome.features).to(device),

@@ -55,6 +55,21 @@ class Prediction(NamedTuple):
     genes_sha256: str
 
     def to_arrow(self) -> pa.Table:
+        """One row a strain; numbers that are not there are null, vectors are lists."""
+        columns: dict[str, pa.Array] = {"strain": self.strain_ids}
+        for name in ("fitness", "fitness_sd", "interaction", "interaction_sd"):
+            values = getattr(self, name)
+            if values is not None:
+                columns[name] = pa.array(values, mask=np.isnan(values))
+        for name in ("expression", "morphology"):
+            values = getattr(self, name)
+            if values is not None:
+                flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+                offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+                columns[name] = pa.ListArray.from_arrays(pa.array(offsets), flat)
+        return pa.table(columns)
+
+    def to_arrow(self) -> pa.Table:
         """One row a strain: the scalars, NaN as null, and the vectors as lists of floats."""
         columns: dict[str, pa.Array] = {"strain": self.strain_ids}
         for name in ("fitness", "interaction", "expression", "morphology"):

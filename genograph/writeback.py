@@ -3,7 +3,8 @@
 One transaction a write, so that a reader sees all of a run's predictions or none of them.
 """
 
-import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -46,13 +47,19 @@ def database_genes_sha256(store: Store) -> str:
 
 
 def write_predictions(
-    store: Store, run: Run, prediction: Prediction, cohort: Cohort, *, promote: bool = True
+    store: Store,
+    run: Run,
+    prediction: Prediction,
+    cohort: Cohort,
+    *,
+    metrics: Mapping[str, float] = MappingProxyType({}),
+    promote: bool = True,
 ) -> WrittenBack:
     """Write what a run predicts; all of it or nothing. Writing it again changes nothing.
 
     Strains that were never measured are created. Predictions that the same run wrote for other
     strains stay. With `promote` the strains also carry the predictions as properties, and those
-    of a run that was promoted before are taken off.
+    of a run that was promoted before are taken off. `metrics` are kept with the run.
 
     Raises:
         RunError: the database's genes are not those the run was trained on.
@@ -74,7 +81,7 @@ def write_predictions(
     }
     created = unchanged = written = 0
     with store.transaction():
-        store.write(_run_row(run, promote=promote))
+        store.write(_run_row(run, metrics, promote=promote))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
                 continue
@@ -101,12 +108,8 @@ def write_predictions(
     return WrittenBack(written, created, unchanged, promote)
 
 
-def _run_row(run: Run, *, promote: bool) -> Table:
+def _run_row(run: Run, metrics: Mapping[str, float], *, promote: bool) -> Table:
     manifest = run.manifest
-    metrics = None
-    if (run.folder / "evaluation.json").is_file():
-        scores = json.loads((run.folder / "evaluation.json").read_text("utf-8"))
-        metrics = [f"{name}={value:.4f}" for name, value in scores.get("headline", {}).items()]
     columns: dict[str, list[object]] = {
         "id": [run.id],
         "version": [manifest["version"]],
@@ -115,7 +118,7 @@ def _run_row(run: Run, *, promote: bool) -> Table:
         "cohort_sha256": [manifest["cohort_sha256"]],
         "genes_sha256": [manifest["genes_sha256"]],
         "created": [manifest["created"]],
-        "metrics": [metrics],
+        "metrics": [[f"{name}={value:.4f}" for name, value in metrics.items()] or None],
     }
     if promote:
         columns["promoted"] = [True]

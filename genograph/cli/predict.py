@@ -57,6 +57,7 @@ def predict(
       genograph predict run/ --strains pairs.csv --write --db yeast.db
     """
     from genograph.cohorts import read_strains
+    from genograph.evaluation import EVALUATION, load_evaluation
     from genograph.ingest import gene_names
     from genograph.prediction import predict as score
     from genograph.run import Run
@@ -72,7 +73,9 @@ def predict(
         wanted = read_strains(strains, data, resolve=gene_names(store).resolve)
         with progress("predict", quiet=quiet) as tell:
             found = score(opened, wanted, cohort=data, device=device, report=tell)
-        done = write_predictions(store, opened, found, data, promote=promote)
+        scores = opened.folder / EVALUATION
+        metrics = load_evaluation(scores).headline_numbers if scores.is_file() else {}
+        done = write_predictions(store, opened, found, data, metrics=metrics, promote=promote)
     click.echo(
         f"{db}: run {opened.id}: {done.predicted:,} predictions written, {done.unchanged:,} "
         f"unchanged, {done.strains_created:,} strains created"

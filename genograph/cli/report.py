@@ -14,7 +14,7 @@ def report(run: Path) -> None:
     Example:
       genograph report run/
     """
-    from genograph.report import report as write
+    from genograph.reporting import report as write
     from genograph.run import Run
 
     click.echo(str(write(Run.open(run))))

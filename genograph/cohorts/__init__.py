@@ -20,6 +20,7 @@ from genograph.cohorts.folds import Folds
 from genograph.cohorts.genome import Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, why_empty
 from genograph.cohorts.select import export, members, select
+from genograph.cohorts.strains import read_strains, strains_of
 
 __all__ = [
     "FOLDS",
@@ -42,6 +43,8 @@ __all__ = [
     "members",
     "names_sha256",
     "read_genome",
+    "read_strains",
     "select",
+    "strains_of",
     "why_empty",
 ]

@@ -319,8 +319,8 @@ class Cohort:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         manifest, genome, labels = _parts(self)
-        save_file(genome, aside / "genome.safetensors")
-        save_file(labels, aside / "labels.safetensors")
+        save_file(_contiguous(genome), aside / "genome.safetensors")
+        save_file(_contiguous(labels), aside / "labels.safetensors")
         manifest |= {
             "sha256": self.sha256,
             "genes_sha256": self.genome.genes_sha256,
@@ -384,6 +384,11 @@ def load_cohort(folder: Path | str) -> Cohort:
 
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def _contiguous(arrays: Arrays) -> Arrays:
+    """The same arrays laid out row by row; safetensors writes a strided view's wrong bytes."""
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:

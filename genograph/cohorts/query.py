@@ -197,7 +197,7 @@ _MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
 
 
 def experiment_ids(store: Store, query: CohortQuery, *, timeout: float | None) -> pa.Array:
-    """The ids of the experiments that a query selects, sorted, each once.
+    """The ids of the experiments that a query selects, sorted, each once; not looked up yet.
 
     Raises:
         CohortError: refused by the fence, of other columns, or empty, saying what emptied it;
@@ -221,28 +221,17 @@ def experiment_ids(store: Store, query: CohortQuery, *, timeout: float | None) -
     ids = pc.unique(ids.drop_null().cast(pa.string()))
     if not len(ids):
         raise CohortError(why_empty(store, query, timeout=timeout))
-    label = wanted[0].capitalize()
-    rows = pa.table({"in_id": ids})
-    if label == "Experiment":
-        held = store.query(f"MATCH (n:{label} {{id: in_id}}) RETURN in_id AS id", rows=rows)
-    else:
+    if wanted[0] == "strain":
         held = store.query(
-            "MATCH (s:Strain {id: in_id}) MATCH (n:Experiment)-[:TESTS]->(s) "
-            "RETURN n.id AS id, in_id AS strain",
-            rows=rows,
+            "MATCH (s:Strain {id: in_id}) MATCH (n:Experiment)-[:TESTS]->(s) RETURN n.id AS id",
+            rows=pa.table({"in_id": ids}),
+            timeout=timeout,
         )
         if not len(held):
             msg = f"the query selects {len(ids):,} strains, none of which was measured"
             raise CohortError(msg)
-    found_ids = pc.unique(held["id"].combine_chunks().cast(pa.string()))
-    if label == "Experiment" and len(found_ids) < len(ids):
-        missing = ids.filter(pc.invert(pc.is_in(ids, value_set=found_ids)))
-        msg = (
-            f"the query's column experiment holds {len(missing):,} values that are no id of an "
-            f"experiment, first {missing[0]}; return e.id AS experiment"
-        )
-        raise CohortError(msg)
-    return found_ids.take(pc.sort_indices(found_ids))
+        ids = pc.unique(held["id"].combine_chunks().cast(pa.string()))
+    return ids.take(pc.sort_indices(ids))
 
 
 _NAMES = {

@@ -159,7 +159,7 @@ def _experiments(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table
     """The experiments with these ids: columns id, phenotype, strain, study and the numbers.
 
     Raises:
-        CohortError: one has no strain or study, or several.
+        CohortError: an id is none of an experiment, or one has no strain or study, or several.
     """
     numbers = ("value", "sd", "interaction", "interaction_sd")
     found = store.query(
@@ -173,6 +173,16 @@ def _experiments(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table
     if len(found) != len(ids) or len(pc.unique(found["id"])) != len(ids):
         counts = pc.value_counts(pa.chunked_array([*found["id"].chunks, ids]).cast(pa.string()))
         odd = counts.filter(pc.not_equal(counts.field("counts"), 2)).field("values")
+        known = store.query(
+            "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
+        )
+        if len(known) < len(odd):
+            missing = set(odd.to_pylist()) - set(known["id"].to_pylist())
+            msg = (
+                f"the query's column experiment holds {len(missing):,} values that are no id of an "
+                f"experiment, first {min(missing)}; return e.id AS experiment"
+            )
+            raise CohortError(msg)
         msg = (
             f"{store.uri}: {len(odd)} experiments, first {odd[0]}, do not have exactly one strain "
             f"and one study; load their source again"

@@ -187,7 +187,8 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
         cohort: its strains and axes set the order.
 
     Raises:
-        SourceError: missing, damaged, or without the arrays.
+        SourceError: missing, damaged, without the arrays, or of another simulation: it knows less
+            than half of the strains.
     """
     path = Path(path)
     path = path / "truth.npz" if path.is_dir() else path
@@ -212,6 +213,13 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
         fitness[rows] = values[at]
     rows, at = _matched(cohort.strains.ids, pair[0])
     interaction[rows] = pair[2][at]
+    n_known, wanted = int(np.isfinite(fitness).sum()), int((cohort.strains.n_perturbed > 0).sum())
+    if n_known < wanted / 2:
+        msg = (
+            f"{path}: knows {n_known} of the cohort's {wanted} strains; it is the truth of another "
+            f"simulation"
+        )
+        raise SourceError(msg)
     found = [
         None if measured is None else _aligned(cohort, measured, *arrays)
         for measured, arrays in zip((cohort.expression, cohort.morphology), vectors, strict=True)

@@ -138,7 +138,9 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GenomeModel(config, material.topology, material.setting)
-    model = model.to(fabric.device)
+    # both before Fabric converts the one it wraps
+    real = torch.float64 if config.precision == "64-true" else torch.float32
+    model = model.to(fabric.device, real)
     average = copy.deepcopy(model).requires_grad_(False)
     raw = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
     progress = Progress(planned=config.epochs)

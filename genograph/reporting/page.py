@@ -34,8 +34,8 @@ h3 { margin: 1.6rem 0 .3rem; font-size: 1.02rem; }
 .grave::before { content: "Do not rely: "; font-weight: 600; }
 .care::before { content: "Take care: "; font-weight: 600; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; margin: .4rem 0 1rem; }
-th, td { padding: .18rem .42rem; text-align: right; white-space: nowrap;
+table { border-collapse: collapse; font-size: .82rem; margin: .4rem 0 1rem; }
+th, td { padding: .18rem .36rem; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1px solid #999; }
@@ -169,8 +169,8 @@ def _notes(evaluation: Evaluation) -> list[str]:
         "Every baseline is fitted on the train fold; the validation fold chooses penalties and the "
         "number of trees. No strain of the train or validation fold is scored.",
         "Measured fitness of single mutants is known to the multiplicative null and, unless the "
-        "run hides it, to gradient boosting and to the model where two or more genes are perturbed; "
-        "never where the single mutant itself is predicted.",
+        "run hides it, to gradient boosting and to the model where two or more genes are "
+        "perturbed; never where the single mutant itself is predicted.",
         "Expression: correlation across genes within a strain, averaged over strains with signal; "
         "a constant prediction counts as 0. Morphology: correlation across strains of one "
         "parameter, averaged over parameters.",

@@ -383,8 +383,8 @@ class Neo4jStore(Store):
 def _seeking(cypher: str) -> str:
     """A query over rows that looks its keys up in the index, one by one.
 
-    The planner goes by statistics that know nothing of an open transaction, and keeps a plan it made
-    while the database was empty, when scanning everything for each row looked cheap.
+    The planner goes by statistics that know nothing of an open transaction, and keeps a plan that
+    it made while the database was empty, when scanning everything for each row looked cheap.
     """
     schema, seen = graph_schema(), set[str]()
 
