@@ -26,7 +26,7 @@ def genome_of(n_gene=30, n_term=12, n_complex=4, *, seed=0, density=0.1):
             linked[-1] = False
         if target == "gene":
             linked[:, -1] = False
-        a, b = np.nonzero(linked)
+        a, b = (np.ascontiguousarray(axis) for axis in np.nonzero(linked))
         weight = rng.uniform(0.2, 1.0, len(a))
         if name in ("interacts_with", "paralog_of"):
             symmetric = np.triu(rng.uniform(0.2, 1.0, linked.shape))

@@ -167,7 +167,7 @@ def test_genes_meet_at_a_shared_term_a_complex_a_partner_and_each_other():
     edges = {r: Edges(none, none, np.zeros(0, np.float32)) for r in genome.edges}
 
     def link(relation, pairs):
-        a, b = np.array(pairs).T
+        a, b = np.array(pairs).T.copy()
         edges[relation] = Edges(a, b, np.ones(len(a), np.float32))
 
     link("gene:annotated_with:term", [(0, 0), (1, 0)])

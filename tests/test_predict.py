@@ -1,0 +1,170 @@
+"""Prediction: any strains of a run's genome, aligned, repeatable, and refused where it must be."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from model_cohort import cohort_of, strains_of
+from test_train import config_of
+
+from genograph.errors import RunError
+from genograph.prediction import predict
+from genograph.run import Run
+from genograph.training import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predict")
+    cohort = cohort_of()
+    cohort.save(folder / "cohort")
+    return train(cohort, config_of(members=2), folder / "run", cohort_folder=folder / "cohort")
+
+
+def new_strains(genotypes):
+    """Strains of single mutants that the cohort has no row of."""
+    return strains_of(genotypes, 30)
+
+
+def test_a_prediction_is_aligned_with_the_strains_it_is_of(trained):
+    cohort = cohort_of()
+    found = predict(trained, cohort.strains)
+    n = len(cohort.strains)
+    assert found.strain_ids == cohort.strains.ids
+    assert found.fitness.shape == found.fitness_sd.shape == (n,)
+    assert found.expression.shape == found.expression_sd.shape == (n, 31)
+    assert found.morphology.shape == (n, 3)
+    assert found.expression_names == cohort.expression.names
+    assert found.morphology_names == cohort.morphology.names
+    assert found.genes_sha256 == cohort.genome.genes_sha256
+    few = cohort.strains.n_perturbed < 2
+    assert np.isnan(found.interaction[few]).all()
+    assert np.isfinite(found.interaction[~few]).all()
+    assert np.isfinite(found.fitness).all()
+    assert (found.fitness_sd[cohort.strains.n_perturbed == 1] > 0).all()
+    # the last column's gene is not in the genome
+    assert np.isnan(found.expression[:, -1]).all()
+    assert np.isfinite(found.expression[:, :-1]).all()
+
+
+def test_the_wild_type_is_exact_after_training(trained):
+    cohort = cohort_of()
+    found = predict(trained, new_strains([[], [(1, 1.0)]]))
+    np.testing.assert_allclose(found.fitness, 1.0, atol=1e-6)
+    assert (found.expression[:, :-1] == 0).all()
+    values = cohort.morphology.values[cohort.strain_fold[cohort.morphology.strain] == 0]
+    wild = found.strain_ids.to_pylist().index("WT")
+    np.testing.assert_allclose(found.morphology[wild], np.nanmedian(values, 0), rtol=1e-6)
+
+
+def test_predictions_do_not_depend_on_what_is_predicted_beside_them(trained, monkeypatch):
+    cohort = cohort_of()
+    whole = predict(trained, cohort.strains)
+    monkeypatch.setattr(
+        "genograph.prediction.CHUNK", {"fitness": 7, "expression": 3, "morphology": 5}
+    )
+    chunked = predict(trained, cohort.strains)
+    for one, other in zip(whole[1:9], chunked[1:9], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_a_pair_s_prediction_is_built_on_its_measured_single_mutants(trained):
+    cohort = cohort_of()
+    f, s = cohort.fitness, cohort.strains
+    found = predict(trained, s, heads=("fitness",))
+    alone = np.full(len(s), np.nan)
+    alone[f.strain] = f.value
+    pairs = np.flatnonzero(s.n_perturbed == 2)
+    product = np.array([alone[s.single[s.offsets[i] : s.offsets[i + 1]]].prod() for i in pairs])
+    # fitness - interaction is the product of the singles, by the definition of the score
+    np.testing.assert_allclose(
+        found.fitness[pairs] - found.interaction[pairs], product, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_unmeasured_strains_of_any_order_are_predicted(trained):
+    strains = new_strains([[(g, 0.0) for g in range(k)] for k in range(6)] + [[(8, 2.0)]])
+    found = predict(trained, strains)
+    assert np.isfinite(found.fitness).all()
+    assert len(found.strain_ids) == 7
+
+
+def test_no_strains_give_empty_arrays(trained):
+    found = predict(trained, new_strains([]))
+    assert found.fitness.shape == (0,)
+    assert found.expression.shape == (0, 31)
+
+
+def test_heads_can_be_chosen(trained):
+    found = predict(trained, new_strains([[(1, 0.0)]]), heads=("morphology",))
+    assert found.fitness is None
+    assert found.expression is None
+    assert found.morphology.shape == (1, 3)
+    with pytest.raises(RunError, match="no head growth; choose from fitness"):
+        predict(trained, new_strains([]), heads=("growth",))
+
+
+def test_double_precision_runs_predict(tmp_path):
+    cohort = cohort_of()
+    found = []
+    for precision in ("64-true", "32-true"):
+        run = train(cohort, config_of(precision=precision), tmp_path / precision)
+        found.append(predict(run, cohort.strains, cohort=cohort))
+    for one, other in zip(found[0][1:9], found[1][1:9], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.05, atol=0.02, equal_nan=True)
+
+
+def test_one_member_has_no_spread(trained, tmp_path):
+    run = train(cohort_of(), config_of(heads=("fitness",)), tmp_path / "run")
+    found = predict(run, new_strains([[(1, 0.0)]]), cohort=cohort_of())
+    assert np.isnan(found.fitness_sd).all()
+    with pytest.raises(RunError, match="does not know its cohort folder"):
+        predict(run, new_strains([]))
+
+
+def test_genes_outside_the_vocabulary_are_refused_by_name(trained):
+    strains = new_strains([[(1, 0.0)], [(2, 0.0)]])
+    outside = dataclasses.replace(strains, gene=np.array([1, 30]))
+    with pytest.raises(RunError, match=r"outside the run's 30-gene vocabulary: YAL002C"):
+        predict(trained, outside)
+
+
+def test_another_cohort_is_refused(trained):
+    with pytest.raises(RunError, match="cohort hash"):
+        predict(trained, new_strains([]), cohort=cohort_of(seed=1))
+
+
+def test_a_changed_checkpoint_is_refused(trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained.folder, tmp_path / "run")
+    path = tmp_path / "run" / "member-1" / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(RunError, match="changed or damaged"):
+        predict(Run.open(tmp_path / "run"), new_strains([]))
+    path.unlink()
+    with pytest.raises(RunError, match="no such checkpoint"):
+        predict(Run.open(tmp_path / "run"), new_strains([]))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"run\.json is missing"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match="damaged run"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": 99}')
+    with pytest.raises(RunError, match="run format 99"):
+        Run.open(tmp_path)
+
+
+def test_a_prediction_becomes_an_arrow_table_with_null_for_what_is_not_there(trained):
+    table = predict(trained, new_strains([[(1, 0.0)], [(1, 0.0), (2, 0.0)]])).to_arrow()
+    assert table["strain"].to_pylist() == ["YAL001C", "YAL001C+YAL002C"]
+    assert table["interaction"].null_count == 1
+    assert table["fitness"].type == pa.float32()
+    assert len(table["expression"][0].as_py()) == 31
+    assert table["expression"][0].as_py()[-1] is None

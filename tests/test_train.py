@@ -1,0 +1,312 @@
+"""Training: resume, interruption, configuration, several processes; the wild type throughout."""
+
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from model_cohort import cohort_of
+from safetensors.torch import load_file
+
+from genograph.errors import RunError
+from genograph.nn.config import TrainConfig
+from genograph.nn.fit import rate
+from genograph.run import Run
+from genograph.training import read_config, train
+
+TINY = {
+    "width": 8,
+    "hidden": 8,
+    "change": 4,
+    "growth": 2,
+    "projected": 6,
+    "members": 1,
+    "epochs": 4,
+    "steps_per_epoch": 3,
+    "pairs": 16,
+    "single_strains": 8,
+    "expression_strains": 4,
+    "morphology_strains": 4,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def config_of(**options):
+    return read_config(**(TINY | options))
+
+
+def weights(folder, member=0):
+    return load_file(Path(folder) / f"member-{member}" / "model.safetensors")
+
+
+def metrics(folder):
+    with (Path(folder) / "metrics.csv").open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_a_run_folder_says_what_was_trained_on_what(tmp_path):
+    cohort = cohort_of()
+    heard = []
+    run = train(
+        cohort, config_of(members=2), tmp_path / "run", report=lambda f, w: heard.append((f, w))
+    )
+    assert run.complete
+    held = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert held["cohort_sha256"] == cohort.sha256
+    assert held["genes_sha256"] == cohort.genome.genes_sha256
+    assert held["seeds"] == [0, 1]
+    assert held["engine"] == "delta"
+    assert held["expression_columns_without_gene"] == 1
+    assert held["examples"]["train"]["pairs"] > 20
+    assert set(held["checkpoints"]) == {f"member-{k}/model.safetensors" for k in (0, 1)}
+    assert heard[0][0] == 0.0
+    assert "cpu" in heard[0][1]
+    assert "1 thread" in heard[0][1]
+    assert heard[-1][0] == 1.0
+    assert [f for f, _ in heard] == sorted(f for f, _ in heard)
+    assert (weights(run.folder)["named"] != weights(run.folder, 1)["named"]).any()
+
+
+def test_training_lowers_the_loss_and_the_wild_type_stays_exact(tmp_path):
+    train(cohort_of(), config_of(epochs=12), tmp_path / "run")
+    rows = metrics(tmp_path / "run")
+    assert [int(r["epoch"]) for r in rows] == list(range(1, len(rows) + 1))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert all(abs(float(r["wild_type_fitness"]) - 1) < 1e-6 for r in rows)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    for name in ("one", "two"):
+        train(cohort_of(), config_of(), tmp_path / name)
+    assert_equal_weights(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    train(cohort_of(), config_of(seed=1), tmp_path / "three")
+    assert (weights(tmp_path / "three")["named"] != weights(tmp_path / "one")["named"]).any()
+
+
+@pytest.mark.parametrize("engine", ["shared", "dgl"])
+def test_every_engine_trains_to_the_same_weights(tmp_path, engine):
+    cohort = cohort_of()
+    train(cohort, config_of(precision="64-true", epochs=2), tmp_path / "delta")
+    run = train(cohort, config_of(precision="64-true", epochs=2, engine=engine), tmp_path / engine)
+    assert run.manifest["engine"] == engine
+    one, other = weights(tmp_path / "delta"), weights(tmp_path / engine)
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+class Killed(RuntimeError):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("after", [0.25, 0.7])
+def test_a_killed_training_resumes_to_the_weights_of_an_unbroken_one(tmp_path, after):
+    cohort, config = cohort_of(), config_of(members=2)
+    train(cohort, config, tmp_path / "whole")
+
+    def kill(fraction, words):
+        if fraction > after:
+            raise Killed(words)
+
+    with pytest.raises(Killed):
+        train(cohort, config, tmp_path / "broken", report=kill)
+    assert not Run.open(tmp_path / "broken").complete
+    run = train(cohort, config, tmp_path / "broken")
+    assert run.complete
+    for member in range(2):
+        assert_equal_weights(
+            weights(tmp_path / "whole", member), weights(tmp_path / "broken", member)
+        )
+    timed = ("seconds",)
+    for one, other in zip(metrics(tmp_path / "whole"), metrics(tmp_path / "broken"), strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {
+            k: v for k, v in other.items() if k not in timed
+        }
+
+
+def test_ctrl_c_leaves_a_run_that_says_so_and_resumes(tmp_path):
+    cohort, config = cohort_of(), config_of()
+
+    def stop(fraction, words):
+        if fraction > 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort, config, tmp_path / "run", report=stop)
+    assert Run.open(tmp_path / "run").manifest["status"] == "interrupted"
+    assert train(cohort, config, tmp_path / "run").complete
+
+
+def test_a_complete_run_is_returned_as_it_is(tmp_path):
+    cohort, config = cohort_of(), config_of()
+    run = train(cohort, config, tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in sorted((tmp_path / "run").rglob("*"))}
+    assert train(cohort, config, tmp_path / "run").id == run.id
+    assert {p: p.stat().st_mtime_ns for p in sorted((tmp_path / "run").rglob("*"))} == before
+
+
+def test_another_configuration_or_cohort_in_the_same_folder_is_refused(tmp_path):
+    train(cohort_of(), config_of(), tmp_path / "run")
+    with pytest.raises(RunError, match=r"another configuration \(epochs\)"):
+        train(cohort_of(), config_of(epochs=5), tmp_path / "run")
+    with pytest.raises(RunError, match="another cohort"):
+        train(cohort_of(seed=1), config_of(), tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds no training"):
+        train(cohort_of(), config_of(), tmp_path / "other")
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    cohort, config = cohort_of(), config_of()
+
+    def stop(fraction, words):
+        if fraction > 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort, config, tmp_path / "run", report=stop)
+    state = tmp_path / "run" / "member-0" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:200])
+    with pytest.raises(RunError, match="damaged checkpoint"):
+        train(cohort, config, tmp_path / "run")
+
+
+def test_heads_without_experiments_are_left_out_and_named(tmp_path):
+    cohort = dataclasses.replace(cohort_of(), expression=None)
+    run = train(cohort, config_of(), tmp_path / "run")
+    assert run.config.heads == ("fitness", "morphology")
+    assert run.manifest["heads_left_out"] == ["expression"]
+    with pytest.raises(RunError, match="no experiments of expression"):
+        train(cohort, config_of(heads=("expression",)), tmp_path / "other")
+
+
+@pytest.mark.parametrize("heads", [("fitness",), ("expression",), ("morphology",)])
+def test_each_head_trains_alone(tmp_path, heads):
+    run = train(cohort_of(), config_of(heads=heads), tmp_path / "run")
+    assert run.config.heads == heads
+    assert all(np.isfinite(float(r["loss"])) for r in metrics(tmp_path / "run"))
+
+
+def test_a_fold_without_training_strains_is_refused(tmp_path):
+    cohort = cohort_of()
+    none = dataclasses.replace(cohort, strain_fold=np.full_like(cohort.strain_fold, 2))
+    with pytest.raises(RunError, match="no fitness experiment in its training fold"):
+        train(none, config_of(), tmp_path / "run")
+
+
+def test_training_without_measured_singles_hides_them(tmp_path):
+    cohort = cohort_of()
+    train(cohort, config_of(singles="hidden"), tmp_path / "run")
+    assert (weights(tmp_path / "run")["known"] == 0).all()
+
+
+def test_half_precision_trains(tmp_path):
+    run = train(cohort_of(), config_of(precision="bf16-mixed"), tmp_path / "run")
+    assert all(np.isfinite(float(r["loss"])) for r in metrics(run.folder))
+    assert all(abs(float(r["wild_type_fitness"]) - 1) < 1e-6 for r in metrics(run.folder))
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    run = train(
+        cohort_of(n_pair=250),
+        config_of(epochs=40, patience=2, learning_rate=0.05),
+        tmp_path / "run",
+    )
+    rows = metrics(run.folder)
+    scores = [float(r["validation_interaction"]) for r in rows]
+    assert len(rows) < 40
+    assert int(np.argmax(scores)) == len(rows) - 3
+
+
+def test_a_time_limit_shortens_the_training(tmp_path):
+    run = train(cohort_of(), config_of(epochs=10_000, minutes=0.02, patience=9_999), tmp_path / "r")
+    rows = metrics(run.folder)
+    assert len(rows) < 10_000
+    assert float(rows[-1]["seconds"]) < 30
+    # the schedule was brought to its end
+    assert float(rows[-1]["learning_rate"]) < 0.5 * TrainConfig().learning_rate
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    config = TrainConfig(learning_rate=1.0, warm_up=0.1)
+    rates = [rate(config, step, 100) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (k + 1) for k in range(10)])
+    assert np.argmax(rates) == 9 or rates[10] == 1.0
+    assert rates[-1] < 0.001
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_a_configuration_is_read_from_toml_and_flags_win(tmp_path):
+    path = tmp_path / "train.toml"
+    path.write_text("epochs = 7\nmembers = 2\n")
+    config = read_config(path, members=4)
+    assert (config.epochs, config.members) == (7, 4)
+    assert read_config() == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 7", "no setting is called epoch; choose from heads"),
+        ("epochs = 0", "setting epochs: got 0"),
+        ("heads = ['fitnes']", "setting heads"),
+        ("epochs = ", "cannot be read as TOML"),
+    ],
+)
+def test_a_bad_configuration_is_one_clear_line(tmp_path, text, message):
+    path = tmp_path / "train.toml"
+    path.write_text(text)
+    with pytest.raises(RunError, match=message) as caught:
+        read_config(path)
+    assert "\n" not in str(caught.value)
+    assert "train.toml" in str(caught.value)
+
+
+def test_a_missing_configuration_and_device_are_refused(tmp_path):
+    with pytest.raises(RunError, match="no such file"):
+        read_config(tmp_path / "train.toml")
+    if not torch.cuda.is_available():
+        with pytest.raises(RunError, match="no CUDA device"):
+            train(cohort_of(), config_of(device="cuda"), tmp_path / "run")
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from model_cohort import cohort_of
+from test_train import config_of
+from genograph.training import train
+train(cohort_of(), config_of(epochs=3, average=0.5), {out!r})
+"""
+
+
+def test_two_processes_train_like_one(tmp_path):
+    tests = str(Path(__file__).parent)
+    script = tmp_path / "job.py"
+    script.write_text(SCRIPT.format(tests=tests, out=str(tmp_path / "two")))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(script)], capture_output=True, text=True, env=environment, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    train(cohort_of(), config_of(epochs=3, average=0.5), tmp_path / "one")
+    assert Run.open(tmp_path / "two").manifest["processes"] == 2
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    for a, b in zip(one, two, strict=True):
+        for name in ("loss_pairs", "loss_singles", "loss_expression", "loss_morphology"):
+            assert float(a[name]) == pytest.approx(float(b[name]), abs=1e-4, rel=1e-4)
