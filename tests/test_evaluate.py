@@ -541,6 +541,11 @@ def test_true_values_are_a_ceiling_row_aligned_by_name(cohort, predictions, tmp_
     row = found.find("interaction_pairs", "one_gene_unseen", "true values")
     assert row.pearson == pytest.approx(1)
     assert found.best_baseline("interaction_pairs", "one_gene_unseen").model != "true values"
+    few = {name: array for name, array in np.load(tmp_path / "truth.npz").items()}
+    few["pair_strain"] = np.char.add(few["pair_strain"], "x")
+    np.savez(tmp_path / "other.npz", **few)
+    with pytest.raises(SourceError, match="knows 60 of the cohort's .* another simulation"):
+        read_truth(tmp_path / "other.npz", cohort)
     with pytest.raises(SourceError, match="no such file"):
         read_truth(tmp_path / "nowhere.npz", cohort)
     (tmp_path / "bad.npz").write_bytes(b"not a zip")
