@@ -20,6 +20,7 @@ import pytest
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import graph_schema
 from genograph.store import Written, open_store
+from genograph.store.neo4j import _operators, _seeking
 from genograph.tables import Table
 
 ROOT = Path(__file__).parents[1]
@@ -614,6 +615,27 @@ def test_two_writers_of_the_same_rows_make_them_once(neo4j):
     with open_store(neo4j, read_only=True) as store:
         assert store.counts()["Gene"] == 3000
         assert store.counts()["INTERACTS_WITH"] == 2999
+
+
+def test_keys_of_rows_are_looked_up_in_the_index_though_the_database_was_empty(neo4j, neo4j_server):
+    # a plan made on an empty database scanned all nodes for each row, and was kept
+    rows = "UNWIND $rows AS row WITH row.a AS in_a, row.b AS in_b "
+    query = (
+        "MATCH (a:Experiment {id: in_a}) MATCH (b:Study {id: in_b}) "
+        "OPTIONAL MATCH (a)-[x:FROM_STUDY]->(b) RETURN count(x) AS n"
+    )
+    with open_store(neo4j):
+        pass
+    auth = (neo4j_server.user, neo4j_server.password)
+    with (
+        driver.GraphDatabase.driver(neo4j, auth=auth) as opened,
+        opened.session(notifications_min_severity="OFF") as session,
+    ):
+        plan = session.run(f"EXPLAIN {rows}{_seeking(query)}", rows=[]).consume().plan
+    operators = [name.partition("@")[0] for name in _operators(plan)]
+    assert operators.count("NodeUniqueIndexSeek") == 2
+    assert "OptionalExpand(Into)" in operators
+    assert not any("Scan" in name or name == "Expand(All)" for name in operators)
 
 
 def test_whole_nodes_come_back_as_their_declared_properties(neo4j):
