@@ -544,7 +544,7 @@ def test_true_values_are_a_ceiling_row_aligned_by_name(cohort, predictions, tmp_
     few = {name: array for name, array in np.load(tmp_path / "truth.npz").items()}
     few["pair_strain"] = np.char.add(few["pair_strain"], "x")
     np.savez(tmp_path / "other.npz", **few)
-    with pytest.raises(SourceError, match="knows 60 of the cohort's .* another simulation"):
+    with pytest.raises(SourceError, match=r"knows 60 of the cohort's .* another simulation"):
         read_truth(tmp_path / "other.npz", cohort)
     with pytest.raises(SourceError, match="no such file"):
         read_truth(tmp_path / "nowhere.npz", cohort)
