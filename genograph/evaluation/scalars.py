@@ -193,7 +193,7 @@ def _score(
             known = inside & np.isfinite(truth[scored])
             out.append(_row(quantity, split, "true values", y[known], truth[scored][known]))
         both = inside & np.isfinite(twice[:, 1])
-        if both.any():
+        if both.sum() >= 3:
             out.append(_row(quantity, split, "repeat measurement", *twice[both].T))
         found = calibration(
             quantity, split, y[inside], measured_sd[scored][inside], mean[inside], sd[inside]
