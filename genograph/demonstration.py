@@ -78,7 +78,11 @@ def demo(
         cohort_folder=out / "cohort",
         report=lambda done, words: tell(0.15 + 0.5 * done, f"training: {words}"),
     )
-    scores = evaluate(run, report=lambda done, words: tell(0.65 + 0.2 * done, f"scoring: {words}"))
+    scores = evaluate(
+        run,
+        truth=out / "sources" / "truth",
+        report=lambda done, words: tell(0.65 + 0.2 * done, f"scoring: {words}"),
+    )
     tell(0.85, f"predicting {n_pairs:,} pairs that nobody measured")
     pairs = out / "pairs.csv"
     with pairs.open("w", newline="", encoding="utf-8") as text:

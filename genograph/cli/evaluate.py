@@ -19,9 +19,21 @@ from genograph.cli.output import format_option, progress, quiet_option, show
     show_default=True,
     help="Where.",
 )
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Folder truth/ of a simulated yeast: adds the ceiling that noise sets.",
+)
 @format_option
 @quiet_option
-def evaluate(run: Path, cohort: Path | None, device: str, style: str | None, quiet: bool) -> None:
+def evaluate(
+    run: Path,
+    cohort: Path | None,
+    device: str,
+    truth: Path | None,
+    style: str | None,
+    quiet: bool,
+) -> None:
     """Score a run on strains it was not trained on, beside the baselines.
 
     Interaction scores of pairs come first; the headline is the score with one gene unseen.
@@ -36,6 +48,6 @@ def evaluate(run: Path, cohort: Path | None, device: str, style: str | None, qui
     from genograph.run import Run
 
     with progress("evaluate", quiet=quiet) as tell:
-        found = score(Run.open(run), cohort=cohort, device=device, report=tell)
+        found = score(Run.open(run), cohort=cohort, device=device, truth=truth, report=tell)
     show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)
     click.echo(found.headline, err=True)
