@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from measured_build import SOURCES, built
 
 from genograph.ingest import build, gene_names
 from genograph.store import open_store
-
-from conftest import HERE, built  # isort: skip
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +191,7 @@ def test_building_again_skips_everything(embedded, real_tables, monkeypatch):
     with open(embedded.db, "rb") as held, open(copy, "wb") as out:  # noqa: PTH123
         out.write(held.read())
     with open_store(copy) as opened:
-        assert all(ledger.skipped for ledger in build(opened, HERE / "sources.toml"))
+        assert all(ledger.skipped for ledger in build(opened, SOURCES))
         assert dict(opened.counts()) == embedded.counts
     os.remove(copy)  # noqa: PTH107
 
