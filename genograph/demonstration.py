@@ -99,7 +99,7 @@ def demo(
     tell(0.97, "drawing the report")
     page = report(run)
     tell(1.0, "done")
-    return Demonstration(scores.to_pandas(), scores.headline, strains, database, page)
+    return Demonstration(scores.summary(), scores.headline, strains, database, page)
 
 
 def unmeasured_pairs(cohort: Cohort, n: int, *, seed: int) -> list[str]:

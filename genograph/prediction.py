@@ -63,7 +63,6 @@ def predict(
     where = _device(device)
     topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
     effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
-    effect = perturbation_effects(strains, effects, singles=run.config.singles)
     members = [_member(run, k, cohort, topology, where) for k in range(run.config.members)]
     tell = report or (lambda fraction, words: None)
     found: dict[str, _Moments] = {}
@@ -75,6 +74,7 @@ def predict(
                 fraction = (number + done / max(len(strains), 1)) / len(wanted)
                 tell(fraction, f"{head} of {done:,} strains")
 
+            effect = perturbation_effects(strains, effects, run.config, head)
             found |= _head(head, members, strains, effect, topology, where, share)
     tell(1.0, f"{len(strains)} strains predicted")
     few = strains.n_perturbed < 2

@@ -26,7 +26,7 @@ from genograph.errors import RunError
 from genograph.nn.config import TrainConfig
 from genograph.nn.engines import engine_of
 from genograph.nn.fit import Epoch, Material, fit, material_of
-from genograph.nn.setting import perturbation_effects, setting_of, single_effects
+from genograph.nn.setting import setting_of, single_effects
 from genograph.nn.state import Progress
 from genograph.nn.tasks import HEAD_OF, TASKS, Tasks, tasks_of
 from genograph.nn.topology import Topology, threads
@@ -89,9 +89,9 @@ def train(
     config, left_out = _with_heads(cohort, config)
     topology = Topology.of(cohort.genome, largest_term=config.largest_term)
     singles = single_effects(cohort, floor=config.fitness_floor)
-    effect = perturbation_effects(cohort.strains, singles.log_fitness, singles=config.singles)
     folds = tuple(
-        tasks_of(cohort, fold, effect, topology, config.heads) for fold in (TRAIN, VALIDATION)
+        tasks_of(cohort, fold, singles.log_fitness, topology, config)
+        for fold in (TRAIN, VALIDATION)
     )
     untrained = [
         h for h in config.heads if not any(_size(folds[0], t) for t in TASKS if HEAD_OF[t] == h)

@@ -36,7 +36,7 @@ def demo(out: Path, genes: int, seed: int, quiet: bool) -> None:
 
     with progress("demo", quiet=quiet) as tell:
         made = run(out, genes=genes, seed=seed, tell=tell)
-    click.echo("Scores on strains that were not trained on:")
+    click.echo("Pearson correlation on strains that were not trained on:")
     show(pa.Table.from_pandas(made.scores, preserve_index=False), "table")
     click.echo(made.headline)
     click.echo(f"\nRead back from {made.database} with Cypher:\n{READ_BACK}")

@@ -90,7 +90,9 @@ def _table(rows: "pa.Table") -> None:
         view.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
     for row in rows.to_pylist():
         view.add_row(*(Text(_text(v)) for v in row.values()))
-    Console().print(view)
+    # away from a terminal there is no width to keep to, and folded words are hard to search
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    console.print(view)
     click.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", err=True)
 
 

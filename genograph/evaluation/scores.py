@@ -196,6 +196,26 @@ class Evaluation:
 
         return pd.DataFrame(list(self.rows), columns=list(Score._fields))
 
+    def summary(self) -> "pd.DataFrame":
+        """Pearson of the model beside its strongest opponent, a line a quantity and split."""
+        import pandas as pd
+
+        lines = []
+        for row in self.rows:
+            if row.model == MODEL:
+                best = self.best_baseline(row.quantity, row.split)
+                lines.append(
+                    {
+                        "quantity": QUANTITIES[row.quantity],
+                        "test strains": SPLIT_WORDS[row.split],
+                        "n": row.n,
+                        "genograph": row.pearson,
+                        "best baseline": best.pearson if best else float("nan"),
+                        "which": best.model if best else "",
+                    }
+                )
+        return pd.DataFrame(lines)
+
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON, aside and renamed; undefined numbers are null."""
         record = {

@@ -17,6 +17,9 @@ class ModelConfig(BaseModel):
     """Phenotypes to train jointly; those the cohort has no experiments of are left out."""
     singles: Literal["measured", "hidden"] = "measured"
     """Whether measured single-mutant fitness is an input for strains with two perturbations."""
+    growth_from: Literal["predicted", "measured"] = "predicted"
+    """The fitness that expression and morphology follow: predicted, or measured where the cohort
+    has it, the strain's own included; another phenotype, so no leak, but the strain was grown."""
     width: int = Field(default=32, ge=4, le=1024)
     """Width of a node's state."""
     layers: int = Field(default=2, ge=1, le=8)

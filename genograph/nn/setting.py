@@ -50,16 +50,19 @@ def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
 
 
 def perturbation_effects(
-    strains: Strains, effects: Float32[np.ndarray, " strain"], *, singles: str
+    strains: Strains, effects: Float32[np.ndarray, " strain"], config: ModelConfig, head: str
 ) -> Float32[np.ndarray, " perturbation"]:
     """The effect that each perturbation of `strains` is known to have alone; NaN where it is not.
 
-    Only strains with two or more perturbations are told: a measured single mutant is never an
-    input for itself. `strains.single` holds rows of the cohort that `effects` belongs to.
+    Only strains with two or more perturbations are told, unless `growth_from` is measured and the
+    head is not fitness: a measured single mutant is never an input for its own fitness.
+    `strains.single` holds rows of the cohort that `effects` belongs to.
     """
-    if singles == "hidden":
+    if config.singles == "hidden":
         return np.full(len(strains.gene), np.nan, np.float32)
-    told = np.repeat(strains.n_perturbed >= 2, strains.n_perturbed) & (strains.single >= 0)
+    told = strains.single >= 0
+    if head == "fitness" or config.growth_from == "predicted":
+        told &= np.repeat(strains.n_perturbed >= 2, strains.n_perturbed)
     return np.where(told, effects[np.where(told, strains.single, 0)], np.nan).astype(np.float32)
 
 

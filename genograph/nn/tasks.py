@@ -9,9 +9,11 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from genograph.cohorts import Cohort, Vectors
+from genograph.nn.config import ModelConfig
 from genograph.nn.engines import Engine, Perturbed
 from genograph.nn.model import Encoded, GenomeModel
 from genograph.nn.plans import Meetings, Plan
+from genograph.nn.setting import perturbation_effects
 from genograph.nn.topology import Topology
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -79,25 +81,35 @@ class Tasks(NamedTuple):
 def tasks_of(
     cohort: Cohort,
     fold: int,
-    effect: Float32[np.ndarray, " perturbation"],
+    effects: Float32[np.ndarray, " strain"],
     topology: Topology,
-    heads: tuple[str, ...],
+    config: ModelConfig,
 ) -> Tasks:
-    """The examples of the strains of a fold. The wild type is no example: every head knows it."""
+    """The examples of the strains of a fold. The wild type is no example: every head knows it.
+
+    `effects` is the measured log fitness of single mutants, by strain row; NaN where there is none.
+    """
     strains = cohort.strains
     mine = (cohort.strain_fold == fold) & (strains.n_perturbed > 0)
-    shared = (effect, topology)
+    heads = config.heads
+    shared = {
+        head: (perturbation_effects(strains, effects, config, head), topology) for head in heads
+    }
     found: dict[str, Any] = dict.fromkeys(TASKS)  # Any: Scalars and Rows by task
     if "fitness" in heads and cohort.fitness is not None:
         many = strains.n_perturbed >= 2
-        found["pairs"] = _scalars(cohort, mine & many, *shared)
-        found["singles"] = _scalars(cohort, mine & ~many, *shared)
+        found["pairs"] = _scalars(cohort, mine & many, *shared["fitness"])
+        found["singles"] = _scalars(cohort, mine & ~many, *shared["fitness"])
     if "expression" in heads and cohort.expression is not None:
         usable = cohort.expression.gene >= 0
-        found["expression"] = _rows(cohort, cohort.expression, mine, usable, 2, *shared)
+        found["expression"] = _rows(
+            cohort, cohort.expression, mine, usable, 2, *shared["expression"]
+        )
     if "morphology" in heads and cohort.morphology is not None:
         usable = np.ones(len(cohort.morphology.names), bool)
-        found["morphology"] = _rows(cohort, cohort.morphology, mine, usable, 1, *shared)
+        found["morphology"] = _rows(
+            cohort, cohort.morphology, mine, usable, 1, *shared["morphology"]
+        )
     return Tasks(**found)
 
 

@@ -110,6 +110,43 @@ def fluxes(cell: Architecture, activity: Floats) -> Floats:
     return np.asarray(1.0 / np.add.reduceat(cell.step_control / step, first_step, axis=1))
 
 
+def growth_by_changes(
+    cell: Architecture, n_strain: int, strain: Ints, gene: Ints, activity: Floats
+) -> Growth:
+    """As `growth`, from the genes alone that differ from the wild type.
+
+    `strain`, `gene` and `activity` [change]: in strain s the gene has that activity, all other
+    genes have 1. The work grows with the changes, not with the genome.
+    """
+    by_gene = np.argsort(cell.member_gene, kind="stable")
+    n_role = np.bincount(cell.member_gene, minlength=cell.n_gene)
+    first = np.cumsum(n_role) - n_role
+    roles = n_role[gene]
+    change = np.repeat(np.arange(len(gene)), roles)
+    within = np.arange(len(change)) - np.repeat(np.cumsum(roles) - roles, roles)
+    member = by_gene[first[gene[change]] + within]
+    a = activity[change]
+    weight = cell.member_weight[member]
+    isozyme = cell.step_kind[cell.member_step[member]] == ISOZYME
+    lost = weight * (1.0 - np.minimum(a, 1.0))
+    shift = np.where(isozyme, weight * (a - 1.0), np.log(np.maximum(1.0 - lost, 1e-12)))
+    n_step, n_pathway = len(cell.step_kind), len(cell.pathway_system)
+    place, inverse = np.unique(
+        strain[change] * n_step + cell.member_step[member], return_inverse=True
+    )
+    moved = np.bincount(inverse, shift, minlength=len(place))
+    at, step = place // n_step, place % n_step
+    value = np.where(cell.step_kind[step] == ISOZYME, 1.0 + moved, np.exp(moved))
+    value = cell.step_leak[step] + (1.0 - cell.step_leak[step]) * value
+    resistance = np.ones((n_strain, n_pathway))
+    slower = cell.step_control[step] * (1.0 / value - 1.0)
+    np.add.at(resistance, (at, cell.step_pathway[step]), slower)
+    flux = 1.0 / resistance
+    own = np.ones(n_strain)
+    np.multiply.at(own, strain, 1.0 - cell.own_effect[gene] * (1.0 - np.minimum(activity, 1.0)))
+    return Growth(growth_by_systems(cell, flux) * own, flux)
+
+
 def growth_by_systems(cell: Architecture, flux: Floats) -> Floats:
     """Fitness [strain] that the systems leave: the product over systems."""
     one, other = flux[:, 0::2], flux[:, 1::2]

@@ -18,15 +18,14 @@ from genograph.simulation.architecture import (
     Floats,
     Growth,
     Ints,
-    fluxes,
     growth,
-    growth_by_genes,
+    growth_by_changes,
     growth_by_systems,
     scaled,
 )
 from genograph.simulation.regulation import STRONGEST, Regulation
 
-CHUNK = 300_000  # strains x genes at a time: 2.4 MB an array
+CHUNK = 300_000  # strains x genes, or x pathways, at a time: 2.4 MB an array
 INVIABLE = 0.2  # a deletion below this is not in the collection; its gene is essential
 GONE = 0.08  # what an array reads of a deleted gene, relative to wild type
 SENSING = 1.5  # induction of a pathway's sensor at no flux
@@ -123,13 +122,26 @@ def _presence(strains: list[tuple[Allele, ...]], n_gene: int) -> Floats:
 def _in_chunks(
     architecture: Architecture, regulation: Regulation, strains: list[tuple[Allele, ...]]
 ) -> Growth:
-    parts = []
-    for start, stop in _spans(len(strains), architecture.n_gene):
-        presence = _presence(strains[start:stop], architecture.n_gene)
-        parts.append(growth(architecture, regulation.activity(presence)))
-    return Growth(
-        np.concatenate([p.fitness for p in parts]), np.concatenate([p.flux for p in parts])
-    )
+    """Growth of strains: those that touch a factor through the cascade, the others directly."""
+    factors = set(regulation.factor_gene.tolist())
+    cascades = np.array([any(a.row in factors for a in s) for s in strains], dtype=bool)
+    out = Growth(np.ones(len(strains)), np.ones((len(strains), len(architecture.pathway_system))))
+    dense, sparse = np.flatnonzero(cascades), np.flatnonzero(~cascades)
+    for which in (dense, sparse):
+        width = architecture.n_gene if which is dense else len(architecture.pathway_system)
+        for start, stop in _spans(len(which), width):
+            rows = which[start:stop]
+            mine = [strains[i] for i in rows]
+            if which is dense:
+                presence = _presence(mine, architecture.n_gene)
+                part = growth(architecture, regulation.activity(presence))
+            else:
+                strain = np.array([i for i, s in enumerate(mine) for _ in s], dtype=np.int64)
+                gene = np.array([a.row for s in mine for a in s], dtype=np.int64)
+                left = np.array([a.presence for s in mine for a in s], dtype=np.float64)
+                part = growth_by_changes(architecture, len(mine), strain, gene, left)
+            out.fitness[rows], out.flux[rows] = part
+    return out
 
 
 def deletions(rows: Ints | range) -> list[tuple[Allele, ...]]:
@@ -139,16 +151,14 @@ def deletions(rows: Ints | range) -> list[tuple[Allele, ...]]:
 
 def calibrated(architecture: Architecture, regulation: Regulation) -> Architecture:
     """The architecture with buffering scaled: SICK_SHARE of viable deletions grow below SICK."""
-    parts = []
-    for start, stop in _spans(architecture.n_gene, architecture.n_gene):
-        presence = _presence(deletions(range(start, stop)), architecture.n_gene)
-        activity = regulation.activity(presence)
-        parts.append((fluxes(architecture, activity), growth_by_genes(architecture, activity)))
-    flux, own = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    alone = deletions(range(architecture.n_gene))
+    grown = _in_chunks(architecture, regulation, alone)
+    # buffering changes what the systems make of the fluxes, not the fluxes
+    own = grown.fitness / growth_by_systems(architecture, grown.flux)
     low, high = 0.2, 4.0
     for _ in range(30):
         middle = float(np.sqrt(low * high))
-        fitness = growth_by_systems(scaled(architecture, middle), flux) * own
+        fitness = own * growth_by_systems(scaled(architecture, middle), grown.flux)
         viable = fitness[fitness >= INVIABLE]
         if (viable < SICK).mean() < SICK_SHARE:
             low = middle
@@ -157,8 +167,8 @@ def calibrated(architecture: Architecture, regulation: Regulation) -> Architectu
     return scaled(architecture, low)
 
 
-def _spans(n: int, n_gene: int) -> list[tuple[int, int]]:
-    size = max(1, CHUNK // n_gene)
+def _spans(n: int, width: int) -> list[tuple[int, int]]:
+    size = max(1, CHUNK // width)
     return [(a, min(a + size, n)) for a in range(0, n, size)]
 
 
