@@ -69,22 +69,6 @@ class Prediction(NamedTuple):
                 columns[name] = pa.ListArray.from_arrays(pa.array(offsets), flat)
         return pa.table(columns)
 
-    def to_arrow(self) -> pa.Table:
-        """One row a strain: the scalars, NaN as null, and the vectors as lists of floats."""
-        columns: dict[str, pa.Array] = {"strain": self.strain_ids}
-        for name in ("fitness", "interaction", "expression", "morphology"):
-            for column in (name, f"{name}_sd"):
-                values = getattr(self, column)
-                if values is None:
-                    continue
-                if values.ndim == 1:
-                    columns[column] = pa.array(values, mask=np.isnan(values))
-                else:
-                    flat = pa.array(values.reshape(-1), mask=np.isnan(values).reshape(-1))
-                    offsets = np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
-                    columns[column] = pa.LargeListArray.from_arrays(pa.array(offsets), flat)
-        return pa.table(columns)
-
 
 @dataclass(frozen=True)
 class Run:

@@ -46,6 +46,11 @@ def plan_of(objective, strains, *, at_least=1, effect=None, rows=None):
     return Plan.of(strains, rows, effect, reach, n_node, at_least=at_least)
 
 
+def untold(cohort):
+    """No single mutant has a measured fitness."""
+    return np.full(len(cohort.strains), np.nan, np.float32)
+
+
 def answers(objective, strains, *, effect=None):
     """Fitness, interaction, expression and morphology of strains."""
     encoded, model = objective.encode(), objective.model
@@ -266,11 +271,18 @@ def test_permuting_the_genes_permutes_the_predictions():
 def test_a_single_mutant_is_never_told_its_own_measured_fitness():
     cohort = cohort_of()
     effects = single_effects(cohort, floor=0.05).log_fitness
-    told = perturbation_effects(cohort.strains, effects, singles="measured")
     n = np.repeat(cohort.strains.n_perturbed, cohort.strains.n_perturbed)
-    assert np.isnan(told[n == 1]).all()
-    assert (~np.isnan(told[n == 2])).any()
-    assert np.isnan(perturbation_effects(cohort.strains, effects, singles="hidden")).all()
+    for growth_from in ("predicted", "measured"):
+        config = TrainConfig(growth_from=growth_from)
+        told = perturbation_effects(cohort.strains, effects, config, "fitness")
+        assert np.isnan(told[n == 1]).all()
+        assert (~np.isnan(told[n == 2])).any()
+        for head in ("expression", "morphology"):
+            told = perturbation_effects(cohort.strains, effects, config, head)
+            assert np.isnan(told[n == 1]).all() == (growth_from == "predicted")
+    hidden = TrainConfig(singles="hidden", growth_from="measured")
+    for head in ("fitness", "expression"):
+        assert np.isnan(perturbation_effects(cohort.strains, effects, hidden, head)).all()
 
 
 def test_what_is_known_of_nodes_comes_from_training_singles_alone():
@@ -327,8 +339,7 @@ def test_values_that_were_not_measured_weigh_nothing():
     cohort = cohort_of()
     config = TrainConfig(**SMALL)
     objective = objective_of(cohort)
-    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
-    tasks = tasks_of(cohort, TRAIN, effect, objective.topology, config.heads)
+    tasks = tasks_of(cohort, TRAIN, untold(cohort), objective.topology, config)
     chosen = {name: np.arange(4) for name in ("expression", "morphology")}
     losses = objective(batch_of(tasks, chosen, "cpu"))
     sum(losses.values()).backward()
@@ -352,8 +363,8 @@ def test_values_that_were_not_measured_weigh_nothing():
 def test_several_processes_share_the_loss_of_one_batch():
     cohort = cohort_of()
     objective = objective_of(cohort)
-    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
-    tasks = tasks_of(cohort, TRAIN, effect, objective.topology, ("fitness", "expression"))
+    config = TrainConfig(**SMALL, heads=("fitness", "expression"))
+    tasks = tasks_of(cohort, TRAIN, untold(cohort), objective.topology, config)
     chosen = {"pairs": np.arange(9), "singles": np.arange(5), "expression": np.arange(1)}
     whole = objective(batch_of(tasks, chosen, "cpu"))
     parts = [objective(batch_of(tasks, chosen, "cpu", rank=r, world=2)) for r in range(2)]
@@ -426,8 +437,6 @@ def test_the_empty_plan_is_the_plan_of_the_wild_type():
 
 def test_every_task_has_examples_in_the_test_cohort():
     cohort = cohort_of()
-    effect = np.full(len(cohort.strains.gene), np.nan, np.float32)
-    tasks = tasks_of(
-        cohort, TRAIN, effect, Topology.of(cohort.genome), ("fitness", "expression", "morphology")
-    )
+    topology = Topology.of(cohort.genome)
+    tasks = tasks_of(cohort, TRAIN, untold(cohort), topology, TrainConfig(**SMALL))
     assert all(len(getattr(tasks, name)) > 3 for name in TASKS)

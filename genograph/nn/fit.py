@@ -215,7 +215,8 @@ def _step(
 
 def _groups(model: nn.Module, decay: float) -> Iterable[dict[str, Any]]:
     """Parameters with and without weight decay; biases, norms and noise have none."""
-    free, decayed = [], []
+    free: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         last = name.rsplit(".", 1)[-1]
         none = parameter.ndim <= 1 or last in ("bias", "scale", "shift")

@@ -42,9 +42,9 @@ def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
     used = np.where(lacking, 1.0, sd).astype(np.float64)
     weight = used**-2.0
     total = np.bincount(strain, weights=weight, minlength=n)
-    mean = np.bincount(strain, weights=weight * value, minlength=n)
+    summed = np.bincount(strain, weights=weight * value, minlength=n)
     known = total > 0
-    mean = mean / np.where(known, total, 1.0)
+    mean = summed / np.where(known, total, 1.0)
     out[known] = np.log(np.maximum(mean[known], floor)).astype(np.float32)
     return SingleEffects(out, int((mean[known] < floor).sum()))
 
