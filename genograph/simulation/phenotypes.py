@@ -123,10 +123,16 @@ def _in_chunks(
     architecture: Architecture, regulation: Regulation, strains: list[tuple[Allele, ...]]
 ) -> Growth:
     """Growth of strains: those that touch a factor through the cascade, the others directly."""
-    factors = set(regulation.factor_gene.tolist())
-    cascades = np.array([any(a.row in factors for a in s) for s in strains], dtype=bool)
+    factor = {int(row): i for i, row in enumerate(regulation.factor_gene)}
+    cascades = np.array([any(a.row in factor for a in s) for s in strains], dtype=bool)
     out = Growth(np.ones(len(strains)), np.ones((len(strains), len(architecture.pathway_system))))
     dense, sparse = np.flatnonzero(cascades), np.flatnonzero(~cascades)
+    factors = np.ones((len(dense), len(factor)))
+    for i, row in enumerate(dense):
+        for allele in strains[row]:
+            if allele.row in factor:
+                factors[i, factor[allele.row]] = allele.presence
+    change = regulation.settled(factors) if len(dense) else factors
     for which in (dense, sparse):
         width = architecture.n_gene if which is dense else len(architecture.pathway_system)
         for start, stop in _spans(len(which), width):
@@ -134,7 +140,7 @@ def _in_chunks(
             mine = [strains[i] for i in rows]
             if which is dense:
                 presence = _presence(mine, architecture.n_gene)
-                part = growth(architecture, regulation.activity(presence))
+                part = growth(architecture, regulation.activity(presence, change[start:stop]))
             else:
                 strain = np.array([i for i, s in enumerate(mine) for _ in s], dtype=np.int64)
                 gene = np.array([a.row for s in mine for a in s], dtype=np.int64)

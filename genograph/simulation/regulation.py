@@ -65,37 +65,41 @@ class Regulation:
     weight: Floats
     senses: Ints
 
-    def response(self, factor_presence: Floats) -> Floats:
-        """Steady log2 change of every gene [strain, gene] for `factor_presence` [strain, factor].
+    def settled(self, factor_presence: Floats) -> Floats:
+        """Steady log2 change of the factors [strain, factor] for their presence, same shape.
 
         A factor's activity is presence x 2 ** (its own change), at most 2; the iteration is
         damped, and contracts because the factors' own promoters saturate (`read_weights`).
         """
+        # strains by the thousand share a few states of the factors: each is settled once
+        presence, state = np.unique(factor_presence, axis=0, return_inverse=True)
         among = self.weight[self.factor_gene]
-        out = np.zeros((len(factor_presence), len(self.weight)))
-        moved = np.flatnonzero((factor_presence != 1.0).any(axis=1))
-        if not len(moved):
-            return out
-        presence = factor_presence[moved]
         change = np.zeros_like(presence)
         for _ in range(500):
-            activity = np.minimum(presence * 2.0**change, STRONGEST)
-            target = _saturated(DAMPING * (activity - 1.0) @ among.T)
+            target = _saturated(DAMPING * (_active(presence, change) - 1.0) @ among.T)
             step = 0.6 * (target - change)
             change = change + step
             if np.abs(step).max() < 1e-8:
-                break
-        else:
-            msg = "the regulatory cascade does not settle"
-            raise AssertionError(msg)
-        activity = np.minimum(presence * 2.0**change, STRONGEST)
-        out[moved] = _saturated((activity - 1.0) @ self.weight.T)
-        out[np.ix_(moved, self.factor_gene)] = change
+                return np.asarray(change[state.ravel()])
+        msg = "the regulatory cascade does not settle"
+        raise AssertionError(msg)
+
+    def response(self, factor_presence: Floats, change: Floats | None = None) -> Floats:
+        """Log2 change of every gene [strain, gene]; `change` is `settled`, where it is at hand."""
+        if change is None:
+            change = self.settled(factor_presence)
+        out = _saturated((_active(factor_presence, change) - 1.0) @ self.weight.T)
+        out[:, self.factor_gene] = change
         return out
 
-    def activity(self, presence: Floats) -> Floats:
+    def activity(self, presence: Floats, change: Floats | None = None) -> Floats:
         """Activity of every gene [strain, gene] where `presence` says how much of it there is."""
-        return np.asarray(presence * 2.0 ** self.response(presence[:, self.factor_gene]))
+        response = self.response(presence[:, self.factor_gene], change)
+        return np.asarray(presence * 2.0**response)
+
+
+def _active(presence: Floats, change: Floats) -> Floats:
+    return np.asarray(np.minimum(presence * 2.0**change, STRONGEST))
 
 
 def _saturated(change: Floats) -> Floats:

@@ -175,10 +175,14 @@ def write_sga(path: Path, pairs: Pairs, genome: Genome) -> None:
 def write_matrix(
     path: Path, corner: str, rows: Sequence[str], columns: Sequence[str], values: Floats
 ) -> None:
-    """Tab-separated matrix with row and column names; a value that was not measured is blank."""
+    """Tab-separated matrix with names of rows and columns; a value not measured is blank."""
     lines = ["\t".join([corner, *columns])]
-    for name, row in zip(rows, values, strict=True):
-        lines.append("\t".join([name, *("" if np.isnan(v) else f"{v:.6g}" for v in row)]))
+    whole = "\t".join(["%.5g"] * len(columns))
+    for name, row in zip(rows, values.tolist(), strict=True):
+        shown = whole % tuple(row)
+        if "nan" in shown:
+            shown = "\t".join("" if value == "nan" else value for value in shown.split("\t"))
+        lines.append(f"{name}\t{shown}")
     write_text(path, lines)
 
 
