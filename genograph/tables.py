@@ -1,4 +1,4 @@
-"""Table: rows of one label or relationship, valid by construction, on their way to or from a store."""
+"""Table: rows of one label or relationship, valid by construction, to or from a store."""
 
 import math
 from collections.abc import Mapping, Sequence

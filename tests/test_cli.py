@@ -69,7 +69,7 @@ def every_command():
             yield [verb.name, name]
 
 
-@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
 def test_every_command_has_help_that_ends_in_an_example(words):
     shown = CliRunner().invoke(cli, [*words, "--help"])
     assert shown.exit_code == 0

@@ -20,6 +20,7 @@ def tell(ledger: "Ledger") -> None:
         f"{rejected:,} rows rejected, {ledger.seconds:.1f} s",
         err=True,
     )
-    for reason, count in sorted(ledger.rejected.items(), key=lambda item: -item[1]):
-        shown = "; ".join(ledger.examples.get(reason, ())[:3])
-        click.echo(f"  rejected {count:,}: {reason}" + (f" ({shown})" if shown else ""), err=True)
+    for word, found in (("rejected", ledger.rejected), ("note", ledger.notes)):
+        for reason, count in sorted(found.items(), key=lambda item: -item[1]):
+            shown = "; ".join(ledger.examples.get(reason, ())[:3])
+            click.echo(f"  {word} {count:,}: {reason}" + (f" ({shown})" if shown else ""), err=True)

@@ -18,7 +18,7 @@ from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.tables import Table
 
-Value: TypeAlias = str | int | float | bool | None | list[str] | list[int] | list[float]
+Value: TypeAlias = str | int | float | bool | list[str] | list[int] | list[float] | None
 """What a Cypher parameter may be."""
 
 
@@ -146,11 +146,12 @@ class Store(ABC):
     def _check_ends(self, spec: Relationship, table: Table) -> None:
         for column, label in (("from_id", spec.from_label), ("to_id", spec.to_label)):
             ids = pc.unique(table.rows[column])
-            found = self.query(
-                f"MATCH (n:{label} {{id: in_id}}) RETURN in_id",
-                rows=pa.table({"in_id": ids}),
-            )
-            if len(found) < len(ids):
+            rows = pa.table({"in_id": ids})
+            match = f"MATCH (n:{label} {{id: in_id}})"
+            # a count is much cheaper to bring back than the ids, and a store may give it in parts
+            counts = self.query(f"{match} RETURN count(*) AS n", rows=rows)["n"]
+            if (pc.sum(counts).as_py() or 0) < len(ids):
+                found = self.query(f"{match} RETURN in_id", rows=rows)
                 missing = ids.filter(pc.invert(pc.is_in(ids, value_set=_flat(found["in_id"]))))
                 msg = (
                     f"{table.source or table.type}: {len(missing)} {label} of {spec.name} "
