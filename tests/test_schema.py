@@ -69,7 +69,7 @@ def test_a_strain_id_says_all_and_reads_back(parts):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "YAL001C+", "YAL001C(", "YAL001C(gone)", "A B", "YAL001C(damp@x)", "+", "Y(ts:(a))"]
+    "text", ["", "YAL001C+", "YAL001C(", "YAL001C(gone)", "A B", "A(damp@x)", "+", "Y(ts:(a))"]
 )
 def test_what_is_no_strain_is_refused(text):
     with pytest.raises(SchemaError):

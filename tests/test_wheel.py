@@ -37,7 +37,7 @@ def test_the_wheel_installs_and_runs_in_a_clean_environment(wheel, tmp_path):
     python = venv / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True)
-    # the dependencies come from this environment; a path entry does not activate its editable install
+    # dependencies come from this environment; a path entry does not activate an editable install
     paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sorted(paths))}
     run = [str(venv / "bin" / "genograph")]
