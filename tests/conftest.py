@@ -1,6 +1,7 @@
 """Fixtures that several test files share: a real Neo4j server, emptied before each test."""
 
 import os
+import re
 from collections.abc import Iterator
 
 import neo4j as driver
@@ -11,20 +12,35 @@ from neo4j_server import USER, VERSION, Server, Unavailable, running
 DELETED_AT_ONCE = 10_000
 
 
-def _uses_neo4j(item: pytest.Item) -> bool:
-    names = set(getattr(item, "fixturenames", ()))
-    callspec = getattr(item, "callspec", None)
-    asked = callspec is not None and callspec.params.get("db") == "neo4j"
-    return asked or bool(names & {"neo4j", "neo4j_server"})
+NEO4J_TEST = re.compile(r"\[(.*-)?neo4j(-.*)?\]$", re.DOTALL)
+"""Ids of tests that need the server: the fixtures `neo4j` and `db` put its name there."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the server, and keep it on one worker: one server, one database."""
+    """Mark what needs the server."""
     for item in items:
-        if _uses_neo4j(item):
+        callspec = getattr(item, "callspec", None)
+        asked = callspec is not None and callspec.params.get("db") == "neo4j"
+        if asked or {"neo4j", "neo4j_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.neo4j)
-            item.add_marker(pytest.mark.xdist_group("neo4j"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Keep all that needs the server on one worker: one server, one database.
+
+    The ids are read here because groups by mark reach the scheduler through an attribute of pytest
+    that newer versions no longer have.
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class OneServer(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "neo4j" if NEO4J_TEST.search(nodeid) else super()._split_scope(nodeid)
+
+    return OneServer(config, log)
 
 
 def _go_without(reason: str) -> None:
@@ -62,8 +78,8 @@ def neo4j_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def neo4j(neo4j_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty Neo4j database; credentials are in the environment."""
+def empty_neo4j(neo4j_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `neo4j` is, for fixtures that only need it at times."""
     monkeypatch.delenv("GENOGRAPH_NEO4J_AUTH_FILE", raising=False)
     monkeypatch.setenv("GENOGRAPH_NEO4J_USER", neo4j_server.user)
     monkeypatch.setenv("GENOGRAPH_NEO4J_PASSWORD", neo4j_server.password)
@@ -71,12 +87,18 @@ def neo4j(neo4j_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     return neo4j_server.uri
 
 
+@pytest.fixture(params=["neo4j"])
+def neo4j(request: pytest.FixtureRequest) -> str:
+    """The address of an empty Neo4j database; credentials are in the environment."""
+    return str(request.getfixturevalue("empty_neo4j"))
+
+
 @pytest.fixture(params=["embedded", "neo4j"])
 def db(request: pytest.FixtureRequest, tmp_path) -> str:
     """An empty database of each kind, as `open_store` and --db take it."""
     if request.param == "embedded":
         return str(tmp_path / "genograph.db")
-    return str(request.getfixturevalue("neo4j"))
+    return str(request.getfixturevalue("empty_neo4j"))
 
 
 def empty(server: Server) -> None:

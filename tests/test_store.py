@@ -762,7 +762,7 @@ def test_without_maven_the_tests_skip_and_say_why_but_fail_where_all_must_run(
     name = "test_the_constraints_and_indexes_are_those_of_the_generated_file"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GENOGRAPH_TEST")}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "PATH": "/nonexistent", "CI": ci}
-    command = [sys.executable, "-m", "pytest", f"{__file__}::{name}", "-rs", "-q"]
+    command = [sys.executable, "-m", "pytest", __file__, "-k", name, "-rs", "-q"]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider"],
         env=environment,
