@@ -86,7 +86,7 @@ def write_predictions(
             if getattr(prediction, kind) is None or vectors is None:
                 continue
             axis = f"{kind}:{names_sha256([vectors.unit, *names])[:16]}"
-            columns = {
+            columns: dict[str, list[object]] = {
                 "id": [axis],
                 "phenotype": [kind],
                 "unit": [vectors.unit],
@@ -160,7 +160,7 @@ def _strains(store: Store, ids: list[str]) -> int:
     store.write(Table.of("Strain", {"id": new, "n_perturbed": [len(g) for g in genotypes]}))
     pairs = [(name, p) for name, g in zip(new, genotypes, strict=True) for p in g]
     if pairs:
-        columns = {
+        columns: dict[str, list[object]] = {
             "from_id": [name for name, _ in pairs],
             "to_id": [p.gene_id for _, p in pairs],
             "kind": [p.kind for _, p in pairs],

@@ -14,7 +14,7 @@ from genograph.errors import CohortError
 if TYPE_CHECKING:
     from genograph.cohorts import CohortQuery
 
-_MANY = {"multiple": True, "metavar": "ID"}
+_MANY: dict[str, Any] = {"multiple": True, "metavar": "ID"}
 FLAGS = (
     click.option("--study", **_MANY, help="Study, e.g. costanzo2010; repeat for any of several."),
     click.option("--phenotype", **_MANY, help="fitness, expression or morphology."),

@@ -1,6 +1,7 @@
 """genograph load."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from genograph.cli.database import db_option, open_db
 from genograph.cli.ledger import tell
 from genograph.cli.output import format_option, show
 from genograph.errors import SourceError
+
+if TYPE_CHECKING:
+    from genograph.loaders import Option
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -62,19 +66,20 @@ def load(
         msg = "wanted a loader and a file; `genograph load --list` shows the loaders"
         raise click.UsageError(msg)
     spec, _ = loaders.loader(loader)
-    file, options = _split(arguments)
-    if file is None and "fasta" in options:
-        file = options.pop("fasta")
+    file, settings = _split(arguments)
+    if file is None and "fasta" in settings:
+        file = str(settings.pop("fasta"))
     if file is None:
         msg = f"wanted the file that {loader} is to read"
         raise click.UsageError(msg)
     with open_db(db, read_only=False) as store:
-        tell(ingest.load(store, loader, Path(file), **options))
+        tell(ingest.load(store, loader, Path(file), **settings))
 
 
-def _split(arguments: tuple[str, ...]) -> tuple[str | None, dict[str, str]]:
+def _split(arguments: tuple[str, ...]) -> "tuple[str | None, dict[str, Option]]":
     """The file and the loader's options, from words such as FILE --name value --other=value."""
-    file, options = None, {}
+    file: str | None = None
+    options: dict[str, Option] = {}
     words = list(arguments)
     while words:
         word = words.pop(0)

@@ -1,16 +1,20 @@
 """genograph query."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, show
 
+if TYPE_CHECKING:
+    from genograph.store import Value
 
-def parameters_of(given: tuple[str, ...]) -> dict[str, object]:
+
+def parameters_of(given: tuple[str, ...]) -> "dict[str, Value]":
     """Parameters from NAME=VALUE words; a value that is JSON is read as JSON, else as text."""
-    out: dict[str, object] = {}
+    out: dict[str, Value] = {}
     for word in given:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
