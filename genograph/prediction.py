@@ -126,8 +126,7 @@ def _member(
     """A trained member on the device."""
     tensors, _ = read_tensors(run.checkpoint(number))
     try:
-        arrays = {name: tensors[name] for name in Setting._fields if name != "studies"}
-        setting = Setting(**arrays, studies=len(cohort.studies))
+        setting = Setting(**{name: tensors[name] for name in Setting._fields})
         model = GenomeModel(run.config, topology, setting)
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:

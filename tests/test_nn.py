@@ -353,7 +353,7 @@ def test_values_that_were_not_measured_weigh_nothing():
     values = torch.from_numpy(tasks.expression.values[:4])
     measured = ~torch.isnan(values)
     error = ((guess - values) / model.expression_scale)[measured]
-    noise = model.noise["expression"][0]
+    noise = model.log_noise["expression"][0]
     by_hand = (0.5 * (error**2 / noise.exp() + noise)).mean()
     torch.testing.assert_close(losses["expression"], by_hand, check_dtype=False)
     # a column without a gene is no target

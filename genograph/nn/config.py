@@ -65,6 +65,8 @@ class TrainConfig(ModelConfig):
     """Longest training of all members together, in minutes; None: no limit."""
     pairs: int = Field(default=512, ge=1)
     """Strains with two or more perturbations in a batch."""
+    pair_weight: float = Field(default=4.0, gt=0)
+    """Weight of the pairs' loss; that of every other task is 1."""
     single_strains: int = Field(default=128, ge=1)
     """Single mutants with a fitness in a batch."""
     expression_strains: int = Field(default=16, ge=1)

@@ -164,8 +164,17 @@ def fit(
         sums = dict.fromkeys(TASKS, 0.0)
         for step in range(progress.epoch * steps, (progress.epoch + 1) * steps):
             for group in optimizer.param_groups:
-                group["lr"] = rate(config, step, progress.planned * steps)
-            losses = _step(fabric, wrapped, optimizer, material, streams, step, config.clip)
+                group["lr"] = group["speed"] * rate(config, step, progress.planned * steps)
+            losses = _step(
+                fabric,
+                wrapped,
+                optimizer,
+                material,
+                streams,
+                step,
+                clip=config.clip,
+                pair_weight=config.pair_weight,
+            )
             _follow(average, model, min(config.average, (1 + step) / (10 + step)))
             for name, value in losses.items():
                 sums[name] += value
@@ -192,7 +201,9 @@ def _step(
     material: Material,
     streams: Mapping[str, Stream],
     step: int,
+    *,
     clip: float,
+    pair_weight: float,
 ) -> dict[str, float]:
     batch = batch_of(
         material.train,
@@ -204,7 +215,8 @@ def _step(
     optimizer.zero_grad()
     losses = wrapped(batch)
     # processes average their gradients, and each holds a share of one sum
-    total = torch.stack(list(losses.values())).sum() * fabric.world_size
+    weighted = [loss * (pair_weight if n == "pairs" else 1.0) for n, loss in losses.items()]
+    total = torch.stack(weighted).sum() * fabric.world_size
     fabric.backward(total)
     nn.utils.clip_grad_norm_(wrapped.parameters(), clip)
     optimizer.step()
@@ -213,16 +225,30 @@ def _step(
     return dict(zip(losses, everyone.tolist(), strict=True))
 
 
+NOISE_RATE = 10.0
+"""How much faster than the weights the log variance of fitness learns, which starts far too wide.
+
+Not that of expression and morphology: a few hundred vectors are soon overfitted, and a noise that
+follows at once makes their gradients drown those of the pairs.
+"""
+
+
 def _groups(model: nn.Module, decay: float) -> Iterable[dict[str, Any]]:
-    """Parameters with and without weight decay; biases, norms and noise have none."""
+    """Parameters with weight decay, without it, and fast ones; `speed` multiplies the rate."""
     free: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
+    noise: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         last = name.rsplit(".", 1)[-1]
-        none = parameter.ndim <= 1 or last in ("bias", "scale", "shift")
-        (free if none else decayed).append(parameter)
-    yield {"params": decayed, "weight_decay": decay}
-    yield {"params": free, "weight_decay": 0.0}
+        if name in ("log_noise.fitness", "log_noise.interaction"):
+            noise.append(parameter)
+        elif parameter.ndim <= 1 or last in ("bias", "scale", "shift"):
+            free.append(parameter)
+        else:
+            decayed.append(parameter)
+    yield {"params": decayed, "weight_decay": decay, "speed": 1.0}
+    yield {"params": free, "weight_decay": 0.0, "speed": 1.0}
+    yield {"params": noise, "weight_decay": 0.0, "speed": NOISE_RATE}
 
 
 @torch.no_grad()

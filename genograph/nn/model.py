@@ -16,6 +16,9 @@ from genograph.nn.engines import Engine, Layer, Perturbed, WildType
 from genograph.nn.plans import Meetings
 from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology, bag_sum, take_rows
 
+NOISE = ("fitness", "interaction", "expression", "morphology")
+"""What has a learned noise for each study; columns of Setting.noise."""
+
 
 class Setting(NamedTuple):
     """What a model takes from its cohort and keeps in its checkpoint.
@@ -28,7 +31,8 @@ class Setting(NamedTuple):
         expression_scale: root mean square of the training values, one number.
         morphology_reference: the wild type's value of each parameter.
         morphology_scale: s.d. of each parameter over training strains.
-        studies: number of studies.
+        noise: log variance of the training values by study: of fitness, of interaction scores, and
+            of expression and morphology in units of their scales.
     """
 
     projection: Float32[Tensor, "feature component"]
@@ -38,7 +42,7 @@ class Setting(NamedTuple):
     expression_scale: Float32[Tensor, ""]
     morphology_reference: Float32[Tensor, " parameter"]
     morphology_scale: Float32[Tensor, " parameter"]
-    studies: int
+    noise: Float32[Tensor, "study 4"]
 
 
 class Genotypes(NamedTuple):
@@ -102,7 +106,7 @@ class GenomeModel(nn.Module):
         super().__init__()
         self.config = config
         width, hidden, change = config.width, config.hidden, config.change
-        for name in Setting._fields[:-1]:
+        for name in Setting._fields:
             self.register_buffer(name, getattr(setting, name).clone())
         self.of_features = nn.Linear(setting.projection.shape[1], width, bias=False)
         self.missing = nn.Parameter(torch.zeros(width))
@@ -143,12 +147,12 @@ class GenomeModel(nn.Module):
             nn.init.normal_(self.shape_out.weight, std=0.1 / math.sqrt(hidden))
             self.shape_alone = _mlp(width + 2, hidden, n_parameter)
             _quiet(self.shape_alone)
-        # log variance of the noise beyond the reported s.d., in units of each head's loss
-        self.noise = nn.ParameterDict(
+        # log variance beyond the reported s.d.: at first nothing is explained, so all of it
+        self.log_noise = nn.ParameterDict(
             {
-                head: nn.Parameter(torch.full((setting.studies,), start))
-                for head, start in _NOISE.items()
-                if head.split("_")[0] in config.heads
+                name: nn.Parameter(setting.noise[:, column].clone())
+                for column, name in enumerate(NOISE)
+                if (name == "interaction" and "fitness" in config.heads) or name in config.heads
             }
         )
 
@@ -271,9 +275,6 @@ class GenomeModel(nn.Module):
         )
         answer: Tensor = (self.shape_out(summed) + direct) * self.morphology_scale
         return answer
-
-
-_NOISE = {"fitness": -8.0, "fitness_interaction": -8.0, "expression": 0.0, "morphology": 0.0}
 
 
 def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:

@@ -90,7 +90,7 @@ def setting_of(cohort: Cohort, topology: Topology, config: ModelConfig) -> Setti
         torch.tensor(scale, dtype=torch.float32),
         torch.from_numpy(reference),
         torch.from_numpy(spread),
-        len(cohort.studies),
+        torch.from_numpy(_noise(cohort)),
     )
 
 
@@ -133,6 +133,21 @@ def _known(cohort: Cohort, topology: Topology, *, floor: float) -> Array:
     variance = np.maximum(square / np.maximum(n, 1) - mean**2, 0.0)
     everyone = np.maximum(np.bincount(node, minlength=n_node), 1)
     return np.stack([mean, np.sqrt(variance), n / everyone], 1).astype(np.float32)
+
+
+def _noise(cohort: Cohort) -> Array:
+    """Log variance of the training values about their mean, by study; see Setting.noise."""
+    out = np.zeros((len(cohort.studies), 4), np.float32)
+    fitness = cohort.fitness
+    if fitness is not None:
+        train = cohort.strain_fold[fitness.strain] == TRAIN
+        for study in np.unique(fitness.study):
+            for column, values in enumerate((fitness.value, fitness.interaction)):
+                found = values[train & (fitness.study == study)]
+                found = found[~np.isnan(found)].astype(np.float64)
+                if len(found) > 1:
+                    out[study, column] = np.log(max(found.var(), 1e-5))
+    return out
 
 
 def _morphology(cohort: Cohort, morphology: Vectors) -> tuple[Array, Array]:

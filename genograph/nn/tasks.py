@@ -263,8 +263,8 @@ class Objective(nn.Module):
                 guess = torch.where(part.is_interaction, found.interaction, found.fitness)
                 noise = torch.where(
                     part.is_interaction,
-                    model.noise["fitness_interaction"][part.study],
-                    model.noise["fitness"][part.study],
+                    model.log_noise["interaction"][part.study],
+                    model.log_noise["fitness"][part.study],
                 )
                 loss = _gaussian(guess - part.target, part.variance + noise.exp())
             else:
@@ -279,7 +279,7 @@ class Objective(nn.Module):
                         guess + model.morphology_reference - part.values
                     ) / model.morphology_scale
                 measured = ~torch.isnan(part.values)
-                variance = model.noise[name][part.study].exp()[:, None].expand_as(error)
+                variance = model.log_noise[name][part.study].exp()[:, None].expand_as(error)
                 loss = _gaussian(
                     torch.where(measured, error, 0.0), torch.where(measured, variance, 1.0)
                 )
