@@ -93,6 +93,7 @@ def export(
             folds=Folds(seed=seed, test_genes=test_genes, test_strains=test_strains),
         )
     for name, value in made.provenance.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            click.echo(f"{name}: {value:,}", err=True)
+        # what was counted, not what was asked for; nothing left out needs no line
+        if type(value) is int and value and name not in ("seed", "subgraph_hops"):
+            click.echo(f"{name.replace('_', ' ')}: {value:,}", err=True)
     click.echo(str(out))
