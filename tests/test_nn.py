@@ -141,7 +141,8 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
     change = model.config.change
     z = {}
     for k, (gene, dose) in enumerate(zip(genes, doses, strict=True)):
-        message = model.change(torch.cat([h[gene], phi[k : k + 1]])).view(len(REACHING), change)
+        state = h[gene] + model.config.gene_identity * model.gene_named[gene]
+        message = model.change(torch.cat([state, phi[k : k + 1]])).view(len(REACHING), change)
         reach = topology.reach
         for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
             step = (dose - 1.0) * float(reach.weight[e]) * message[reach.relation[e]]
@@ -254,10 +255,11 @@ def test_permuting_the_genes_permutes_the_predictions():
             gene=np.where(cohort.expression.gene < 0, -1, place[cohort.expression.gene]),
         ),
     )
-    one, other = objective_of(cohort), objective_of(permuted)
+    one, other = (objective_of(c, gene_mark=0.3) for c in (cohort, permuted))
     weights = one.model.state_dict()
     # learned vectors of genes on the expression axis travel with their genes
-    weights["response"] = weights["response"][torch.from_numpy(order)]
+    for name in ("response", "gene_named", "gene_mark"):
+        weights[name] = weights[name][torch.from_numpy(order)]
     other.model.load_state_dict(
         weights
         | {k: v for k, v in other.model.state_dict().items() if k in ("known", "expression_gene")}

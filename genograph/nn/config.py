@@ -32,8 +32,12 @@ class ModelConfig(BaseModel):
     """Rank of the genome-wide expression term u(strain) v(gene)."""
     projected: int = Field(default=64, ge=1, le=1024)
     """Principal components of the CRE embeddings that enter the network."""
-    gene_identity: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Scale of a learned vector for each gene; 0 leaves it out, so unseen genes lose nothing."""
+    gene_identity: float = Field(default=1.0, ge=0.0, le=10.0)
+    """Scale of a learned, decayed vector of each perturbed gene in what it does to shared nodes;
+    0 leaves it out. A gene that training never perturbs has none."""
+    gene_mark: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Scale of a learned vector that marks each gene for its neighbours, random at first; 0 leaves
+    it out. It helps where pairs are plenty and costs singles of unseen genes."""
     node_identity: float = Field(default=0.3, ge=0.0, le=1.0)
     """Scale of a learned vector for each term and complex."""
     largest_term: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -73,11 +77,11 @@ class TrainConfig(ModelConfig):
     """Strains with an expression profile in a batch."""
     morphology_strains: int = Field(default=64, ge=1)
     """Strains with morphology in a batch."""
-    learning_rate: float = Field(default=4e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     """Peak of the learning rate."""
     warm_up: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps over which the rate rises; then it falls as a cosine to 0."""
-    weight_decay: float = Field(default=0.2, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0)
     """Decoupled weight decay of matrices and learned vectors; not of biases and noise."""
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""

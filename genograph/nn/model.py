@@ -113,9 +113,14 @@ class GenomeModel(nn.Module):
         self.of_kind = nn.Linear(N_NODE_FEATURE, width)
         n_named = topology.n_term + topology.n_complex
         self.named = nn.Parameter(torch.randn(n_named, width) * config.node_identity)
+        self.gene_mark = (
+            nn.Parameter(torch.randn(topology.n_gene, width) * config.gene_mark)
+            if config.gene_mark
+            else None
+        )
         self.gene_named = (
-            nn.Parameter(torch.randn(topology.n_gene, width) * config.gene_identity)
-            if config.gene_identity
+            nn.Parameter(torch.zeros(topology.n_gene, width))
+            if config.gene_identity and "fitness" in config.heads
             else None
         )
         self.layers = nn.ModuleList([Layer(width) for _ in range(config.layers)])
@@ -162,8 +167,8 @@ class GenomeModel(nn.Module):
         """The state of every node before any message."""
         projected = (features - self.mean) @ self.projection
         gene = torch.where(has[:, None], self.of_features(projected), self.missing)
-        if self.gene_named is not None:
-            gene = gene + self.gene_named
+        if self.gene_mark is not None:
+            gene = gene + self.gene_mark
         kind: Tensor = self.of_kind(topology.features.to(self.missing.dtype))
         return kind + torch.cat([gene, self.named])
 
@@ -188,7 +193,12 @@ class GenomeModel(nn.Module):
 
     def _changes(self, h: Tensor, plan: Meetings, effect: Tensor) -> tuple[Tensor, Tensor]:
         """Change of every met node by each perturbation alone, and by all that reach it."""
-        source = torch.cat([h[plan.p_gene], effect[:, None]], 1)
+        state = h[plan.p_gene]
+        if self.gene_named is not None:
+            # starts at 0, so a gene that training never perturbs has none; of the effect of a
+            # perturbation alone it knows nothing, else it would learn the singles by heart
+            state = state + self.config.gene_identity * self.gene_named[plan.p_gene]
+        source = torch.cat([state, effect[:, None]], 1)
         # a message that falls away with the dose, so the change is (dose - 1) times it
         messages = self.change(source) * (plan.p_dose.to(h.dtype) - 1.0)[:, None]
         each = bag_sum(messages.view(-1, self.config.change), plan.ways)
