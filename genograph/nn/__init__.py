@@ -1,0 +1,1 @@
+"""The genome model: topology, plans, engines, heads, tasks and the fit of one member."""

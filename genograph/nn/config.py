@@ -61,7 +61,7 @@ class TrainConfig(ModelConfig):
     """Seed of the first member; member k has seed + k."""
     members: int = Field(default=3, ge=1, le=64)
     """Ensemble size; the predicted s.d. is taken over members."""
-    epochs: int = Field(default=30, ge=1)
+    epochs: int = Field(default=20, ge=1)
     """Longest training, in epochs."""
     steps_per_epoch: int = Field(default=0, ge=0)
     """Steps an epoch; 0: one pass over the training pairs, within 10 to 60 steps."""
@@ -73,7 +73,7 @@ class TrainConfig(ModelConfig):
     """Weight of the pairs' loss; that of every other task is 1."""
     single_strains: int = Field(default=128, ge=1)
     """Single mutants with a fitness in a batch."""
-    expression_strains: int = Field(default=16, ge=1)
+    expression_strains: int = Field(default=8, ge=1)
     """Strains with an expression profile in a batch."""
     morphology_strains: int = Field(default=64, ge=1)
     """Strains with morphology in a batch."""
@@ -87,7 +87,7 @@ class TrainConfig(ModelConfig):
     """Largest norm of the gradient."""
     average: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the running average of the weights, which predicts."""
-    patience: int = Field(default=10, ge=1)
+    patience: int = Field(default=12, ge=1)
     """Epochs without a better validation score before a member stops."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto is CUDA if there is one."""
