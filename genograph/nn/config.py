@@ -17,7 +17,7 @@ class ModelConfig(BaseModel):
     """Phenotypes to train jointly; those the cohort has no experiments of are left out."""
     singles: Literal["measured", "hidden"] = "measured"
     """Whether measured single-mutant fitness is an input for strains with two perturbations."""
-    growth_from: Literal["predicted", "measured"] = "predicted"
+    growth_from: Literal["predicted", "measured"] = "measured"
     """The fitness that expression and morphology follow: predicted, or measured where the cohort
     has it, the strain's own included; another phenotype, so no leak, but the strain was grown."""
     width: int = Field(default=32, ge=4, le=1024)
