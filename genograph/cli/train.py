@@ -13,7 +13,9 @@ from genograph.cli.output import progress, quiet_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default=None, help="Where.")
 @click.option("--heads", default=None, help="Of fitness,expression,morphology.  [default: all]")
-@click.option("--engine", type=click.Choice(("auto", "delta", "dgl", "shared")), default=None, help="How.")
+@click.option(
+    "--engine", type=click.Choice(("auto", "delta", "dgl", "shared")), default=None, help="How."
+)
 @click.option("--seed", type=int, default=None, help="Seed of the first member.")
 @click.option("--members", type=int, default=None, help="Ensemble size; gives the predicted s.d.")
 @click.option("--epochs", type=int, default=None, help="Longest training, in epochs.")
