@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from genograph.errors import SchemaError, SourceError
 from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
-from genograph.tables import Table
+from genograph.tables import Table, new_mark
 
 RELATIVE = "relative to wild type"
 """The unit of fitness: the wild type has 1."""
@@ -127,6 +127,7 @@ class _Seen:
     strains: set[str] = field(default_factory=set)
     experiments: set[str] = field(default_factory=set)
     spelled: dict[Perturbation, str] = field(default_factory=dict)
+    mark: int = field(default_factory=new_mark)
 
     def new(self, label: str, id: str) -> bool:
         """Whether a Study, Environment or Axis is new; it is not any more afterwards."""
@@ -187,14 +188,19 @@ def _strains_and_experiments(
         links.extend((strain, *p) for p in m.strain)
     if new:
         columns: dict[str, list[Any]] = {"id": list(new), "n_perturbed": list(new.values())}
-        yield Table.of("Strain", columns, source=source)
+        yield Table.of("Strain", columns, source=source, own=seen.mark)
     if links:
         names = ("from_id", "to_id", "kind", "allele", "dose")
         by_name = dict(zip(names, map(list, zip(*links, strict=True)), strict=True))
-        yield Table.of("PERTURBS", by_name, source=source)
-    yield _experiments(held, ids, source)
-    yield Table.of("TESTS", {"from_id": ids, "to_id": strains}, source=source)
-    yield Table.of("FROM_STUDY", {"from_id": ids, "to_id": [m.study for m in held]}, source=source)
+        yield Table.of("PERTURBS", by_name, source=source, own=seen.mark)
+    yield _experiments(held, ids, source, seen.mark)
+    yield Table.of("TESTS", {"from_id": ids, "to_id": strains}, source=source, own=seen.mark)
+    yield Table.of(
+        "FROM_STUDY",
+        {"from_id": ids, "to_id": [m.study for m in held]},
+        source=source,
+        own=seen.mark,
+    )
     for name, ends in (
         ("IN_ENVIRONMENT", [m.environment or None for m in held]),
         ("ALONG", [m.axis.id if m.axis is not None else None for m in held]),
@@ -202,7 +208,7 @@ def _strains_and_experiments(
         pairs = [(i, end) for i, end in zip(ids, ends, strict=True) if end is not None]
         if pairs:
             left, right = zip(*pairs, strict=True)
-            yield Table.of(name, {"from_id": left, "to_id": right}, source=source)
+            yield Table.of(name, {"from_id": left, "to_id": right}, source=source, own=seen.mark)
 
 
 def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> str:
@@ -225,7 +231,7 @@ def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> 
 _SCALARS = ("value", "sd", "p", "interaction", "interaction_sd", "derived")
 
 
-def _experiments(held: Sequence[Measurement], ids: list[str], source: str) -> Table:
+def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark: int) -> Table:
     """The Experiment rows; columns that no row fills are left out."""
     types = graph_schema().nodes["Experiment"].columns
     columns: dict[str, Any] = {
@@ -250,7 +256,7 @@ def _experiments(held: Sequence[Measurement], ids: list[str], source: str) -> Ta
         missing = pa.array([m.values is None for m in held])
         flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
         arrays["values"] = pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
-    return Table("Experiment", pa.table(arrays), source)
+    return Table("Experiment", pa.table(arrays), source, own=mark)
 
 
 class Spelled(NamedTuple):

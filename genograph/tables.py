@@ -1,5 +1,6 @@
 """Table: rows of one label or relationship, valid by construction, to or from a store."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,13 @@ import pyarrow.compute as pc
 
 from genograph.errors import SchemaError
 from genograph.schema import Property, graph_schema
+
+_MARKS = itertools.count(1)
+
+
+def new_mark() -> int:
+    """A mark for `Table.own` that no other tables have."""
+    return next(_MARKS)
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,15 @@ class Table:
         type: a node label or relationship type.
         rows: the columns.
         source: where the rows are from, for messages.
+        own: 0, or a mark from `new_mark`: of the tables with one mark, none has a key of another,
+            and a relationship begins at a node that one of them gives. That lets millions of
+            rows in without looking for each.
     """
 
     type: str
     rows: pa.Table
     source: str = ""
+    own: int = 0
 
     def __post_init__(self) -> None:
         """Check names, types, limits and keys.
@@ -70,7 +82,12 @@ class Table:
 
     @classmethod
     def of(
-        cls, type: str, columns: Mapping[str, Sequence[Any] | np.ndarray], *, source: str = ""
+        cls,
+        type: str,
+        columns: Mapping[str, Sequence[Any] | np.ndarray],
+        *,
+        source: str = "",
+        own: int = 0,
     ) -> "Table":
         """Return a table from one sequence a column, typed by the schema.
 
@@ -89,7 +106,15 @@ class Table:
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 msg = f"{source}: {type}.{name}: {str(error).splitlines()[0]}"
                 raise SchemaError(msg) from error
-        return cls(type, pa.table(arrays), source)
+        return cls(type, pa.table(arrays), source, own)
+
+    @classmethod
+    def again(cls, type: str, rows: pa.Table, source: str = "", *, own: int = 0) -> "Table":
+        """Return a table of rows that have been checked as tables, with distinct keys."""
+        table = object.__new__(cls)
+        for name, value in (("type", type), ("rows", rows), ("source", source), ("own", own)):
+            object.__setattr__(table, name, value)
+        return table
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -166,6 +166,8 @@ class Reading:
         rejected: rows not used, by reason.
         examples: the first few rejected (or noted) rows of each reason, as "line 12: YXX001W".
         notes: rows that are used but that the user should know of, by reason.
+        on_reject: is told every rejected row: line (None where there is none), number of rows,
+            reason, detail.
     """
 
     genes: GeneNames
@@ -174,16 +176,25 @@ class Reading:
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
+    on_reject: Callable[[int | None, int, str, str], None] = lambda line, count, reason, detail: (
+        None
+    )
 
     def reject(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
         """Count rows that are not used; `reason` is a short phrase, `line` is 1-based."""
         self.rejected[reason] += count
         self._show(reason, line, detail)
+        self.on_reject(line, count, reason, detail)
 
     def note(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
         """Count rows that are used but are out of the ordinary, such as an ORF without ATG."""
         self.notes[reason] += count
         self._show(reason, line, detail)
+
+    def note_rows(self, reason: str, rows: Iterable[tuple[int, str]]) -> None:
+        """Count many rows, each given as line and detail, as `note` does."""
+        for line, detail in rows:
+            self.note(reason, line, detail)
 
     def _show(self, reason: str, line: int | None, detail: str) -> None:
         shown = self.examples.setdefault(reason, [])

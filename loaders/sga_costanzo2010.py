@@ -12,11 +12,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, number, screened, tables
-from genograph.loaders import Reading, Source, rows
+from genograph.experiments import Study, screened
+from genograph.loaders import Reading, Source
+from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
+from genograph.pairs import Pairs, PairTables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -55,8 +60,9 @@ def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[
             f"load smf_baryshnikova2010 first or choose another study with the option singles"
         )
         raise SourceError(msg)
-    found = _measurements(path, reading, study, fitness)
-    yield from tables(found, [known], source=str(path))
+    made = PairTables(known, source=str(path))
+    for pairs in _pairs(path, reading, _Mutants(reading, fitness, made)):
+        yield from made.tables(pairs)
 
 
 def single_fitness(reading: Reading, study: str) -> dict[str, Single]:
@@ -105,55 +111,106 @@ class _Mutant(NamedTuple):
     refused: str = ""
 
 
-def _measurements(
-    path: Path, reading: Reading, study: str, singles: dict[str, Single]
-) -> Iterator[Measurement]:
-    known: dict[str, _Mutant] = {}
-    for line, fields in rows(path, columns=(7,)):
-        reading.rows_read += 1
-        epsilon = number(path, line, "5 (epsilon)", fields[4])
-        sd = number(path, line, "6 (s.d.)", fields[5], low=0.0)
-        p = number(path, line, "7 (P value)", fields[6], low=0.0, high=1.0)
-        for name in (fields[0], fields[2]):
-            if name not in known:
-                known[name] = _mutant(name, reading, singles)
-        query, array = known[fields[0]], known[fields[2]]
-        if query.refused or array.refused:
-            name = fields[0] if query.refused else fields[2]
-            reading.reject(query.refused or array.refused, line, name)
+class _Mutants:
+    """The strain names of the table, numbered as they come, and what is known of each."""
+
+    def __init__(self, reading: Reading, singles: dict[str, Single], made: PairTables) -> None:
+        self._reading, self._singles, self._made = reading, singles, made
+        self._row: dict[str, int] = {}
+        self.names: list[str] = []
+        self.refused: list[str] = []
+        self.renamed: list[str] = []
+        self._code: list[int] = []
+        self._fitness: list[float] = []
+        self._sd: list[float] = []
+
+    def rows(self, names: pa.StringArray) -> np.ndarray[Any, Any]:
+        """The number of each name, those that are new looked up."""
+        encoded = names.dictionary_encode()
+        row = [self._row_of(name) for name in encoded.dictionary.to_pylist()]
+        return np.array(row, dtype=np.int64)[encoded.indices.to_numpy()]
+
+    def _row_of(self, name: str) -> int:
+        if name in self._row:
+            return self._row[name]
+        found = _mutant(name, self._reading, self._singles)
+        gene = found.perturbation.gene_id
+        called = name.strip().partition("_")[0].upper()
+        self.names.append(name)
+        self.refused.append(found.refused)
+        self.renamed.append("" if called == gene.upper() else f"{name} is {gene}")
+        self._code.append(-1 if found.refused else self._made.code(found.perturbation))
+        self._fitness.append(math.nan if found.single is None else found.single.fitness)
+        self._sd.append(math.nan if found.single is None else found.single.sd)
+        return self._row.setdefault(name, len(self._row))
+
+    @property
+    def code(self) -> np.ndarray[Any, Any]:
+        """The code of each one's perturbation, -1 where rows that name it are not used."""
+        return np.array(self._code, dtype=np.int64)
+
+    @property
+    def fitness(self) -> np.ndarray[Any, Any]:
+        """The fitness of each as a single mutant, NaN where it was not measured."""
+        return np.array(self._fitness)
+
+    @property
+    def sd(self) -> np.ndarray[Any, Any]:
+        """The s.d. of that fitness, NaN where it was not reported."""
+        return np.array(self._sd)
+
+
+_NUMBERS = (
+    Limits(4, "5 (epsilon)"),
+    Limits(5, "6 (s.d.)", low=0.0),
+    Limits(6, "7 (P value)", low=0.0, high=1.0),
+)
+
+
+def _pairs(
+    path: Path, reading: Reading, mutants: _Mutants, *, size: int = BLOCK
+) -> Iterator[Pairs]:
+    for block in blocks(path, columns=7, size=size):
+        line = block.line
+        reading.rows_read += len(line)
+        epsilon, sd, p = numbers(path, block, _NUMBERS)
+        query, array = mutants.rows(block.columns[0]), mutants.rows(block.columns[2])
+        code = mutants.code
+        unusable = (code[query] < 0) | (code[array] < 0)
+        unscored = ~unusable & np.isnan(epsilon)
+        same = ~unusable & ~unscored & (code[query] == code[array])
+        names, refused = mutants.names, mutants.refused
+        for row in np.flatnonzero(unusable | unscored | same).tolist():
+            q, a, at = int(query[row]), int(array[row]), int(line[row])
+            if unusable[row]:
+                worse = q if refused[q] else a
+                reading.reject(refused[worse], at, names[worse])
+            elif unscored[row]:
+                reading.reject("no interaction score", at, f"{names[q]} {names[a]}")
+            else:
+                reading.reject("query and array are the same strain", at, names[q])
+        kept = np.flatnonzero(~(unusable | unscored | same))
+        if not len(kept):
             continue
-        if epsilon is None:
-            reading.reject("no interaction score", line, f"{fields[0]} {fields[2]}")
-            continue
-        if query.perturbation == array.perturbation:
-            reading.reject("query and array are the same strain", line, fields[0])
-            continue
-        for name, mutant in ((fields[0], query), (fields[2], array)):
-            gene = mutant.perturbation.gene_id
-            if name.strip().partition("_")[0].upper() != gene.upper():
-                told = f"{name} is {gene}"
-                reading.note("named by another or retired name of the gene", line, told)
-        value = value_sd = None
-        if query.single is None or array.single is None:
-            lacking = fields[0] if query.single is None else fields[2]
-            reading.note("fitness not derived: a single mutant was not measured", line, lacking)
-        else:
-            value, value_sd = derive(epsilon, sd, query.single, array.single)
-            if value < 0.0:
-                reading.note("derived fitness below 0", line, f"{value:.4f}")
-        yield Measurement(
-            study,
-            "fitness",
-            RELATIVE,
-            (query.perturbation, array.perturbation),
-            value,
-            value_sd,
-            p,
-            epsilon,
-            sd,
-            None if value is None else True,
-            line=line,
+        query, array, line = query[kept], array[kept], line[kept]
+        epsilon, sd, p = epsilon[kept], sd[kept], p[kept]
+        renamed = np.array([bool(told) for told in mutants.renamed])
+        for side in (query, array):
+            rows = np.flatnonzero(renamed[side]).tolist()
+            told = [(int(line[r]), mutants.renamed[side[r]]) for r in rows]
+            reading.note_rows("named by another or retired name of the gene", told)
+        fitness, single_sd = mutants.fitness, mutants.sd
+        lacking = np.isnan(fitness[query]) | np.isnan(fitness[array])
+        bare = np.where(np.isnan(fitness[query]), query, array)
+        told = [(int(line[r]), names[bare[r]]) for r in np.flatnonzero(lacking).tolist()]
+        reading.note_rows("fitness not derived: a single mutant was not measured", told)
+        value = fitness[query] * fitness[array] + epsilon
+        value_sd = np.hypot(
+            np.hypot(sd, fitness[query] * single_sd[array]), fitness[array] * single_sd[query]
         )
+        below = [(int(line[r]), f"{value[r]:.4f}") for r in np.flatnonzero(value < 0.0).tolist()]
+        reading.note_rows("derived fitness below 0", below)
+        yield Pairs(code[query], code[array], line, value, value_sd, p, epsilon, sd, derived=True)
 
 
 def _mutant(name: str, reading: Reading, singles: dict[str, Single]) -> _Mutant:

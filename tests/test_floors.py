@@ -23,6 +23,7 @@ graph
 cohorts       cre            simulation
 ingest
 loaders       cypher
+pairs
 store         experiments
 tables
 schema
