@@ -25,6 +25,8 @@ def test_the_wheel_contains_schema_loaders_and_the_type_marker(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"genograph/_schema/graph.toml", "genograph/_schema/constraints.cypher"} <= names
     assert "genograph/py.typed" in names
+    for file in (ROOT / "docs" / "cohorts").glob("*.cypher"):
+        assert f"genograph/_library/{file.name}" in names
     for file in (ROOT / "loaders").glob("*.py"):
         assert f"genograph/loaders/{file.name}" in names
     for file in (ROOT / "genograph").rglob("*.py"):
@@ -54,3 +56,4 @@ def test_the_wheel_installs_and_runs_in_a_clean_environment(wheel, tmp_path):
     assert str(venv) in found.stdout
     assert "sga_costanzo2010" in say("load", "--list", "--format", "csv")
     assert "PERTURBS" in say("schema")
+    assert "suppressors" in say("query", "--list", "--format", "csv")

@@ -41,8 +41,9 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def query_of(file: Path | None, param: tuple[str, ...], flags: Mapping[str, Any]) -> "CohortQuery":
-    """The query that the flags write, or that a .cypher file holds; not both."""
+    """The query that the flags write, or that a file or the library holds; not both."""
     from genograph.cohorts import CohortQuery
+    from genograph.cypher import query_file
 
     given = {name: value for name, value in flags.items() if value not in (None, (), False)}
     if file is None:
@@ -54,7 +55,7 @@ def query_of(file: Path | None, param: tuple[str, ...], flags: Mapping[str, Any]
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         msg = f"{named}: cannot be joined with a .cypher file; put it into the file's query"
         raise CohortError(msg)
-    return CohortQuery.read(file, **parameters_of(param))
+    return CohortQuery.read(query_file(str(file)) or file, **parameters_of(param))
 
 
 @click.command()
@@ -74,10 +75,14 @@ def cohort(
 ) -> None:
     """Show the experiments that flags, or a .cypher file, select.
 
+    FILE may also be the name of a query of the library (see genograph query --list) that gives
+    experiments or strains.
+
     \b
     Example:
       genograph cohort --study costanzo2010 --go GO:0006281 --max-sd 0.1 --print-cypher
       genograph cohort repair.cypher --db yeast.db
+      genograph cohort strains_of_complex -p "complex=cyc2008:TRAPP complex" --db yeast.db
     """
     from genograph.cohorts import members
 

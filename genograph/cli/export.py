@@ -13,7 +13,12 @@ from genograph.cli.database import db_option, open_db
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
-@click.option("--cohort", "file", type=click.Path(path_type=Path), help="A .cypher file.")
+@click.option(
+    "--cohort",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A .cypher file, or a query of the library.",
+)
 @selecting
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Parameter of the file.")
 @click.option(

@@ -9,6 +9,8 @@ from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, show
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from genograph.store import Value
 
 
@@ -28,19 +30,62 @@ def parameters_of(given: tuple[str, ...]) -> "dict[str, Value]":
 
 
 @click.command()
-@click.argument("cypher")
+@click.argument("cypher", required=False)
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Value of a $parameter.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds before giving up.")
+@click.option("--list", "listing", is_flag=True, help="List the library, and stop.")
 @db_option
 @format_option
-def query(cypher: str, param: tuple[str, ...], timeout: float, db: str, style: str | None) -> None:
+def query(
+    cypher: str | None,
+    param: tuple[str, ...],
+    timeout: float,
+    listing: bool,
+    db: str,
+    style: str | None,
+) -> None:
     """Run one reading Cypher query and print its rows. It cannot write.
+
+    CYPHER is the query, a file that ends in .cypher, or the name of a query of the library.
 
     \b
     Example:
       genograph query "MATCH (g:Gene {symbol: \\$s}) RETURN g.id, g.chromosome" -p s=RAD51
+      genograph query suppressors -p min_interaction=0.3 --db yeast.db
+      genograph query --list
     """
-    from genograph.cypher import run_query
+    from genograph.cypher import query_file, run_query
 
+    if listing:
+        show(_library(), style)
+        return
+    if cypher is None:
+        msg = "CYPHER is missing: a query, a .cypher file, or a name that --list shows"
+        raise click.UsageError(msg)
+    file, parameters = query_file(cypher), parameters_of(param)
+    if file is not None:
+        from genograph.cohorts import CohortQuery
+
+        held = CohortQuery.read(file, **parameters)
+        cypher, parameters = held.cypher, dict(held.parameters)
     with open_db(db, read_only=True) as store:
-        show(run_query(store, cypher, timeout=timeout, **parameters_of(param)), style)
+        show(run_query(store, cypher, timeout=timeout, **parameters), style)
+
+
+def _library() -> "pa.Table":
+    """The library as rows: name, parameters with their defaults, title."""
+    import pyarrow as pa
+
+    from genograph.cypher import library
+
+    given = [
+        " ".join([*e.required, *(f"{n}={json.dumps(v)}" for n, v in e.defaults.items())])
+        for e in library()
+    ]
+    return pa.table(
+        {
+            "name": [e.name for e in library()],
+            "gives": [e.title for e in library()],
+            "parameters": given,
+        }
+    )

@@ -1,0 +1,1 @@
+"""The library of cohort queries: .cypher files that anyone can read and genograph runs by name."""
