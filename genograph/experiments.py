@@ -63,10 +63,13 @@ class Measurement(NamedTuple):
 
     Attributes:
         study: id of the study.
-        phenotype: fitness, expression or morphology.
+        phenotype: fitness, expression, morphology or traits.
         unit: unit of `value` or of `values`.
         strain: the perturbations, query first; () is the wild type.
         values: vector phenotypes: float32 along `axis`, NaN = not measured.
+        raw_interaction, tau: trigenic strains: the score before and after it is adjusted for the
+            digenic interactions; their `interaction` is None.
+        p_values: of `values`, float32, NaN = none.
         replicate: 1-based; None numbers repeated measurements in the order of the file.
         line: 1-based line of the source, for messages.
     """
@@ -87,6 +90,9 @@ class Measurement(NamedTuple):
     batch: str = ""
     replicate: int | None = None
     line: int | None = None
+    raw_interaction: float | None = None
+    tau: float | None = None
+    p_values: np.ndarray[Any, Any] | None = None
 
 
 def tables(
@@ -228,7 +234,10 @@ def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> 
     return name
 
 
-_SCALARS = ("value", "sd", "p", "interaction", "interaction_sd", "derived")
+_SCALARS = (
+    *("value", "sd", "p", "interaction", "interaction_sd"),
+    *("raw_interaction", "tau", "derived"),
+)
 
 
 def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark: int) -> Table:
@@ -250,13 +259,20 @@ def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         msg = f"{source}: Experiment: {str(error).splitlines()[0]}"
         raise SchemaError(msg) from error
-    if any(m.values is not None for m in held):
-        parts = [np.empty(0, np.float32) if m.values is None else m.values for m in held]
-        offsets = np.concatenate([[0], np.cumsum([len(v) for v in parts])]).astype(np.int32)
-        missing = pa.array([m.values is None for m in held])
-        flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
-        arrays["values"] = pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
+    for name in ("values", "p_values"):
+        vectors = [getattr(m, name) for m in held]
+        if any(v is not None for v in vectors):
+            arrays[name] = _lists(vectors)
     return Table("Experiment", pa.table(arrays), source, own=mark)
+
+
+def _lists(vectors: Sequence[np.ndarray[Any, Any] | None]) -> pa.ListArray:
+    """One list of 32-bit floats a row, null where there is no vector."""
+    parts = [np.empty(0, np.float32) if v is None else v for v in vectors]
+    offsets = np.concatenate([[0], np.cumsum([len(v) for v in parts])]).astype(np.int32)
+    flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
+    missing = pa.array([v is None for v in vectors])
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
 
 
 class Spelled(NamedTuple):
