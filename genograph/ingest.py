@@ -1,60 +1,29 @@
 """Ingest: source files into a graph database, one at a time (`load`) or as a list (`build`).
 
 A file is read and checked to its end, its rows spooled to disk, before the first row is written, so
-bad input writes nothing and memory holds one table. A store whose transactions take a whole load
-writes all of it or nothing; on another one an interrupted load leaves a Source without `loaded`,
-and the same load again finishes it.
+bad input writes nothing and memory holds one table. A load that fits into one transaction of the
+store is written whole or not at all; a larger one that is interrupted leaves a Source without
+`loaded`, and the same load again finishes it.
 """
 
-import hashlib
 import os
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
 
 from genograph import loaders
 from genograph.errors import SourceError
+from genograph.ledger import Entry, Ledger, begun, digest_of, listed
 from genograph.loaders import GeneNames, Option, Reading, Source
-from genograph.schema import graph_schema
+from genograph.spool import Spool
 from genograph.store import Store, Written
 from genograph.tables import Table
 
-
-@dataclass(frozen=True)
-class Ledger:
-    """What one load did.
-
-    Attributes:
-        source: loader's name.
-        file: name of the file.
-        rows_read: rows of the file.
-        written: graph rows that are new or changed.
-        unchanged: graph rows that were there, equal.
-        rejected: rows of the file that were not used, by reason.
-        examples: the first few of each reason.
-        seconds: how long it took.
-        skipped: true where the database already had this very file by this loader and options.
-        notes: rows that were used but are out of the ordinary, and what the user should know of
-            earlier loads, by reason; their examples are among `examples`.
-    """
-
-    source: str
-    file: str
-    rows_read: int
-    written: int
-    unchanged: int
-    rejected: Mapping[str, int]
-    examples: Mapping[str, Sequence[str]]
-    seconds: float
-    skipped: bool = False
-    notes: Mapping[str, int] = field(default_factory=dict)
+__all__ = ["Ledger", "Step", "build", "gene_names", "load", "sources"]
 
 
 def gene_names(store: Store) -> GeneNames:
@@ -64,8 +33,12 @@ def gene_names(store: Store) -> GeneNames:
     )
 
 
-def load(store: Store, source: str, path: Path | str, **options: Option) -> Ledger:
+def load(
+    store: Store, source: str, path: Path | str, *, rejects: Path | None = None, **options: Option
+) -> Ledger:
     """Load one file and return what was done; loading it twice changes nothing.
+
+    Every row that is not used is listed in the folder `rejects`, by default beside the database.
 
     Raises:
         SourceError: the file is missing, damaged or malformed; the database is as it was.
@@ -84,121 +57,49 @@ def load(store: Store, source: str, path: Path | str, **options: Option) -> Ledg
     if not path.is_file():
         msg = f"{path}: no such file"
         raise SourceError(msg)
-    before = _source_row(spec, path, _sha256(path), settings)
-    reading = Reading(gene_names(store), store.query)
-    _note_earlier(store, reading, before)
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
-        spool = list(_spool(read(path, reading, **settings), Path(folder)))
+    entry = Entry(store, _begun(spec, path, settings))
+    with (
+        tempfile.TemporaryDirectory(prefix="genograph-") as folder,
+        listed(rejects, store, entry) as unused,
+    ):
+        reading = Reading(gene_names(store), store.query, on_reject=unused.row)
+        entry.note_earlier(reading)
+        spool = Spool(Path(folder), str(path))
+        for table in read(path, reading, **settings):
+            spool.put(table)
+        list_of_unused = unused.done()
         if not spool:
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in reading.rejected.most_common(3))
             msg = f"{path}: none of its {reading.rows_read:,} rows can be used: {reasons}"
             raise SourceError(msg)
-        done = Written()
-        with store.transaction() if store.atomic_loads else nullcontext():
-            store.write(before)
-            studies: dict[str, None] = {}
-            for type_name, file in spool:
-                for table in _unspool(type_name, file, str(path)):
-                    done += store.write(table)
-                    if type_name == "Study":
-                        studies |= dict.fromkeys(table.rows["id"].to_pylist())
-            if studies:
-                source_id = before.rows["id"][0].as_py()
-                link = {"from_id": list(studies), "to_id": [source_id] * len(studies)}
+        whole = store.atomic_loads and spool.fits(store)
+        with store.transaction() if whole else nullcontext():
+            entry.begin()
+            done = spool.write(store)
+            if spool.studies:
+                link = {"from_id": list(spool.studies), "to_id": [entry.id] * len(spool.studies)}
                 store.write(Table.of("LOADED_FROM", link))
+            total = sum(done.values(), Written())
             ledger = Ledger(
                 source,
                 path.name,
                 reading.rows_read,
-                done.created + done.updated,
-                done.unchanged,
+                total.created + total.updated,
+                total.unchanged,
                 dict(reading.rejected),
                 reading.examples,
                 time.perf_counter() - started,
                 notes=dict(reading.notes),
+                rejects=list_of_unused,
             )
-            if not _finished(store, before):
-                store.write(_recorded(before, ledger))
+            entry.end(ledger, done)
     return ledger
 
 
-def _note_earlier(store: Store, reading: Reading, source: Table) -> None:
-    """Note what the database's ledger says of earlier loads of a file of this name."""
-    own = source.rows.to_pylist()[0]
-    earlier = store.query(
-        "MATCH (s:Source) WHERE s.loader = $loader AND s.file = $file "
-        "RETURN s.id AS id, s.sha256 AS sha256, s.loader_version AS version, s.loaded AS loaded",
-        loader=own["loader"],
-        file=own["file"],
-    )
-    for row in earlier.to_pylist():
-        if row["id"] == own["id"]:
-            if row["loaded"] is None:
-                reading.note("an interrupted load is finished", None, own["file"])
-        elif row["sha256"] != own["sha256"]:
-            reason = "another file of this name was loaded before: rows only it has stay"
-            reading.note(reason, None, f"sha256 {row['sha256'][:16]}")
-        elif row["version"] != own["loader_version"]:
-            reason = "an older version of the loader loaded this file: rows only it gave stay"
-            reading.note(reason, None, f"version {row['version']}")
-        else:
-            reading.note("this file was loaded before with other options", None, row["id"])
-
-
-def _spool(tables: Iterator[Table], folder: Path) -> Iterator[tuple[str, Path]]:
-    for number, table in enumerate(tables):
-        file = folder / f"{number}.arrow"
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.rows.schema) as out:
-            out.write_table(table.rows)
-        yield table.type, file
-
-
-def _unspool(type_name: str, file: Path, source: str) -> Iterator[Table]:
-    with pa.memory_map(str(file)) as raw:
-        yield Table(type_name, pa.ipc.open_file(raw).read_all(), source)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
-
-
-def _source_row(spec: Source, path: Path, digest: str, settings: Mapping[str, Option]) -> Table:
+def _begun(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
     """The Source of a load that is about to begin."""
     words = [f"{name}={value}" for name, value in sorted(settings.items())]
-    mixed = hashlib.sha256("\n".join([digest, str(spec.version), *words]).encode()).hexdigest()
-    columns: dict[str, list[object]] = {
-        "id": [f"{spec.name}@{mixed[:16]}"],
-        "loader": [spec.name],
-        "loader_version": [spec.version],
-        "file": [path.name],
-        "sha256": [digest],
-        "licence": [spec.licence or None],
-        "settings": [words],
-        "schema_version": [graph_schema().version],
-    }
-    return Table.of("Source", columns)
-
-
-def _recorded(source: Table, ledger: Ledger) -> Table:
-    """The same Source with its ledger, which marks the load as complete."""
-    columns = {
-        "id": source.rows["id"].to_pylist(),
-        "rows_read": [ledger.rows_read],
-        "rows_written": [ledger.written],
-        "rows_unchanged": [ledger.unchanged],
-        "rows_rejected": [sum(ledger.rejected.values())],
-        "reasons": [[f"{reason}={n}" for reason, n in sorted(ledger.rejected.items())]],
-        "loaded": [datetime.now(UTC).isoformat(timespec="seconds")],
-    }
-    return Table.of("Source", columns)
-
-
-def _finished(store: Store, source: Table) -> bool:
-    found = store.query(
-        "MATCH (s:Source {id: $id}) RETURN s.loaded AS loaded", id=source.rows["id"][0].as_py()
-    )
-    return bool(len(found)) and found["loaded"][0].as_py() is not None
+    return begun(spec.name, spec.version, path.name, digest_of(path), words, spec.licence)
 
 
 @dataclass(frozen=True)
@@ -310,7 +211,11 @@ def _before(first: Step, then: Step) -> bool:
 
 
 def build(
-    store: Store, path: Path | str, *, report: Callable[[Ledger], None] = lambda ledger: None
+    store: Store,
+    path: Path | str,
+    *,
+    report: Callable[[Ledger], None] = lambda ledger: None,
+    rejects: Path | None = None,
 ) -> list[Ledger]:
     """Load every source of a sources.toml that the database does not have yet.
 
@@ -340,10 +245,10 @@ def build(
         else:
             spec, _ = loaders.loader(step.source)
             settings = spec.settings(step.options)
-            if _finished(store, _source_row(spec, step.path, _sha256(step.path), settings)):
+            if Entry(store, _begun(spec, step.path, settings)).finished:
                 ledger = Ledger(step.source, step.path.name, 0, 0, 0, {}, {}, 0.0, skipped=True)
             else:
-                ledger = load(store, step.source, step.path, **step.options)
+                ledger = load(store, step.source, step.path, rejects=rejects, **step.options)
         report(ledger)
         out.append(ledger)
     return out

@@ -22,6 +22,7 @@ nn            design
 graph
 cohorts       cre            simulation
 ingest
+spool         ledger
 loaders       cypher
 pairs
 store         experiments

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.ledger import tell
+from genograph.cli.ledger import rejects_option, tell
 
 
 @click.command()
 @click.argument("sources", type=click.Path(path_type=Path))
 @db_option
-def build(sources: Path, db: str) -> None:
+@rejects_option
+def build(sources: Path, db: str, rejects: Path | None) -> None:
     """Load every source that a sources.toml lists, in the right order.
 
     What the database has already is skipped, so an interrupted build goes on where it stopped.
@@ -23,7 +24,7 @@ def build(sources: Path, db: str) -> None:
     from genograph import ingest
 
     with open_db(db, read_only=False) as store:
-        ingest.build(store, sources, report=tell)
+        ingest.build(store, sources, report=tell, rejects=rejects)
         size = store.size()
         counts = {name: n for name, n in store.counts().items() if n}
     words = ", ".join(f"{n:,} {name}" for name, n in counts.items())

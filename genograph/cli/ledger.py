@@ -1,11 +1,21 @@
 """How the ledger of a load is told."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from genograph.ingest import Ledger
+
+
+rejects_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the lists of rejected rows.  [default: beside the database, its name and "
+    ".rejects; genograph.rejects here for a server]",
+)
 
 
 def tell(ledger: "Ledger") -> None:
@@ -24,3 +34,5 @@ def tell(ledger: "Ledger") -> None:
         for reason, count in sorted(found.items(), key=lambda item: -item[1]):
             shown = "; ".join(ledger.examples.get(reason, ())[:3])
             click.echo(f"  {word} {count:,}: {reason}" + (f" ({shown})" if shown else ""), err=True)
+    if ledger.rejects is not None:
+        click.echo(f"  every rejected row with its line: {ledger.rejects}", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.ledger import tell
+from genograph.cli.ledger import rejects_option, tell
 from genograph.cli.output import format_option, show
 from genograph.errors import SourceError
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [--OPTION VALUE]...")
 @click.option("--list", "listing", is_flag=True, help="List the loaders and their options.")
 @db_option
+@rejects_option
 @format_option
 def load(
     loader: str | None,
     arguments: tuple[str, ...],
     listing: bool,
     db: str,
+    rejects: Path | None,
     style: str | None,
 ) -> None:
     """Load one source file into the database and print what was done.
@@ -73,7 +75,7 @@ def load(
         msg = f"wanted the file that {loader} is to read"
         raise click.UsageError(msg)
     with open_db(db, read_only=False) as store:
-        tell(ingest.load(store, loader, Path(file), **settings))
+        tell(ingest.load(store, loader, Path(file), rejects=rejects, **settings))
 
 
 def _split(arguments: tuple[str, ...]) -> "tuple[str | None, dict[str, Option]]":

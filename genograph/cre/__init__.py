@@ -5,20 +5,18 @@ Hides how windows are read, embedded in chunks, written as Embedding nodes and p
 
 import hashlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from genograph.cre.providers import PROVIDERS, Provider, Vectors
 from genograph.errors import SourceError
-from genograph.ingest import Ledger
+from genograph.ledger import Entry, Ledger, begun
 from genograph.loaders.embeddings import tables
-from genograph.schema import graph_schema
 from genograph.store import Store, Written
 from genograph.tables import Table
 
@@ -56,13 +54,13 @@ def embed(
         raise SourceError(msg)
     ids = windows["id"].to_pylist()
     job = _Job(spec, ids, windows["sequence"].to_pylist(), model, seed, dim)
-    before = job.source()
-    if _has_all(store, before, job):
+    entry = Entry(store, job.source())
+    if _has_all(store, entry, job):
         return Ledger(f"embed_{provider}", _FILE, 0, 0, 0, {}, {}, 0.0, skipped=True)
 
-    done, rejected, examples = Written(), Counter[str](), list[str]()
+    done, rejected, examples = defaultdict[str, Written](Written), Counter[str](), list[str]()
     with store.transaction() if store.atomic_loads else nullcontext():
-        store.write(before)
+        entry.begin()
         for at in range(0, len(ids), _CHUNK):
             chunk = ids[at : at + _CHUNK]
             vectors = job.vectors(range(at, at + len(chunk)))
@@ -72,19 +70,19 @@ def embed(
                 rejected["window without a k-mer"] += len(unused)
                 examples += [chunk[i] for i in unused[: 5 - len(examples)]]
             for table in tables([chunk[i] for i in used], vectors[used], model, _FILE):
-                done += store.write(table)
+                done[table.type] += store.write(table)
+        total = sum(done.values(), Written())
         ledger = Ledger(
             f"embed_{provider}",
             _FILE,
             len(ids),
-            done.created + done.updated,
-            done.unchanged,
+            total.created + total.updated,
+            total.unchanged,
             dict(rejected),
             {"window without a k-mer": examples} if examples else {},
             time.perf_counter() - started,
         )
-        if not _loaded(store, before):
-            store.write(job.source(ledger))
+        entry.end(ledger, done)
     return ledger
 
 
@@ -104,42 +102,23 @@ class _Job:
         ids, sequences = [self.ids[i] for i in rows], [self.sequences[i] for i in rows]
         return self.spec.vectors(ids, sequences, self.seed, self.dim)
 
-    def source(self, ledger: Ledger | None = None) -> Table:
+    def source(self) -> Table:
         """The row of provenance: a hash of the windows stands in the place of a file's."""
         digest = hashlib.sha256()
         for name, sequence in zip(self.ids, self.sequences, strict=True):
             digest.update(f"{name}\t{sequence}\n".encode())
         settings = [f"dim={self.dim}", f"model={self.model}"]
         settings += [f"seed={self.seed}"] if self.spec.seeded else []
-        words = "\n".join([digest.hexdigest(), str(self.spec.version), *settings])
         loader = f"embed_{self.spec.name}"
-        columns: dict[str, list[object]] = {
-            "id": [f"{loader}@{hashlib.sha256(words.encode()).hexdigest()[:16]}"],
-            "loader": [loader],
-            "loader_version": [self.spec.version],
-            "file": [_FILE],
-            "sha256": [digest.hexdigest()],
-            "settings": [settings],
-            "schema_version": [graph_schema().version],
-        }
-        if ledger is not None:
-            columns |= {
-                "rows_read": [ledger.rows_read],
-                "rows_written": [ledger.written],
-                "rows_unchanged": [ledger.unchanged],
-                "rows_rejected": [sum(ledger.rejected.values())],
-                "reasons": [[f"{reason}={n}" for reason, n in sorted(ledger.rejected.items())]],
-                "loaded": [datetime.now(UTC).isoformat(timespec="seconds")],
-            }
-        return Table.of("Source", columns)
+        return begun(loader, self.spec.version, _FILE, digest.hexdigest(), settings, "")
 
 
-def _has_all(store: Store, source: Table, job: _Job) -> bool:
+def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
     """Whether the load is on the ledger and no other one has since written over its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.
     """
-    if not _loaded(store, source):
+    if not entry.finished:
         return False
     probes = sorted({0, len(job.ids) // 2, len(job.ids) - 1})
     names = [f"{job.ids[i]}@{job.model}" for i in probes]
@@ -155,10 +134,3 @@ def _has_all(store: Store, source: Table, job: _Job) -> bool:
         if have.shape != want.shape or not np.allclose(have, want, atol=1e-6):
             return False
     return True
-
-
-def _loaded(store: Store, source: Table) -> bool:
-    found = store.query(
-        "MATCH (s:Source {id: $id}) RETURN s.loaded AS loaded", id=source.rows["id"][0].as_py()
-    )
-    return bool(len(found)) and found["loaded"][0].as_py() is not None

@@ -5,14 +5,16 @@ that writing twice changes nothing and every write can say how many rows it chan
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
@@ -44,7 +46,10 @@ class Store(ABC):
 
     uri: str
     atomic_loads: bool
-    """Whether a whole load fits into one transaction; otherwise it is resumed where it stopped."""
+    """Whether a load of some size fits into one transaction; otherwise it is resumed."""
+
+    transaction_bytes: int
+    """How much one transaction takes, as Arrow bytes; 0 where every write is one of its own."""
 
     @abstractmethod
     def query(
@@ -126,6 +131,21 @@ class Store(ABC):
             self._update(spec, changed)
         return Written(len(new), len(changed), int(same.sum()))
 
+    def add(self, type: str, files: Sequence[Path]) -> None:
+        """Add the rows of Parquet files that are known to be new.
+
+        The files have the same columns, in the schema's order. Nothing is looked for: a row that is
+        there already may be doubled.
+
+        Raises:
+            StoreError: the database refuses.
+        """
+        spec = graph_schema().type(type)
+        for file in files:
+            with pq.ParquetFile(file) as opened:
+                for batch in opened.iter_batches(batch_size=50_000):
+                    self._create(spec, pa.Table.from_batches([batch]))
+
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
         """The rows of a table that the database has: in_row (0-based) and their properties."""
         names = [n for n in table.rows.column_names if n not in spec.key]
@@ -144,20 +164,28 @@ class Store(ABC):
         return self.query(f"{match} RETURN {returned}", rows=keys)
 
     def _check_ends(self, spec: Relationship, table: Table) -> None:
-        for column, label in (("from_id", spec.from_label), ("to_id", spec.to_label)):
-            ids = pc.unique(table.rows[column])
-            rows = pa.table({"in_id": ids})
-            match = f"MATCH (n:{label} {{id: in_id}})"
-            # a count is much cheaper to bring back than the ids, and a store may give it in parts
-            counts = self.query(f"{match} RETURN count(*) AS n", rows=rows)["n"]
-            if (pc.sum(counts).as_py() or 0) < len(ids):
-                found = self.query(f"{match} RETURN in_id", rows=rows)
-                missing = ids.filter(pc.invert(pc.is_in(ids, value_set=_flat(found["in_id"]))))
-                msg = (
-                    f"{table.source or table.type}: {len(missing)} {label} of {spec.name} "
-                    f"are not in the database, first {missing[0]}; load them first"
-                )
-                raise SchemaError(msg)
+        for column in ("from_id", "to_id"):
+            self.check_ends(spec, column, pc.unique(table.rows[column]), table.source)
+
+    def check_ends(self, spec: Relationship, column: str, ids: pa.Array, source: str = "") -> None:
+        """Look for the nodes at which relationships begin (from_id) or end (to_id).
+
+        Raises:
+            SchemaError: some are not there; the first is named.
+        """
+        label = spec.from_label if column == "from_id" else spec.to_label
+        rows = pa.table({"in_id": ids})
+        match = f"MATCH (n:{label} {{id: in_id}})"
+        # a count is much cheaper to bring back than the ids, and a store may give it in parts
+        counts = self.query(f"{match} RETURN count(*) AS n", rows=rows)["n"]
+        if (pc.sum(counts).as_py() or 0) < len(ids):
+            found = self.query(f"{match} RETURN in_id", rows=rows)
+            missing = ids.filter(pc.invert(pc.is_in(ids, value_set=_flat(found["in_id"]))))
+            msg = (
+                f"{source or spec.name}: {len(missing)} {label} of {spec.name} "
+                f"are not in the database, first {missing[0]}; load them first"
+            )
+            raise SchemaError(msg)
 
     def __enter__(self) -> Self:
         """Return the store."""

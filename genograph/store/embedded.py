@@ -8,7 +8,7 @@ reach a COPY (a Table has none). A lock file beside the database keeps a second 
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,8 @@ class EmbeddedStore(Store):
     """A database file; see Store."""
 
     atomic_loads = True
+    # what is not committed yet has to stay in the buffer pool, three to four times as large
+    transaction_bytes = BUFFER_POOL // 3
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the database, creating it if it is not there and may be written.
@@ -205,21 +207,33 @@ class EmbeddedStore(Store):
         return int(n)
 
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
-        columns = {}
-        for name, prop in spec.columns.items():
-            if name in rows.column_names:
-                columns[name] = rows[name]
-            else:
-                columns[name] = pa.nulls(len(rows), prop.arrow)
         with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
             file = Path(folder) / "rows.parquet"
-            pq.write_table(pa.table(columns), file, row_group_size=100_000)
-            quoted = str(file).replace("\\", "\\\\").replace("'", "\\'")
-            try:
-                self._connection.execute(f"COPY {spec.name} FROM '{quoted}'")
-            except RuntimeError as error:
-                msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
-                raise StoreError(msg) from error
+            rows = rows.select([c for c in spec.columns if c in rows.column_names])
+            pq.write_table(rows, file, row_group_size=100_000)
+            self._copy(spec, [file], rows.column_names)
+
+    def add(self, type: str, files: Sequence[Path]) -> None:
+        """See Store."""
+        self._copy(graph_schema().type(type), files, pq.read_schema(files[0]).names)
+
+    def _copy(
+        self, spec: Node | Relationship, files: Sequence[Path], columns: Sequence[str]
+    ) -> None:
+        """Copy Parquet files whose columns begin with the ends where it is a relationship."""
+        quoted = ", ".join(
+            "'" + str(f).replace("\\", "\\\\").replace("'", "\\'") + "'" for f in files
+        )
+        # the ends of a relationship are not named
+        named = [c for c in columns if isinstance(spec, Node) or c not in ("from_id", "to_id")]
+        ends = list(columns)[: len(columns) - len(named)]
+        assert ends in ([], ["from_id", "to_id"]), columns
+        listed = f"({', '.join(named)})" if named else ""
+        try:
+            self._connection.execute(f"COPY {spec.name}{listed} FROM [{quoted}]")
+        except RuntimeError as error:
+            msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
+            raise StoreError(msg) from error
 
     def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
         names = [n for n in rows.column_names if n not in spec.key]

@@ -62,6 +62,7 @@ class Neo4jStore(Store):
     """A Neo4j database; see Store."""
 
     atomic_loads = False
+    transaction_bytes = 0
 
     def __init__(self, uri: str, *, read_only: bool = False) -> None:
         """Connect, and set up an empty database if it may be written.

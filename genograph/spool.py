@@ -1,0 +1,148 @@
+"""Spool: the checked rows of one load on disk, and how they go into a database.
+
+Nodes go first and relationships after them. Rows that can not be there yet are copied in by the
+million; others are looked for, a table at a time. A load that is too large for one transaction of
+the store goes in as several.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from genograph.schema import Node, Relationship, graph_schema
+from genograph.store import Store, Written
+from genograph.tables import Table
+
+ROWS_AT_ONCE = 2_000_000
+BYTES_AT_ONCE = 256 << 20
+
+
+class Part(NamedTuple):
+    """One table on disk."""
+
+    type: str
+    file: Path
+    rows: int
+    bytes: int
+    columns: tuple[str, ...]
+    own: int
+
+
+class Spool:
+    """Tables of one load in a folder, until all of the file has been read."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        """Begin empty; `source` is what messages call the rows."""
+        self._folder = folder
+        self._source = source
+        self._parts: list[Part] = []
+        self.studies: dict[str, None] = {}
+
+    def put(self, table: Table) -> None:
+        """Keep a table."""
+        if not len(table):
+            return
+        file = self._folder / f"{len(self._parts)}.parquet"
+        held = table.rows.column_names
+        names = tuple(c for c in graph_schema().type(table.type).columns if c in held)
+        pq.write_table(table.rows.select(list(names)), file, row_group_size=500_000)
+        part = Part(table.type, file, len(table), table.rows.nbytes, names, table.own)
+        self._parts.append(part)
+        if table.type == "Study":
+            self.studies |= dict.fromkeys(table.rows["id"].to_pylist())
+
+    def __bool__(self) -> bool:
+        """Whether there is any row."""
+        return bool(self._parts)
+
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each type."""
+        out: dict[str, int] = {}
+        for part in self._parts:
+            out[part.type] = out.get(part.type, 0) + part.rows
+        return out
+
+    def fits(self, store: Store) -> bool:
+        """Whether one transaction of the store takes it all."""
+        return sum(part.bytes for part in self._parts) <= store.transaction_bytes
+
+    def write(self, store: Store) -> dict[str, Written]:
+        """Merge every row into a database; what became of them, type by type.
+
+        Raises:
+            SchemaError: a relationship ends at a node that is not there.
+            StoreError: the database refuses.
+        """
+        schema = graph_schema()
+        counts = store.counts()
+        out: dict[str, Written] = {}
+        for name in (*schema.nodes, *schema.relationships):
+            parts = [part for part in self._parts if part.type == name]
+            if not parts:
+                continue
+            spec = schema.type(name)
+            if self._absent(spec, parts, counts[name], out):
+                self._check_far_ends(store, spec, parts)
+                out[name] = Written(created=0)
+                for some in _batches(parts):
+                    with store.transaction() if store.transaction_bytes else nullcontext():
+                        store.add(name, [part.file for part in some])
+                    out[name] += Written(created=sum(part.rows for part in some))
+                continue
+            out[name] = Written()
+            for some in _batches(parts) if self._marked(parts) else ([p] for p in parts):
+                rows = pa.concat_tables([pq.read_table(part.file) for part in some])
+                out[name] += store.write(Table.again(name, rows, self._source))
+        return out
+
+    def _marked(self, parts: Sequence[Part]) -> bool:
+        """Whether no key stands in two of the tables: one source of rows made them all."""
+        return len({part.own for part in parts}) == 1 and parts[0].own != 0
+
+    def _absent(
+        self, spec: Node | Relationship, parts: Sequence[Part], held: int, done: dict[str, Written]
+    ) -> bool:
+        """Whether the database has none of the rows, as far as one can tell without looking."""
+        if not self._marked(parts):
+            return False
+        if not held:
+            return True
+        if isinstance(spec, Node):
+            return False
+        # a relationship that begins at a node which this load has just created is new as well
+        begin = [part for part in self._parts if part.type == spec.from_label]
+        before = done.get(spec.from_label, Written(unchanged=1))
+        one = {part.own for part in begin} == {parts[0].own}
+        return one and before.updated == before.unchanged == 0
+
+    def _check_far_ends(
+        self, store: Store, spec: Node | Relationship, parts: Sequence[Part]
+    ) -> None:
+        """Look for the ends that the load does not give itself."""
+        if isinstance(spec, Node) or any(part.type == spec.to_label for part in self._parts):
+            return
+        ends = pc.unique(
+            pa.chunked_array(
+                [pc.unique(pq.read_table(p.file, columns=["to_id"])["to_id"]) for p in parts]
+            )
+        )
+        store.check_ends(spec, "to_id", ends, self._source)
+
+
+def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """The tables in their order, as many together as have the same columns and go in at once."""
+    held: list[Part] = []
+    for part in parts:
+        rows, size = sum(p.rows for p in held), sum(p.bytes for p in held)
+        full = rows + part.rows > ROWS_AT_ONCE or size + part.bytes > BYTES_AT_ONCE
+        if held and (full or held[0].columns != part.columns):
+            yield held
+            held = []
+        held.append(part)
+    if held:
+        yield held
