@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from genograph import loaders
 from genograph.errors import SourceError
 from genograph.loaders import Reading
 from genograph.schema import graph_schema
@@ -96,6 +97,20 @@ def loads(store: Store) -> list[Load]:
         row["added"] = None if added is None or row["loaded"] is None else _counts(added)
         out.append(Load(**row))
     return out
+
+
+def state(load: Load, among: Sequence[Load]) -> str:
+    """Whether a load is as it should be, else what to do."""
+    if load.loaded is None:
+        return "UNFINISHED: load it again"
+    if load.loader in loaders.names():
+        now = loaders.loader(load.loader)[0].version
+        if load.loader_version < now:
+            return f"by version {load.loader_version} of the loader, now {now}: build again"
+    same = [o for o in among if (o.loader, o.file) == (load.loader, load.file)]
+    if any(o.sha256 != load.sha256 for o in same):
+        return "another file of this name is loaded too: build again for one of them"
+    return "loaded"
 
 
 def _counts(words: Sequence[str]) -> dict[str, int]:

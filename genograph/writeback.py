@@ -81,7 +81,7 @@ def write_predictions(
     }
     created = unchanged = written = 0
     with store.transaction():
-        store.write(_run_row(run, metrics, promote=promote))
+        store.write(_run_row(run, metrics, found, promote=promote))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
                 continue
@@ -108,7 +108,7 @@ def write_predictions(
     return WrittenBack(written, created, unchanged, promote)
 
 
-def _run_row(run: Run, metrics: Mapping[str, float], *, promote: bool) -> Table:
+def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promote: bool) -> Table:
     manifest = run.manifest
     columns: dict[str, list[object]] = {
         "id": [run.id],
@@ -117,6 +117,7 @@ def _run_row(run: Run, metrics: Mapping[str, float], *, promote: bool) -> Table:
         "checkpoint_sha256": [names_sha256(sorted(manifest["checkpoints"].values()))],
         "cohort_sha256": [manifest["cohort_sha256"]],
         "genes_sha256": [manifest["genes_sha256"]],
+        "database_genes_sha256": [genes],
         "created": [manifest["created"]],
         "metrics": [[f"{name}={value:.4f}" for name, value in metrics.items()] or None],
     }

@@ -19,7 +19,7 @@ evaluation    writeback
 prediction    training
 run
 nn            design
-graph
+graph         integrity      transfer
 cohorts       cre            simulation
 ingest
 spool         ledger

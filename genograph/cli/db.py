@@ -1,5 +1,8 @@
 """genograph db."""
 
+import sys
+from pathlib import Path
+
 import click
 
 from genograph.cli.database import db_option, open_db
@@ -8,11 +11,12 @@ from genograph.cli.output import format_option, show
 
 @click.group()
 def db() -> None:
-    """Look after a database.
+    """Look after a database: what is in it, whether it is whole, and how it moves.
 
     \b
     Example:
       genograph db status --db yeast.db
+      genograph db check --db yeast.db
     """
 
 
@@ -22,25 +26,128 @@ def db() -> None:
 def status(db: str, style: str | None) -> None:
     """Show what is loaded: rows a label and relationship, the sources and the size on disk.
 
+    Rows go to stdout: each load with its file, licence and state, which says what to do where
+    something is left to do.
+
     \b
     Example:
       genograph db status --db yeast.db
     """
     import pyarrow as pa
 
+    from genograph.ledger import loads, state
+
     with open_db(db, read_only=True) as store:
         counts = {name: n for name, n in store.counts().items() if n}
-        loads = store.query(
-            "MATCH (s:Source) RETURN s.loader AS loader, s.file AS file, s.rows_read AS rows_read, "
-            "s.rows_rejected AS rejected, s.licence AS licence, s.loaded AS loaded "
-            "ORDER BY loader, file"
-        )
+        held = loads(store)
         size = store.size()
     for name, n in counts.items():
         click.echo(f"{name}: {n:,}", err=True)
     if size is not None:
         click.echo(f"size: {size / 1e6:,.1f} MB", err=True)
-    finished = loads["loaded"].to_pylist()
-    at = loads.schema.get_field_index("loaded")
-    words = pa.array([when or "UNFINISHED: load it again" for when in finished], pa.string())
-    show(loads.set_column(at, "loaded", words), style)
+    columns = {
+        "loader": pa.array([load.loader for load in held], pa.string()),
+        "file": pa.array([load.file for load in held], pa.string()),
+        "rows_read": pa.array([load.rows_read for load in held], pa.int64()),
+        "rejected": pa.array([load.rows_rejected for load in held], pa.int64()),
+        "licence": pa.array([load.licence for load in held], pa.string()),
+        "loaded": pa.array([load.loaded for load in held], pa.string()),
+        "state": pa.array([state(load, held) for load in held], pa.string()),
+    }
+    show(pa.table(columns), style)
+
+
+@db.command()
+@db_option
+@format_option
+def check(db: str, style: str | None) -> None:
+    """Verify the graph; print what is wrong and exit 1, or exit 0 where nothing is.
+
+    Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
+    vector lengths, circles in the ontology, limits of values, promoted predictions.
+
+    \b
+    Example:
+      genograph db check --db yeast.db
+    """
+    from genograph import integrity
+
+    with open_db(db, read_only=True) as store:
+        found = integrity.check(store)
+    if not found:
+        click.echo(f"{db}: {len(integrity.CHECKS)} checks, nothing is wrong", err=True)
+        return
+    show(integrity.as_table(found), style)
+    click.echo(f"{db}: {len(found)} finding{'' if len(found) == 1 else 's'}", err=True)
+    sys.exit(1)
+
+
+_folder = click.argument("folder", type=click.Path(path_type=Path))
+_force = click.option("--force", is_flag=True, help="Replace what an earlier run wrote there.")
+
+
+@db.command()
+@_folder
+@db_option
+@_force
+def dump(folder: Path, db: str, force: bool) -> None:
+    """Write the whole database into FOLDER as Parquet files with a manifest.
+
+    Equal databases give equal bytes, from either store. The folder appears when it is complete.
+
+    \b
+    Example:
+      genograph db dump yeast-dump/ --db yeast.db
+    """
+    from genograph import transfer
+
+    with open_db(db, read_only=True) as store:
+        made = transfer.dump(store, folder, force=force, report=_tell)
+    click.echo(f"{folder}: {sum(made.counts.values()):,} rows, sha256 {made.sha256}", err=True)
+
+
+@db.command()
+@_folder
+@db_option
+def restore(folder: Path, db: str) -> None:
+    """Fill an empty database from the dump in FOLDER.
+
+    A restore that was interrupted is finished by the same command.
+
+    \b
+    Example:
+      genograph db restore yeast-dump/ --db neo4j://localhost:7687
+    """
+    from genograph import transfer
+
+    transfer.opened(folder)
+    with open_db(db, read_only=False) as store:
+        held = transfer.restore(store, folder, report=_tell)
+    click.echo(f"{db}: {sum(held.values()):,} rows", err=True)
+
+
+@db.command("neo4j-import")
+@_folder
+@db_option
+@_force
+def neo4j_import(folder: Path, db: str, force: bool) -> None:
+    """Write CSV files into FOLDER and print the neo4j-admin command that imports them.
+
+    This is the way into Neo4j for tens of millions of rows. Run the command in the folder, where
+    the server is, while it is stopped; import.sh in the folder is the same command.
+
+    \b
+    Example:
+      genograph db neo4j-import csv/ --db yeast.db
+    """
+    import shlex
+
+    from genograph import transfer
+
+    with open_db(db, read_only=True) as store:
+        command = transfer.neo4j_import(store, folder, force=force, report=_tell)
+    click.echo(shlex.join(command))
+
+
+def _tell(name: str, rows: int) -> None:
+    click.echo(f"  {name}: {rows:,}", err=True)

@@ -1,0 +1,102 @@
+"""Stream: every row of a type of node or relationship, in the order of its key, in parts.
+
+What two stores hold alike comes out alike, whatever the order in which it was written. Memory
+holds the ids of one label and one part.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genograph.errors import StoreError
+from genograph.schema import Node, Relationship, graph_schema
+from genograph.store.base import Store
+
+NODES_AT_ONCE = 50_000
+VALUES_AT_ONCE = 8_000_000
+
+
+class Keys:
+    """The sorted ids of one label after another; those of the last label are kept."""
+
+    def __init__(self, store: Store) -> None:
+        """Begin with none."""
+        self._store = store
+        self._held: tuple[str, pa.Array] | None = None
+
+    def of(self, label: str) -> pa.Array:
+        """The ids of a label's nodes, sorted by their bytes.
+
+        Raises:
+            StoreError: a node has no id.
+        """
+        if self._held is None or self._held[0] != label:
+            self._held = None
+            ids = self._store.query(f"MATCH (n:{label}) RETURN n.id AS id")["id"]
+            ids = ids.combine_chunks().cast(pa.string())
+            if ids.null_count:
+                msg = f"{self._store.uri}: {ids.null_count} {label} without id"
+                raise StoreError(msg)
+            self._held = (label, ids.take(pc.sort_indices(ids)))
+        return self._held[1]
+
+
+def stream(store: Store, type: str, keys: Keys) -> Iterator[pa.Table]:
+    """Yield the rows of a type, every column of the schema, sorted by key; none is left out.
+
+    Raises:
+        StoreError: the database refuses, or rows cannot be told apart by their key.
+    """
+    spec = graph_schema().type(type)
+    label = spec.name if isinstance(spec, Node) else spec.from_label
+    ids = keys.of(label)
+    if isinstance(spec, Node):
+        match = f"MATCH (x:{type} {{id: in_id}})"
+        columns = {n: f"x.{n}" for n in spec.columns if n != "id"}
+        first = {"id": "in_id"}
+    else:
+        match = (
+            f"MATCH (a:{spec.from_label} {{id: in_id}}) MATCH (a)-[x:{type}]->(b:{spec.to_label})"
+        )
+        columns = {n: f"x.{n}" for n in spec.properties}
+        first = {"from_id": "in_id", "to_id": "b.id"}
+    returned = ", ".join(f"{said} AS {name}" for name, said in (first | columns).items())
+    step = max(1, min(NODES_AT_ONCE, VALUES_AT_ONCE // longest(store, type)))
+    for start in range(0, len(ids), step):
+        rows = pa.table({"in_id": ids.slice(start, step)})
+        found = store.query(f"{match} RETURN {returned}", rows=rows)
+        if len(found):
+            yield _sorted(store, spec, found)
+
+
+def longest(store: Store, type: str) -> int:
+    """The most numbers that the lists of one row of a type hold together, at least 1."""
+    spec = graph_schema().type(type)
+    match = f"MATCH (x:{type})" if isinstance(spec, Node) else f"MATCH ()-[x:{type}]->()"
+    n = 1
+    for name, prop in spec.columns.items():
+        if prop.type in ("FLOAT[]", "DOUBLE[]"):
+            cypher = f"{match} WHERE x.{name} IS NOT NULL RETURN max(size(x.{name})) AS n"
+            n += store.query(cypher)["n"][0].as_py() or 0
+    return n
+
+
+def _sorted(store: Store, spec: Node | Relationship, found: pa.Table) -> pa.Table:
+    arrays: Mapping[str, pa.ChunkedArray] = {
+        name: found[name].cast(prop.arrow) for name, prop in spec.columns.items()
+    }
+    out = pa.table(arrays)
+    out = out.take(pc.sort_indices(out, [(name, "ascending") for name in spec.key]))
+    keys = out.select(list(spec.key)).combine_chunks()
+    same = None
+    for name in spec.key:
+        column = keys[name].combine_chunks()
+        equal = pc.fill_null(pc.equal(column[:-1], column[1:]), False)
+        same = equal if same is None else pc.and_(same, equal)
+    if pc.any(same).as_py():
+        row = keys.slice(pc.index(same, True).as_py(), 1).to_pylist()[0]
+        key = " ".join(map(str, row.values()))
+        msg = f"{store.uri}: {spec.name} {key} is there twice; see genograph db check"
+        raise StoreError(msg)
+    return out
