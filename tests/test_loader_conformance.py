@@ -30,7 +30,7 @@ GIVERS = {
     "Strain": "smf_baryshnikova2010",
 }
 LOADERS = loaders.names()
-BINARY = (".npz", ".xlsx", ".parquet", ".safetensors")
+BINARY = (".h5ad", ".npz", ".xlsx", ".parquet", ".safetensors")
 
 
 def input_of(name):

@@ -1,0 +1,171 @@
+"""Any table of strains by conditions or by traits, with the unit that its owner states.
+
+Tab- or comma-separated text: a header line with the names of conditions or traits, then a line a
+strain. The first column holds the strains, whatever its header says: a gene name (its deletion), a
+strain id such as `YAL001C+YBL003C(damp)`, or `WT`. An empty cell, NA or NaN was not measured.
+
+With `columns=traits` a line is one experiment: a vector along the axis of the traits, of the
+phenotype traits, or morphology. With `columns=conditions` every cell is one experiment: a number,
+of the phenotype fitness, in the environment that the column names. The file does not say its unit,
+so it is asked for: a cohort never pools two units of one phenotype.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from genograph.errors import SchemaError, SourceError
+from genograph.experiments import (
+    RELATIVE,
+    Axis,
+    Measurement,
+    Study,
+    spelled_strain,
+    tables,
+    vector,
+)
+from genograph.loaders import Reading, Source, rows
+from genograph.tables import Table
+
+SOURCE = Source(
+    name="phenotypes_matrix",
+    title="any strain x trait or strain x condition table, with its unit",
+    format="tab- or comma-separated; first line traits or conditions, first column strains",
+    version=1,
+    gives=(
+        "Study",
+        "Environment",
+        "Axis",
+        "Strain",
+        "PERTURBS",
+        "Experiment",
+        "TESTS",
+        "FROM_STUDY",
+        "IN_ENVIRONMENT",
+        "ALONG",
+    ),
+    needs=("Gene",),
+    options={
+        "study": ("id of the study", None),
+        "unit": ("unit of the values, e.g. 'z-score'", None),
+        "columns": ("what the columns are: traits or conditions", "traits"),
+        "phenotype": ("of traits: traits or morphology; conditions are fitness", ""),
+        "citation": ("full citation of the study", ""),
+        "doi": ("DOI of the study", ""),
+        "licence": ("terms of the table", ""),
+    },
+    citation="none: the study that is named by the options",
+    licence="that of the file that is loaded",
+)
+
+_PHENOTYPES = {"traits": ("traits", "morphology"), "conditions": ("fitness",)}
+
+
+def read(
+    path: Path,
+    reading: Reading,
+    *,
+    study: str,
+    unit: str,
+    columns: str,
+    phenotype: str,
+    citation: str,
+    doi: str,
+    licence: str,
+) -> Iterator[Table]:
+    """Yield the tables; names of columns and their order are kept."""
+    if columns not in _PHENOTYPES:
+        msg = f"loader {SOURCE.name}: option columns is {columns!r}, wanted traits or conditions"
+        raise SourceError(msg)
+    choices = _PHENOTYPES[columns]
+    phenotype = phenotype or choices[0]
+    if phenotype not in choices:
+        msg = (
+            f"loader {SOURCE.name}: option phenotype is {phenotype!r}, wanted "
+            f"{' or '.join(choices)} for columns={columns}"
+        )
+        raise SourceError(msg)
+    if not unit.strip() or not study.strip():
+        msg = f"loader {SOURCE.name}: options study and unit are not empty"
+        raise SourceError(msg)
+    lines = _lines(path)
+    first, header = next(lines)
+    names = tuple(name.strip() for name in header[1:])
+    for name, count in Counter(names).items():
+        if not name or count > 1:
+            got = f"{name or 'nothing'}, {count} times"
+            raise SourceError.at(path, first, None, got, "every column's name once")
+    if not names:
+        raise SourceError.at(path, first, None, "1 column", f"strains and {columns}")
+    axis = Axis(study, phenotype, unit, names)
+    found = _measurements(path, lines, axis, reading, scalars=columns == "conditions")
+    yield from tables(found, [Study(study, citation, doi, licence)], source=str(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields, of text that is separated by tabs where its header has one."""
+    lines = rows(path, separator="\t")
+    first, header = next(lines)
+    if len(header) > 1:
+        yield first, [header[0].lstrip("\ufeff"), *header[1:]]
+        yield from lines
+        return
+    yield first, _comma(path, first, header[0].lstrip("\ufeff"))
+    for line, fields in lines:
+        if len(fields) > 1:
+            raise SourceError.at(path, line, None, "tabs", "commas as in the header")
+        yield line, _comma(path, line, fields[0])
+
+
+def _comma(path: Path, line: int, text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise SourceError.at(path, line, None, error, "a line of CSV") from None
+
+
+def _measurements(
+    path: Path,
+    lines: Iterator[tuple[int, list[str]]],
+    axis: Axis,
+    reading: Reading,
+    *,
+    scalars: bool,
+) -> Iterator[Measurement]:
+    seen = set()
+    for line, fields in lines:
+        reading.rows_read += 1
+        if len(fields) != len(axis.names) + 1:
+            got = f"{len(fields)} columns"
+            raise SourceError.at(path, line, None, got, f"{len(axis.names) + 1} as in the header")
+        values = vector(path, line, axis.names, fields[1:])
+        name = fields[0].strip()
+        if scalars and axis.unit == RELATIVE and (values < 0.0).any():
+            at = int(np.flatnonzero(values < 0.0)[0])
+            raise SourceError.at(path, line, axis.names[at], values[at], "fitness >= 0")
+        try:
+            strain, unknown = spelled_strain(name, reading.genes.resolve)
+        except SchemaError:
+            reading.reject("no strain", line, name)
+            continue
+        if unknown:
+            reading.reject("unknown gene", line, name)
+            continue
+        if np.isnan(values).all():
+            reading.reject("nothing measured", line, name)
+            continue
+        if strain in seen:
+            reading.note("strain measured again", line, name)
+        seen.add(strain)
+        said = (axis.study, axis.phenotype, axis.unit, strain)
+        if not scalars:
+            yield Measurement(*said, values=values, axis=axis, line=line)
+            continue
+        for at in np.flatnonzero(~np.isnan(values)).tolist():
+            place = axis.names[at]
+            yield Measurement(*said, float(fields[at + 1]), environment=place, line=line)
+    if not seen:
+        raise SourceError.at(path, None, "1 (strain)", "no strain of loaded genes", "at least one")
