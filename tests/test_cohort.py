@@ -452,7 +452,10 @@ def test_two_units_of_a_phenotype_are_refused_by_name(fresh):
     )
     fresh.write(Table.of("TESTS", {"from_id": names["id"], "to_id": ["YCL001C"]}))
     fresh.write(Table.of("FROM_STUDY", {"from_id": names["id"], "to_id": ["other"]}))
-    fresh.write(Table.of("ALONG", {"from_id": names["id"], "to_id": ["kemmeren2014:expression"]}))
+    held = fresh.query("MATCH (x:Axis {id: 'kemmeren2014:expression'}) RETURN x.names AS names")
+    own = {"id": ["other:expression"], "phenotype": ["expression"], "unit": ["z-score"]}
+    fresh.write(Table.of("Axis", own | {"names": held["names"].to_pylist()}))
+    fresh.write(Table.of("ALONG", {"from_id": names["id"], "to_id": own["id"]}))
     with pytest.raises(CohortError, match=r"2 units of expression: log2.*kemmeren2014.*z-score"):
         select(fresh)
     assert len(select(fresh, flags(study=["other"])).expression) == 1

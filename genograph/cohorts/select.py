@@ -20,10 +20,13 @@ from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strai
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, experiment_ids
 from genograph.errors import CohortError
+from genograph.experiments import RELATIVE
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
+CARRIED = ("fitness", "expression", "morphology")
+"""The phenotypes that a cohort carries; experiments of others are left out and counted."""
 
 
 def select(
@@ -38,10 +41,11 @@ def select(
 ) -> Cohort:
     """The cohort of the experiments that a query selects, on the genome of the database.
 
-    With `singles`, the fitness experiments of the single mutants of the selected strains are added:
-    what a model of pairs is told. Experiments of strains with a perturbed gene outside `subgraph`
-    are left out; both are counted in the provenance. `embedding`: see `read_genome`. `timeout` is
-    in seconds, for each query.
+    With `singles`, the fitness experiments of the single mutants of the selected strains are added,
+    in the unit of the fitness that is selected: what a model of pairs is told. Experiments of
+    strains with a perturbed gene outside `subgraph`, and of phenotypes that a cohort does not carry
+    (traits), are left out; all are counted in the provenance. `embedding`: see `read_genome`.
+    `timeout` is in seconds, for each query.
 
     Raises:
         CohortError: the query is refused, empty, or pools two units of one phenotype; or the
@@ -51,11 +55,11 @@ def select(
     ids = experiment_ids(store, query, timeout=timeout)
     n_selected = len(ids)
     read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
-    experiments = _experiments(store, ids, timeout)
+    experiments, n_other = _carried(_experiments(store, ids, timeout))
     carried = _perturbations(store, pc.unique(experiments["strain"]), timeout)
-    n_single = 0
+    n_single = n_single_other = 0
     if singles:
-        more = _single_experiments(store, carried, experiments["id"], timeout)
+        more, n_single_other = _single_experiments(store, carried, experiments, timeout)
         n_single = len(more)
         if n_single:
             experiments = pa.concat_tables([experiments, _experiments(store, more, timeout)])
@@ -77,7 +81,9 @@ def select(
     gene_fold = gene_folds(genome.gene_ids, components, folds)
     counts = dict(read.counts) | {
         "experiments_selected": n_selected,
+        "experiments_of_phenotypes_not_carried_left_out": n_other,
         "experiments_of_single_mutants_added": n_single,
+        "experiments_of_single_mutants_in_another_unit_left_out": n_single_other,
         "experiments_outside_subgraph_left_out": n_outside,
         "strains_outside_subgraph_left_out": outside,
         "experiments": len(experiments),
@@ -236,20 +242,47 @@ def _perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) ->
 
 
 def _single_experiments(
-    store: Store, carried: Carried, selected: pa.ChunkedArray, timeout: float | None
-) -> pa.Array:
-    """The fitness experiments of single mutants that are not selected yet, sorted by id."""
+    store: Store, carried: Carried, selected: pa.Table, timeout: float | None
+) -> tuple[pa.Array, int]:
+    """The fitness experiments of single mutants that are not selected yet, sorted by id.
+
+    Only those in the unit of the selected fitness, or relative to the wild type where none is
+    selected; the second is how many there are in another unit.
+    """
     found = store.query(
         "MATCH (s:Strain {id: in_id}) MATCH (e:Experiment)-[:TESTS]->(s) "
-        "WHERE e.phenotype = 'fitness' RETURN e.id AS id",
+        "WHERE e.phenotype = 'fitness' RETURN e.id AS id, e.unit AS unit",
         rows=pa.table({"in_id": pc.unique(carried.name)}),
         timeout=timeout,
     )
     if not len(found):
-        return pa.array([], pa.string())
-    ids = pc.unique(found["id"].combine_chunks().cast(pa.string()))
-    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=selected.combine_chunks())))
-    return ids.take(pc.sort_indices(ids))
+        return pa.array([], pa.string()), 0
+    fitness = selected.filter(pc.equal(selected["phenotype"], "fitness"))
+    units = pc.unique(fitness["unit"]) if len(fitness) else pa.array([RELATIVE])
+    # one without a unit stays, for `_experiments` to refuse it by name
+    fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), units), pc.is_null(found["unit"]))
+    ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
+    others = len(pc.unique(found["id"].filter(pc.invert(fits))))
+    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=selected["id"].combine_chunks())))
+    return ids.take(pc.sort_indices(ids)), others
+
+
+def _carried(experiments: pa.Table) -> tuple[pa.Table, int]:
+    """The experiments of phenotypes that a cohort carries, and how many are of others.
+
+    Raises:
+        CohortError: none is left.
+    """
+    kept = pc.is_in(experiments["phenotype"], value_set=pa.array(CARRIED))
+    n_other = len(experiments) - (pc.sum(kept).as_py() or 0)
+    if n_other == len(experiments):
+        names = ", ".join(sorted(pc.unique(experiments["phenotype"]).to_pylist()))
+        msg = (
+            f"the cohort is empty: all {n_other:,} experiments are of {names}, and a cohort "
+            f"carries {', '.join(CARRIED)}; read them with `genograph query`"
+        )
+        raise CohortError(msg)
+    return experiments.filter(kept), n_other
 
 
 def _strains(carried: Carried, strain_ids: pa.Array, read: Read) -> tuple[Strains, int]:
@@ -354,9 +387,20 @@ def _vectors(
         at = int(np.flatnonzero(np.bincount(rows, minlength=len(mine)) != 1)[0])
         msg = f"{store.uri}: experiment {mine['id'][at]} does not have exactly one axis"
         raise CohortError(msg)
-    axes = store.query("MATCH (x:Axis) RETURN x.id AS id, x.names AS names", timeout=timeout)
+    axes = store.query(
+        "MATCH (x:Axis) RETURN x.id AS id, x.names AS names, x.unit AS unit", timeout=timeout
+    )
+    along = dict(zip(axes["id"].to_pylist(), axes["unit"].to_pylist(), strict=True))
     columns = {i: n for i, n in zip(axes["id"].to_pylist(), axes["names"].to_pylist(), strict=True)}
     used = sorted(pc.unique(found["axis"]).to_pylist())
+    unit = mine["unit"][0].as_py()
+    for axis in used:
+        if along[axis] not in (None, unit):
+            msg = (
+                f"{store.uri}: experiments of {phenotype} in {unit} lie along the axis {axis} in "
+                f"{along[axis]}; load their source again"
+            )
+            raise CohortError(msg)
     names = sorted(set().union(*(columns[axis] for axis in used)))
     values = np.full((len(mine), len(names)), np.nan, np.float32)
     for axis in used:
@@ -375,7 +419,7 @@ def _vectors(
         _rows(mine["study"], studies),
         values,
         tuple(names),
-        mine["unit"][0].as_py(),
+        unit,
         gene,
     )
 

@@ -1,0 +1,107 @@
+"""Units never mix: of no phenotype does a cohort pool two, whatever loader the rows came by."""
+
+import re
+
+import numpy as np
+import pytest
+import small_yeast
+
+from genograph.cohorts import CohortQuery, select
+from genograph.errors import CohortError
+from genograph.ingest import load
+from genograph.store import open_store
+from genograph.tables import Table
+
+Z = "robust z-score"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The small yeast: fitness, log2 expression and morphology."""
+    with open_store(tmp_path / "yeast.db") as made:
+        small_yeast.write(made)
+        yield made
+
+
+def flags(**given):
+    return CohortQuery.of(**given)
+
+
+def table(tmp_path, name="other.tsv", columns=("a", "b")):
+    file = tmp_path / name
+    rows = [("strain", *columns), ("YAL001C", *("0.5",) * len(columns)), ("YBL001C", "1", "2")]
+    file.write_text("".join("\t".join(row) + "\n" for row in rows))
+    return file
+
+
+def write_other(store, tmp_path, phenotype):
+    """Load measurements of a phenotype in z-scores, of the study other."""
+    if phenotype == "expression":
+        file = tmp_path / "other.tsv"
+        file.write_text("gene\tYAL001C\tYBL001C\nYAL002C\t1.5\t-2\nYAL001C\t-3\t0.5\n")
+        load(store, "expression_matrix", file, study="other", unit=Z)
+    elif phenotype == "fitness":
+        file = table(tmp_path)
+        load(store, "phenotypes_matrix", file, study="other", unit=Z, columns="conditions")
+    else:
+        file = table(tmp_path)
+        load(store, "phenotypes_matrix", file, study="other", unit=Z, phenotype=phenotype)
+
+
+@pytest.mark.parametrize("phenotype", ["fitness", "expression", "morphology"])
+def test_a_cohort_that_would_pool_two_units_is_refused(store, tmp_path, phenotype):
+    before = select(store)
+    write_other(store, tmp_path, phenotype)
+    with pytest.raises(CohortError) as caught:
+        select(store)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert f"pools 2 units of {phenotype}: " in message
+    assert re.search(rf"{Z} \([24] of other\)", message)
+    studies = [s for s in before.studies if s != "other"]
+    again = select(store, flags(study=studies))
+    np.testing.assert_array_equal(again.fitness.value, before.fitness.value)
+    alone = select(store, flags(study=["other"]), singles=False)
+    assert alone.studies == ("other",)
+
+
+def test_singles_of_another_unit_are_not_added_to_pairs_but_counted(store, tmp_path):
+    query = flags(study=["costanzo2010"])
+    before = select(store, query)
+    write_other(store, tmp_path, "fitness")
+    after = select(store, query)
+    np.testing.assert_array_equal(after.fitness.value, before.fitness.value)
+    assert after.studies == before.studies
+    assert before.provenance["experiments_of_single_mutants_in_another_unit_left_out"] == 0
+    assert after.provenance["experiments_of_single_mutants_in_another_unit_left_out"] == 4
+
+
+def test_singles_of_a_cohort_without_fitness_are_relative_to_the_wild_type(store, tmp_path):
+    write_other(store, tmp_path, "fitness")
+    cohort = select(store, flags(phenotype=["expression"]))
+    assert cohort.expression is not None
+    if cohort.fitness is not None:
+        assert "other" not in {cohort.studies[i] for i in cohort.fitness.study}
+    z_scores = select(store, flags(study=["other"]))
+    # the singles that are added are in the unit that is selected, so none of the other unit
+    assert {z_scores.studies[i] for i in z_scores.fitness.study} == {"other"}
+
+
+def test_traits_are_left_out_of_a_cohort_and_counted(store, tmp_path):
+    before = select(store)
+    write_other(store, tmp_path, "traits")
+    after = select(store)
+    assert after.provenance["experiments_of_phenotypes_not_carried_left_out"] == 2
+    assert before.provenance["experiments_of_phenotypes_not_carried_left_out"] == 0
+    assert after.strains.ids.equals(before.strains.ids)
+    np.testing.assert_array_equal(after.morphology.values, before.morphology.values)
+    with pytest.raises(CohortError, match=r"all 2 experiments are of traits, .*genograph query"):
+        select(store, flags(phenotype=["traits"]))
+
+
+def test_an_experiment_in_another_unit_than_its_axis_is_refused(store):
+    store.write(Table.of("Axis", {"id": ["kemmeren2014:expression"], "unit": [Z]}))
+    with pytest.raises(
+        CohortError, match=r"in log2.* lie along the axis kemmeren2014.* in z-score"
+    ):
+        select(store)
