@@ -126,25 +126,19 @@ def frames_of_tables(tables):
     return out
 
 
-def frames_of_store(store, types):
-    """The same, read out of a database type by type, every row and no predicate."""
+def frames_of_store(store):
+    """The same, read out of a database type by type: every row, and no predicate."""
     schema = graph_schema()
     out = {}
-    for name in types:
-        spec = schema.type(name)
+    for name, columns in READ.items():
         if name in schema.nodes:
-            columns = [c for c in spec.columns if c not in ("sequence", "values", "names")]
-            returned = ", ".join(f"n.{c} AS {c}" for c in columns)
-            found = store.query(f"MATCH (n:{name}) RETURN {returned}")
+            pattern, own = f"(n:{name})", ["n.id AS id"]
         else:
-            own = [c for c in spec.columns if c not in ("from_id", "to_id")]
-            returned = ", ".join(
-                ["a.id AS from_id", "b.id AS to_id", *(f"r.{c} AS {c}" for c in own)]
-            )
-            found = store.query(
-                f"MATCH (a:{spec.from_label})-[r:{name}]->(b:{spec.to_label}) RETURN {returned}"
-            )
-        out[name] = found.to_pandas()
+            spec = schema.relationships[name]
+            pattern = f"(a:{spec.from_label})-[n:{name}]->(b:{spec.to_label})"
+            own = ["a.id AS from_id", "b.id AS to_id"]
+        returned = ", ".join([*own, *(f"n.{c} AS {c}" for c in columns)])
+        out[name] = store.query(f"MATCH {pattern} RETURN {returned}").to_pandas()
     return out
 
 
@@ -347,11 +341,26 @@ ORACLES = {
         embeddings,
     )
 }
-TYPES = (
-    *("Gene", "CRE", "Embedding", "Term", "Strain", "Experiment", "HAS_CRE", "EMBEDDED_AS"),
-    *("IS_A", "PART_OF", "ANNOTATED_WITH", "INTERACTS_WITH", "MEMBER_OF", "PERTURBS", "TESTS"),
-    *("FROM_STUDY", "PREDICTED"),
-)
+# what the oracles look at, beside ids and ends
+READ = {
+    "Gene": ("symbol", "kind"),
+    "CRE": ("kind",),
+    "Embedding": ("model", "vector"),
+    "Term": (),
+    "Strain": ("n_perturbed",),
+    "Experiment": ("phenotype", "value", "interaction", "p"),
+    "HAS_CRE": (),
+    "EMBEDDED_AS": (),
+    "IS_A": (),
+    "PART_OF": (),
+    "ANNOTATED_WITH": ("negated",),
+    "INTERACTS_WITH": ("score",),
+    "MEMBER_OF": (),
+    "PERTURBS": ("kind", "allele"),
+    "TESTS": (),
+    "FROM_STUDY": (),
+    "PREDICTED": ("fitness", "fitness_sd", "interaction", "interaction_sd", "split"),
+}
 
 
 class Difference(NamedTuple):

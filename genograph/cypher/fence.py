@@ -6,7 +6,9 @@ lets through (LOAD CSV, procedures, two statements).
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
+from genograph.cypher.functions import FUNCTIONS, OF_GRAPH
 from genograph.cypher.tokens import (
     CLAUSES,
     Clause,
@@ -34,6 +36,14 @@ _OTHER = {
     *("BEGIN", "COMMIT", "ROLLBACK", "CHECKPOINT", "PROFILE", "EXPLAIN", "CYPHER", "SHOW"),
     "TERMINATE",
 }
+# before a bracket these are words of the language, not functions
+_WORDS = {
+    *("MATCH", "WHERE", "WITH", "UNWIND", "RETURN", "BY", "SKIP", "LIMIT", "UNION", "DISTINCT"),
+    *("AND", "OR", "XOR", "NOT", "IN", "STARTS", "ENDS", "CONTAINS", "CASE", "WHEN", "THEN"),
+    *("ELSE", "AS", "OPTIONAL", "ORDER"),
+}
+DEEPEST = 50
+LONGEST = 100_000
 
 
 def fence(cypher: str) -> Statement:
@@ -42,6 +52,11 @@ def fence(cypher: str) -> Statement:
     Raises:
         CohortError: it is anything else; the message has the word and its place.
     """
+    if len(cypher) > LONGEST:
+        msg = (
+            f"the query has {len(cypher):,} characters, wanted {LONGEST:,} at most; use parameters"
+        )
+        raise CohortError(msg)
     tokens, text = cut(cypher)
     if not tokens:
         msg = "the query is empty"
@@ -56,6 +71,8 @@ def fence(cypher: str) -> Statement:
             if before and before.text == "." and i + 1 < len(tokens) and tokens[i + 1].text == "(":
                 _refuse(token, "functions of a namespace are not for cohort queries")
             continue
+        if i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            _check_function(tokens, i)
         if token.key in _WRITES:
             _refuse(token, "a query only reads; quote it with backticks if it is a name")
         if token.key in _OTHER:
@@ -103,18 +120,75 @@ def _pair(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
     return i >= 0 and tokens[i].key == first and tokens[i + 1].key == second
 
 
+def _check_function(tokens: tuple[Token, ...], i: int) -> None:
+    """Refuse a function that is not listed, and those of nodes and paths for anything else.
+
+    The embedded engine ends the whole process at nodes(null), so no value may reach them.
+    """
+    token = tokens[i]
+    if token.key in _WORDS or token.key in _WRITES or token.key in _OTHER:
+        return
+    if token.key not in FUNCTIONS:
+        _refuse(token, "is no function for queries; docs/cohorts.md lists them")
+    if token.key in OF_GRAPH:
+        inside = tokens[i + 2 : i + 4]
+        if len(inside) < 2 or inside[1].text != ")" or _plain(inside[0]) not in _matched(tokens):
+            _refuse(token, "takes one variable that MATCH binds and nothing binds again")
+
+
+@lru_cache(maxsize=16)
+def _matched(tokens: tuple[Token, ...]) -> frozenset[str]:
+    """Variables that stand for nodes, relationships or paths of a pattern and for nothing else."""
+    found, again = set(), set()
+    for i, token in enumerate(tokens):
+        named = token.kind == "quoted" or (
+            token.kind == "word" and token.key not in ("NULL", "TRUE", "FALSE")
+        )
+        if not named or i == 0:
+            continue
+        before = tokens[i - 1].key
+        after = tokens[i + 1].key if i + 1 < len(tokens) else ""
+        two_on = tokens[i + 2].key if i + 2 < len(tokens) else ""
+        two_back = tokens[i - 2] if i > 1 else None
+        if before in ("MATCH", ",") and after == "=" and two_on == "(":
+            found.add(_plain(token))
+        if before in ("(", "[") and after in (":", ")", "{", "]", "*"):
+            # a bracket after a name opens a call or an index, after these words a pattern
+            name = two_back is not None and two_back.kind in ("word", "quoted")
+            if not name or (two_back and two_back.key in ("MATCH", "WHERE", "AND", "OR", "NOT")):
+                found.add(_plain(token))
+        carried = (
+            i > 2
+            and _plain(tokens[i - 2]) == _plain(token)
+            and tokens[i - 3].key in ("WITH", "DISTINCT", ",")
+        )
+        if after == "IN" or (before == "AS" and not carried):
+            again.add(_plain(token))
+    return frozenset(found - again)
+
+
+def _plain(token: Token) -> str:
+    """A name as every engine may compare it: without backticks and case."""
+    return token.text.strip("`").lower() if token.kind in ("word", "quoted") else ""
+
+
 def _check_brackets(tokens: tuple[Token, ...]) -> None:
     closing = {"(": ")", "[": "]", "{": "}"}
     stack: list[Token] = []
     for token in tokens:
         if token.text in closing and token.kind == "sign":
             stack.append(token)
+            if len(stack) > DEEPEST:
+                _refuse(token, f"is nested more than {DEEPEST} deep")
         elif token.kind == "sign" and token.text in closing.values():
             opened = stack.pop().text if stack else ""
             if closing.get(opened) != token.text:
                 _refuse(token, "closes nothing")
     if stack:
         _refuse(stack[-1], "is never closed")
+    cases = [token for token in tokens if token.key == "CASE"]
+    if len(cases) > DEEPEST:
+        _refuse(cases[DEEPEST], f"stands more than {DEEPEST} times")
 
 
 def _check_clauses(clauses: tuple[Clause, ...], first: Token) -> None:

@@ -9,27 +9,10 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
+from genograph.cypher.functions import DIFFERENT, ONLY_EMBEDDED, ONLY_NEO4J
 from genograph.cypher.tokens import CLAUSES, Clause, Statement, Token, ends_operand, is_name
 from genograph.schema import graph_schema
 
-# function: what the two engines do with it
-_DIFFERENT = {
-    "LOG": "is log10 on the embedded store and the natural logarithm on Neo4j",
-    "SUBSTRING": "counts from 1 on the embedded store and from 0 on Neo4j; use left or right",
-    "ROUND": "rounds -2.5 to -3 on the embedded store and to -2 on Neo4j; use floor(x + 0.5)",
-    "LABELS": "is a string on the embedded store and a list on Neo4j",
-    "ID": "is internal and differs; use the property id",
-    "KEYS": "names unset properties too on the embedded store",
-    "PROPERTIES": "has unset properties too on the embedded store",
-}
-_ONLY_NEO4J = {
-    *("TOSTRING", "TOINTEGER", "TOFLOAT", "TOBOOLEAN", "HEAD", "LAST", "TAIL", "SPLIT"),
-    *("EXP", "E", "ISEMPTY", "STDEV", "STDEVP", "TYPE", "ELEMENTID", "STARTNODE"),
-    *("ENDNODE", "REDUCE", "RAND", "SHORTESTPATH", "ALLSHORTESTPATHS"),
-}
-_ONLY_EMBEDDED = {
-    *("LN", "LABEL", "RELS", "CAST", "OFFSET", "STRING_SPLIT"),
-}
 # words that the embedded store does not take as the name of a variable or column
 _RESERVED = {
     *("ACYCLIC", "ALL", "AND", "ANY", "ASC", "CASE", "CAST", "COLUMN", "DEFAULT", "DESC"),
@@ -63,6 +46,7 @@ def lint(statement: Statement) -> tuple[Warned, ...]:
         *_expressions(statement.tokens),
         *_orders(statement.clauses),
         *_patterns(statement.clauses),
+        *_filters(statement.clauses),
     ]
     return tuple(sorted(set(found)))
 
@@ -75,11 +59,11 @@ def _functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, (token, following) in enumerate(pairwise(tokens)):
         if token.kind != "word" or following.text != "(" or is_name(tokens, i):
             continue
-        if token.key in _DIFFERENT:
-            yield _warned(token, f"{token.text} {_DIFFERENT[token.key]}")
-        elif token.key in _ONLY_NEO4J:
+        if token.key in DIFFERENT:
+            yield _warned(token, f"{token.text} {DIFFERENT[token.key]}")
+        elif token.key in ONLY_NEO4J:
             yield _warned(token, f"{token.text} is a function of Neo4j only")
-        elif token.key in _ONLY_EMBEDDED or token.key.startswith("LIST_"):
+        elif token.key in ONLY_EMBEDDED:
             yield _warned(token, f"{token.text} is a function of the embedded store only")
         elif token.key in ("ALL", "ANY", "NONE", "SINGLE"):
             for inner in _within(tokens, i + 1):
@@ -241,7 +225,10 @@ def _carries(tokens: Sequence[Token], j: int) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """A relationship of a pattern: its types (none for any), ends, and whether it has a way."""
+    """A relationship of a pattern: its types (none for any), ends, and whether it has a way.
+
+    `name` is empty without a variable; `mapped` tells that it states properties in braces.
+    """
 
     types: frozenset[str]
     source: str
@@ -249,6 +236,8 @@ class Step:
     directed: bool
     star: tuple[Token, ...]
     token: Token
+    name: str
+    mapped: bool
 
 
 @dataclass(frozen=True)
@@ -307,8 +296,17 @@ def _part(tokens: Sequence[Token]) -> Part:
             t.text.upper() for n, t in enumerate(head) if n and head[n - 1].key in (":", "|")
         )
         ends = (names[k + 1], names[k]) if left else (names[k], names[k + 1])
+        named = bool(inner) and inner[0].kind in ("word", "quoted")
         steps.append(
-            Step(types, *ends, left != right, tuple(inner[star[0] :]) if star else (), where)
+            Step(
+                types,
+                *ends,
+                left != right,
+                tuple(inner[star[0] :]) if star else (),
+                where,
+                inner[0].text if named else "",
+                any(t.key == "{" for t in inner),
+            )
         )
     return Part(tuple(variables), tuple(steps))
 
@@ -341,6 +339,34 @@ def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
                     "two unconnected patterns in one MATCH are slow on the embedded store; use two "
                     "MATCH clauses",
                 )
+
+
+def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
+    """Predicates on a relationship from which the pattern goes on before the next WITH.
+
+    Ladybug 0.22 applies them to the wrong rows where a node has more than 2,048 such relationships.
+    """
+    steps: list[Step] = []
+    used: set[str] = set()
+    for clause in clauses:
+        if clause.keyword.endswith("MATCH"):
+            steps += [step for part in parts_of(clause) for step in part.steps]
+        elif clause.keyword == "WHERE":
+            pairs = pairwise(clause.tokens)
+            used |= {one.text for one, two in pairs if two.text == "."}
+        else:
+            for step in steps:
+                ends = {step.source, step.target}
+                goes_on = any(ends & {s.source, s.target} for s in steps if s is not step)
+                if (step.mapped or step.name in used) and goes_on:
+                    what = " or ".join(sorted(step.types)) or "a relationship"
+                    yield _warned(
+                        step.token,
+                        f"a predicate on {what}, where the pattern goes on: the embedded store "
+                        f"answers wrongly for a node with more than 2,048 of them; put WITH "
+                        f"between: MATCH ... WITH * WHERE ... MATCH",
+                    )
+            steps, used = [], set()
 
 
 def _walk(step: Step) -> Iterator[Warned]:
