@@ -116,8 +116,8 @@ def neo4j_import(
     *,
     force: bool = False,
     report: Report = lambda type, rows: None,
-) -> list[str]:
-    """Write a database as files for Neo4j's import; the words of the command to run in the folder.
+) -> offline.Import:
+    """Write a database as files for Neo4j's import; the command is to be run in the folder.
 
     With `force` such a folder that is there is replaced, when the new one is whole.
 

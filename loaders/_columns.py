@@ -96,8 +96,8 @@ def _plain(text: bytes, line: int, n_line: int, columns: int) -> Block | None:
     except pa.ArrowInvalid:
         return None
     fields = [column.combine_chunks() for column in table.columns]
-    # a line of nothing but tabs is blank, and one without any character is not in the table
-    if len(table) != n_line or pc.any(pc.equal(fields[0], "")).as_py():
+    # a line of nothing but blanks is no row, and one without any character is not in the table
+    if len(table) != n_line or pc.any(pc.equal(pc.utf8_trim_whitespace(fields[0]), "")).as_py():
         return None
     return Block(np.arange(line, line + n_line), fields)
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -151,13 +151,21 @@ def installed(version: str = VERSION) -> Path:
 
 
 @contextmanager
-def running(version: str = VERSION, *, heap: str = "2g", brief: bool = True) -> Iterator[Server]:
+def running(
+    version: str = VERSION,
+    *,
+    heap: str = "2g",
+    brief: bool = True,
+    before: Callable[[list[str], dict[str, str]], None] = lambda base, environment: None,
+) -> Iterator[Server]:
     """A server of its own in a temporary folder, stopped and removed afterwards.
 
     Args:
         heap: the most memory its heap may take, as Java's -Xmx spells it.
         brief: compile lightly, which halves what starting and a few minutes' work cost; for long
             loads the full compiler is faster in the end.
+        before: is called before it starts, with the words that run a class of the server's and
+            the environment that they need.
 
     Raises:
         Unavailable: no Java, no Maven, or no download.
@@ -183,6 +191,7 @@ def running(version: str = VERSION, *, heap: str = "2g", brief: bool = True) -> 
             said = (done.stdout + done.stderr).replace(password, "***")
             msg = f"Neo4j {version} takes no initial password: {said[-2000:]}"
             raise RuntimeError(msg)
+        before(base, environment)
         entry = "CommunityEntryPoint" if _major(version) < 2025 else "Neo4jCommunity"
         command = [*base, "-Xms256m", f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError"]
         if brief:

@@ -145,8 +145,10 @@ def neo4j_import(folder: Path, db: str, force: bool) -> None:
     from genograph import transfer
 
     with open_db(db, read_only=True) as store:
-        command = transfer.neo4j_import(store, folder, force=force, report=_tell)
-    click.echo(shlex.join(command))
+        made = transfer.neo4j_import(store, folder, force=force, report=_tell)
+    for name, n in made.empty_lists.items():
+        click.echo(f"  note {n:,} lists of {name} have no items: there they are absent", err=True)
+    click.echo(shlex.join(made.command))
 
 
 def _tell(name: str, rows: int) -> None:

@@ -7,8 +7,10 @@ online load stores them.
 """
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,13 +35,26 @@ _TYPES = {
 }
 
 
+class Import(NamedTuple):
+    """What was written for an import.
+
+    Attributes:
+        command: the words of the command, to be run in the folder.
+        empty_lists: how many lists without items there are, by Label.property: the import tool
+            cannot tell them from what is absent, which they become.
+    """
+
+    command: list[str]
+    empty_lists: Mapping[str, int]
+
+
 def write_import(
     store: Store,
     folder: Path,
     *,
     report: Callable[[str, int], None] = lambda type, rows: None,
-) -> list[str]:
-    """Write every row into a folder and return the words of the import command.
+) -> Import:
+    """Write every row into a folder and return the import command.
 
     Besides the CSV files there is `import.sh`, which runs that command where it has to be run: in
     the folder.
@@ -51,6 +66,7 @@ def write_import(
     counts = store.counts()
     keys = Keys(store)
     many_lines = False
+    empty: Counter[str] = Counter()
     given: dict[str, str] = {}
     for label in schema.nodes:
         types = [label, *(n for n, r in schema.relationships.items() if r.from_label == label)]
@@ -60,7 +76,7 @@ def write_import(
             spec = schema.type(name)
             (folder / f"{name}_header.csv").write_text(",".join(_header(spec)) + "\n", "utf-8")
             with (folder / f"{name}.csv").open("wb") as out:
-                many_lines |= _rows(stream(store, name, keys), spec, out.write)
+                many_lines |= _rows(stream(store, name, keys), spec, out.write, empty)
             report(name, counts[name])
             kind = "nodes" if isinstance(spec, Node) else "relationships"
             given[name] = f"--{kind}={name}={name}_header.csv,{name}.csv"
@@ -76,7 +92,7 @@ def write_import(
     )
     (folder / SCRIPT).write_text(script, "utf-8")
     (folder / SCRIPT).chmod(0o755)
-    return command
+    return Import(command, dict(empty))
 
 
 def _header(spec: Node | Relationship) -> Iterator[str]:
@@ -92,15 +108,21 @@ def _header(spec: Node | Relationship) -> Iterator[str]:
 
 
 def _rows(
-    tables: Iterator[pa.Table], spec: Node | Relationship, write: Callable[[bytes], int]
+    tables: Iterator[pa.Table],
+    spec: Node | Relationship,
+    write: Callable[[bytes], int],
+    empty: Counter[str],
 ) -> bool:
-    """Write the rows as CSV; whether a text has more than one line."""
+    """Write the rows as CSV, count lists without items; whether a text has more than one line."""
     many_lines = False
     options = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
     for table in tables:
         columns = {}
         for name, prop in spec.columns.items():
             columns[name] = column = _texts(table[name].combine_chunks(), prop, spec)
+            if prop.type.endswith("[]"):
+                none = pc.sum(pc.equal(pc.list_value_length(table[name]), 0)).as_py()
+                empty.update({f"{spec.name}.{name}": none} if none else {})
             if prop.type.startswith("STRING"):
                 many_lines |= pc.any(pc.match_substring_regex(column, "[\r\n]")).as_py() or False
         sink = pa.BufferOutputStream()
@@ -122,6 +144,14 @@ def _texts(column: pa.Array, prop: Property, spec: Node | Relationship) -> pa.Ar
             raise StoreError(msg)
         if flat.null_count:
             msg = f"{spec.name}.{prop.name}: a list has an item that is missing"
+            raise StoreError(msg)
+        one = column.filter(pc.fill_null(pc.equal(pc.list_value_length(column), 1), False))
+        if pc.any(pc.equal(one.flatten(), "")).as_py():
+            # the import tool takes it for a list without items
+            msg = (
+                f"{spec.name}.{prop.name}: a list of one empty text cannot be said in these files; "
+                f"dump and restore instead"
+            )
             raise StoreError(msg)
     else:
         # Java spells it NaN
