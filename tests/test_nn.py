@@ -134,7 +134,15 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
         own = model.meet.of_node(torch.cat([h[v], topology.features[v], model.known[v]]))
         return model.meet_out(model.meet(z, own))
 
+    def alone(gene, dose):
+        at_dose, at_wild = (
+            torch.cat([h[gene], model.near[gene], torch.tensor([lost], dtype=h.dtype)])
+            for lost in (1.0 - dose, 0.0)
+        )
+        return model.alone(at_dose) - model.alone(at_wild)
+
     phi = model.effects(h, plan)
+    torch.testing.assert_close(phi[1:2], alone(genes[1], doses[1]))
     assert phi[0].item() == pytest.approx(-0.2)
     assert phi[2].item() == pytest.approx(-0.4)
     expected = phi.sum()
@@ -142,7 +150,8 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
     z = {}
     for k, (gene, dose) in enumerate(zip(genes, doses, strict=True)):
         state = h[gene] + model.config.gene_identity * model.gene_named[gene]
-        message = model.change(torch.cat([state, phi[k : k + 1]])).view(len(REACHING), change)
+        source = torch.cat([state, phi[k : k + 1] / model.effect_scale])
+        message = model.change(source).view(len(REACHING), change)
         reach = topology.reach
         for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
             step = (dose - 1.0) * float(reach.weight[e]) * message[reach.relation[e]]
@@ -150,10 +159,89 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
             at[k] = at.get(k, 0.0) + step
     met = {v: list(by.values()) for v, by in z.items() if len(by) >= 2}
     assert met, "the example must have meetings"
+    summed = 0.0
     for v, changes in met.items():
         rest = (len(changes) - 1) * f(v, torch.zeros(change, dtype=h.dtype))
-        expected = expected + f(v, sum(changes)) - sum(f(v, c) for c in changes) + rest
-    torch.testing.assert_close(torch.log(found.fitness), expected.reshape(1), rtol=1e-8, atol=1e-8)
+        summed = summed + f(v, sum(changes)) - sum(f(v, c) for c in changes) + rest
+    shared = torch.from_numpy(overlap_by_hand(topology, genes, doses)) / model.overlap_scale
+    of_genes = torch.cat(
+        [
+            topology.features[genes, 3:],
+            torch.log1p(torch.from_numpy(lengths_by_hand(topology)[genes])),
+            phi[:, None],
+        ],
+        1,
+    )
+    sizes = torch.cat([of_genes.amin(0), of_genes.amax(0)])
+    context = (sizes - model.context_mean) / model.context_scale
+    seen = torch.cat([summed[1:], shared])
+    weighed = model.weigh(torch.cat([seen, context]))
+    weighed = weighed - model.weigh(torch.cat([torch.zeros_like(seen), context]))
+    expected = (phi.sum() + summed[0] + weighed).reshape(1)
+    torch.testing.assert_close(torch.log(found.fitness), expected, rtol=1e-6, atol=1e-6)
+
+
+def lengths_by_hand(topology):
+    """Root of the sum of squared weights of each gene's reach, by relation."""
+    square = np.zeros((topology.n_gene, len(REACHING)))
+    reach = topology.reach
+    for gene in range(topology.n_gene):
+        for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
+            square[gene, reach.relation[e]] += float(reach.weight[e]) ** 2
+    return np.sqrt(square)
+
+
+def overlap_by_hand(topology, genes, doses):
+    """Log sum, largest and cosine of what pairs of perturbations reach, by two relations."""
+    reach, n = topology.reach, len(REACHING)
+    length = lengths_by_hand(topology)
+    total, cosine = np.zeros((n, n)), np.zeros((n, n))
+    by_node = {}
+    for gene, dose in zip(genes, doses, strict=True):
+        mine = {}
+        for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
+            row = mine.setdefault(int(reach.node[e]), np.zeros(n))
+            row[reach.relation[e]] += abs(1.0 - dose) * float(reach.weight[e])
+        for node, row in mine.items():
+            by_node.setdefault(node, []).append((gene, row))
+    largest = np.zeros((n, n))
+    for rows in by_node.values():
+        here = np.zeros((n, n))
+        for (a, u), (b, v) in itertools.combinations(rows, 2):
+            product = np.outer(u, v) + np.outer(v, u)
+            here += product
+            ua, vb = u / np.maximum(length[a], 1e-6), v / np.maximum(length[b], 1e-6)
+            cosine += np.outer(ua, vb) + np.outer(vb, ua)
+        total += here
+        largest = np.maximum(largest, here)
+    halves = np.where(np.eye(n, dtype=bool), 2.0, 1.0)
+    upper = np.triu_indices(n)
+    return np.concatenate(
+        [np.log1p(total / halves)[upper], (largest / halves)[upper], (cosine / halves)[upper]]
+    )
+
+
+def test_neighbours_effects_never_hold_a_genes_own():
+    cohort = cohort_of()
+    config = TrainConfig(**SMALL)
+    topology = Topology.of(cohort.genome)
+    setting = setting_of(cohort, topology, config)
+    assert setting.near[:, 1::2].any(), "the example must have neighbours"
+    measured = single_effects(cohort, floor=0.05).log_fitness
+    fitness = cohort.fitness
+    strains = cohort.strains
+    rows = np.flatnonzero(~np.isnan(measured) & (cohort.strain_fold == TRAIN))
+    gene = int(strains.gene[strains.offsets[rows[0]]])
+    mine = (strains.n_perturbed == 1) & (strains.gene[strains.offsets[:-1]] == gene)
+    changed = fitness.value * np.where(mine[fitness.strain], 0.5, 1.0).astype(np.float32)
+    fitness = dataclasses.replace(fitness, value=changed)
+    other = dataclasses.replace(cohort, fitness=fitness)
+    found = setting_of(other, topology, config)
+    # in units of the effects' spread, which the change moves
+    before = setting.near[:, ::2] * setting.effect_scale
+    after = found.near[:, ::2] * found.effect_scale
+    torch.testing.assert_close(after[gene], before[gene])
+    assert not torch.allclose(after, before)
 
 
 def test_unrelated_genes_do_not_interact():
@@ -260,10 +348,9 @@ def test_permuting_the_genes_permutes_the_predictions():
     # learned vectors of genes on the expression axis travel with their genes
     for name in ("response", "gene_named", "gene_mark"):
         weights[name] = weights[name][torch.from_numpy(order)]
-    other.model.load_state_dict(
-        weights
-        | {k: v for k, v in other.model.state_dict().items() if k in ("known", "expression_gene")}
-    )
+    own = ("known", "near", "extent", "expression_gene")
+    mine = {k: v for k, v in other.model.state_dict().items() if k in own}
+    other.model.load_state_dict(weights | mine)
     for a, b in zip(answers(one, cohort.strains), answers(other, strains), strict=True):
         if a.ndim == 2 and a.shape[1] == 31:
             a, b = a[:, :30], b[:, :30]

@@ -24,7 +24,9 @@ def trained(tmp_path_factory):
 
 def new_strains(genotypes):
     """Strains of single mutants that the cohort has no row of."""
-    return strains_of(genotypes, 30)
+    strains = strains_of(genotypes, 30)
+    # their rows are their own, not the cohort's
+    return dataclasses.replace(strains, single=np.full(len(strains.gene), -1))
 
 
 def test_a_prediction_is_aligned_with_the_strains_it_is_of(trained):

@@ -28,11 +28,13 @@ class ModelConfig(BaseModel):
     """Width of the change z of a node by one perturbation."""
     hidden: int = Field(default=48, ge=4, le=1024)
     """Hidden units of the readouts."""
+    pooled: int = Field(default=16, ge=0, le=256)
+    """Width of the vector that the meetings of a strain add up to."""
     growth: int = Field(default=6, ge=1, le=64)
     """Rank of the genome-wide expression term u(strain) v(gene)."""
     projected: int = Field(default=64, ge=1, le=1024)
     """Principal components of the CRE embeddings that enter the network."""
-    gene_identity: float = Field(default=1.0, ge=0.0, le=10.0)
+    gene_identity: float = Field(default=0.3, ge=0.0, le=10.0)
     """Scale of a learned, decayed vector of each perturbed gene in what it does to shared nodes;
     0 leaves it out. A gene that training never perturbs has none."""
     gene_mark: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -81,7 +83,7 @@ class TrainConfig(ModelConfig):
     """Peak of the learning rate."""
     warm_up: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps over which the rate rises; then it falls as a cosine to 0."""
-    weight_decay: float = Field(default=0.1, ge=0)
+    weight_decay: float = Field(default=0.3, ge=0)
     """Decoupled weight decay of matrices and learned vectors; not of biases and noise."""
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genograph.nn.config import ModelConfig
 from genograph.nn.engines import Engine, Layer, Perturbed, WildType
+from genograph.nn.overlap import N_CONTEXT, N_OVERLAP, lowest_and_highest, overlap
 from genograph.nn.plans import Meetings
 from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology, bag_sum, take_rows
 
@@ -27,6 +28,12 @@ class Setting(NamedTuple):
         projection: from CRE features to inputs; inputs = (features - mean) @ projection.
         mean: of the features, over genes that have any.
         known: mean, s.d. and share known of the training singles' log fitness, node by node.
+        near: the same singles' mean effect among each gene's neighbours by each relation but self,
+            in units of effect_scale, and whether there is one; never the gene's own.
+        effect_scale: s.d. of the training singles' log fitness.
+        extent: length of each gene's reach, see overlap.extent.
+        overlap_scale: root mean square of the training strains' overlaps.
+        context_mean, context_scale: of their overlap.lowest_and_highest.
         expression_gene: gene row of each expression column, -1 where the genome lacks the gene.
         expression_scale: root mean square of the training values, one number.
         morphology_reference: the wild type's value of each parameter.
@@ -38,6 +45,12 @@ class Setting(NamedTuple):
     projection: Float32[Tensor, "feature component"]
     mean: Float32[Tensor, " feature"]
     known: Float32[Tensor, "node 3"]
+    near: Float32[Tensor, "gene near"]
+    effect_scale: Float32[Tensor, ""]
+    extent: Float32[Tensor, "gene relation"]
+    overlap_scale: Float32[Tensor, " overlap"]
+    context_mean: Float32[Tensor, " context"]
+    context_scale: Float32[Tensor, " context"]
     expression_gene: Int64[Tensor, " column"]
     expression_scale: Float32[Tensor, ""]
     morphology_reference: Float32[Tensor, " parameter"]
@@ -95,6 +108,12 @@ class GenomeModel(nn.Module):
     projection: Tensor
     mean: Tensor
     known: Tensor
+    near: Tensor
+    effect_scale: Tensor
+    extent: Tensor
+    overlap_scale: Tensor
+    context_mean: Tensor
+    context_scale: Tensor
     expression_gene: Tensor
     expression_scale: Tensor
     morphology_reference: Tensor
@@ -126,15 +145,18 @@ class GenomeModel(nn.Module):
         self.layers = nn.ModuleList([Layer(width) for _ in range(config.layers)])
         self.final = nn.LayerNorm(width)
         node = width + N_NODE_FEATURE + 3
-        # what a perturbation alone does: state of its gene, dose lost, its own effect if known
-        self.alone = _mlp(width + 1, hidden, 1)
+        # what a perturbation alone does: state of its gene, its neighbours' effects, dose lost
+        self.alone = _mlp(width + setting.near.shape[1] + 1, hidden, 1)
         _quiet(self.alone)
         if "fitness" in config.heads or "morphology" in config.heads:
             self.change = nn.Linear(width + 1, len(REACHING) * change)
         if "fitness" in config.heads:
             self.meet = NodeFunction(change, node, hidden)
-            self.meet_out = nn.Linear(hidden, 1, bias=False)
-            nn.init.normal_(self.meet_out.weight, std=0.1 / math.sqrt(hidden))
+            self.meet_out = nn.Linear(hidden, 1 + config.pooled, bias=False)
+            scale = torch.tensor([0.1] + [1.0] * config.pooled)[:, None] / math.sqrt(hidden)
+            with torch.no_grad():
+                self.meet_out.weight.normal_().mul_(scale)
+            self.weigh = _deep(config.pooled + N_OVERLAP + N_CONTEXT, hidden)
         if "expression" in config.heads:
             self.express = _mlp(width, hidden, 1)
             self.grow = _mlp(width + 2, hidden, config.growth)
@@ -183,10 +205,10 @@ class GenomeModel(nn.Module):
 
     def effects(self, h: Tensor, plan: Meetings) -> Float[Tensor, " p"]:
         """Log fitness of each perturbation alone: measured where it is known, else predicted."""
-        state = h[plan.p_gene]
+        gene = torch.cat([h[plan.p_gene], self.near[plan.p_gene]], 1)
         lost = (1.0 - plan.p_dose.to(h.dtype))[:, None]
-        predicted = self.alone(torch.cat([state, lost], 1)) - self.alone(
-            torch.cat([state, torch.zeros_like(lost)], 1)
+        predicted = self.alone(torch.cat([gene, lost], 1)) - self.alone(
+            torch.cat([gene, torch.zeros_like(lost)], 1)
         )
         known = ~torch.isnan(plan.p_effect)
         return torch.where(known, torch.nan_to_num(plan.p_effect).to(h.dtype), predicted[:, 0])
@@ -198,7 +220,7 @@ class GenomeModel(nn.Module):
             # starts at 0, so a gene that training never perturbs has none; of the effect of a
             # perturbation alone it knows nothing, else it would learn the singles by heart
             state = state + self.config.gene_identity * self.gene_named[plan.p_gene]
-        source = torch.cat([state, effect[:, None]], 1)
+        source = torch.cat([state, effect[:, None] / self.effect_scale], 1)
         # a message that falls away with the dose, so the change is (dose - 1) times it
         messages = self.change(source) * (plan.p_dose.to(h.dtype) - 1.0)[:, None]
         each = bag_sum(messages.view(-1, self.config.change), plan.ways)
@@ -208,23 +230,38 @@ class GenomeModel(nn.Module):
         return torch.cat([h, topology.features.to(h.dtype), self.known], 1)
 
     def fitness(self, h: Tensor, plan: Meetings, topology: Topology) -> Genotypes:
-        """Fitness of strains: log f(S) = sum of effects + sum over nodes that two or more reach of
-        F(sum of z) - sum of F(z) + (n - 1) F(0)."""
+        """Fitness of strains: log f(S) = sum of effects + meeting(S).
+
+        D = sum over nodes that two or more reach of F(sum of z) - sum of F(z) + (n - 1) F(0) is a
+        number d and a vector p; the meeting is d + G(p, overlap) - G(0, 0): 0 for unrelated genes.
+        G also sees how large the effects and reaches are, and learns what shared nodes mean.
+        """
         effect = self.effects(h, plan)
         zero = torch.zeros(plan.n_strain, dtype=h.dtype, device=h.device)
         log_null = zero.index_add(0, plan.p_strain, effect)
         own = self.meet.of_node(self._nodes(h, topology))
-        nothing = own.new_zeros(len(own), self.config.change)
-        at_rest = self.meet_out(self.meet(nothing, own))[:, 0]
+        at_rest = self.meet_out(self.meet(own.new_zeros(len(own), self.config.change), own))
         each, total = self._changes(h, plan, effect)
         z = torch.cat([total, each])
         node = torch.cat([plan.m_node, plan.i_node])
-        value = self.meet_out(self.meet(z, take_rows(own, node)))[:, 0]
+        value: Tensor = self.meet_out(self.meet(z, take_rows(own, node)))
         # F minus F at rest, so that (n - 1) F(0) needs no term of its own
-        value = value - take_rows(at_rest[:, None], node)[:, 0]
-        sign = torch.cat([torch.ones_like(total[:, 0]), -torch.ones_like(each[:, 0])])
+        value = value - take_rows(at_rest, node)
+        n_met = len(plan.m_node)
         strain = torch.cat([plan.m_strain, plan.i_strain])
-        return Genotypes(log_null, zero.index_add(0, strain, value * sign))
+        signed = torch.cat([value[:n_met], -value[n_met:]])
+        summed = value.new_zeros(plan.n_strain, value.shape[1]).index_add(0, strain, signed)
+        shared = overlap(plan, self.extent).to(h.dtype) / self.overlap_scale
+        # the meeting must not teach what a perturbation does alone
+        sizes = lowest_and_highest(
+            plan, effect.detach(), topology.features.to(h.dtype), self.extent
+        )
+        context = (sizes - self.context_mean) / self.context_scale
+        met = torch.cat([summed[:, 1:], shared], 1)
+        weighed = self.weigh(torch.cat([met, context], 1)) - self.weigh(
+            torch.cat([torch.zeros_like(met), context], 1)
+        )
+        return Genotypes(log_null, summed[:, 0] + weighed[:, 0])
 
     def expression(
         self, encoded: Encoded, perturbed: Perturbed, plan: Meetings, engine: Engine
@@ -258,7 +295,7 @@ class GenomeModel(nn.Module):
 
     def _anchored(self, network: nn.Module, h: Tensor, plan: Meetings) -> Tensor:
         """A network of gene, dose lost and effect of each perturbation, minus itself at dose 1."""
-        state, effect = h[plan.p_gene], self.effects(h, plan)[:, None]
+        state, effect = h[plan.p_gene], self.effects(h, plan)[:, None] / self.effect_scale
         lost = (1.0 - plan.p_dose.to(h.dtype))[:, None]
         nothing = torch.zeros_like(lost)
         out: Tensor = network(torch.cat([state, lost, effect], 1)) - network(
@@ -289,6 +326,11 @@ class GenomeModel(nn.Module):
 
 def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, n_out))
+
+
+def _deep(n_in: int, hidden: int) -> nn.Sequential:
+    inner = (nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+    return nn.Sequential(*inner, nn.Linear(hidden, 1))
 
 
 def _quiet(network: nn.Sequential) -> None:

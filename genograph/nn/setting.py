@@ -5,12 +5,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from scipy.sparse import csr_matrix
+from torch import Tensor
 
 from genograph.cohorts import TRAIN, Cohort, Strains, Vectors
 from genograph.errors import RunError
 from genograph.nn.config import ModelConfig
 from genograph.nn.model import Setting
-from genograph.nn.topology import Topology
+from genograph.nn.overlap import N_CONTEXT, N_OVERLAP, extent, lowest_and_highest, overlap
+from genograph.nn.plans import Plan
+from genograph.nn.topology import REACHING, Topology
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -70,9 +74,13 @@ def setting_of(cohort: Cohort, topology: Topology, config: ModelConfig) -> Setti
     """What the model of this cohort starts from; a function of the training fold and the genome."""
     genome = cohort.genome
     projection, mean = _components(genome.features, genome.has_features, config.projected)
-    known = np.zeros((topology.n_node, 3), np.float32)
+    effects = single_effects(cohort, floor=config.fitness_floor).log_fitness
+    effect = np.full(topology.n_gene, np.nan)
     if config.singles == "measured":
-        known = _known(cohort, topology, floor=config.fitness_floor)
+        effect = _gene_effects(cohort, effects, topology.n_gene)
+    measured = effect[~np.isnan(effect)]
+    effect_scale = float(max(measured.std(), 0.01)) if len(measured) > 1 else 0.2
+    extents = extent(topology.reach, topology.n_gene)
     expression, morphology = cohort.expression, cohort.morphology
     gene = np.zeros(0, np.int64) if expression is None else expression.gene
     scale = 1.0
@@ -85,7 +93,11 @@ def setting_of(cohort: Cohort, topology: Topology, config: ModelConfig) -> Setti
     return Setting(
         torch.from_numpy(projection),
         torch.from_numpy(mean),
-        torch.from_numpy(known),
+        torch.from_numpy(_known(effect, topology)),
+        torch.from_numpy(_near(effect / effect_scale, topology)),
+        torch.tensor(effect_scale, dtype=torch.float32),
+        extents,
+        *_scales(cohort, topology, config, effects, extents),
         torch.from_numpy(gene.astype(np.int64)),
         torch.tensor(scale, dtype=torch.float32),
         torch.from_numpy(reference),
@@ -112,27 +124,82 @@ def _components(features: Array, has: Array, n: int) -> tuple[Array, Array]:
     return (axes * sign).astype(np.float32), mean.astype(np.float32)
 
 
-def _known(cohort: Cohort, topology: Topology, *, floor: float) -> Array:
-    """Mean, s.d. and share known of the effects of the training singles that reach each node."""
-    effects = single_effects(cohort, floor=floor).log_fitness
+def _gene_effects(cohort: Cohort, effects: Array, n_gene: int) -> Array:
+    """Mean effect of the training singles of each gene; NaN where there is none."""
     strains = cohort.strains
     rows = np.flatnonzero(~np.isnan(effects) & (cohort.strain_fold == TRAIN))
     gene = strains.gene[strains.offsets[rows]]
-    n_gene, n_node = topology.n_gene, topology.n_node
     count = np.bincount(gene, minlength=n_gene)
     total = np.bincount(gene, weights=effects[rows], minlength=n_gene)
-    effect = np.divide(total, count, out=np.zeros(n_gene), where=count > 0)
-    reach = topology.reach
-    of_gene = np.repeat(np.arange(n_gene), np.diff(reach.offsets))
+    return np.divide(total, count, out=np.full(n_gene, np.nan), where=count > 0)
+
+
+def _known(effect: Array, topology: Topology) -> Array:
+    """Mean, s.d. and share known of the effects of the genes that reach each node."""
+    n_node, reach = topology.n_node, topology.reach
+    of_gene = np.repeat(np.arange(topology.n_gene), np.diff(reach.offsets))
     entry = reach.relation != 0
     node, of_gene = reach.node[entry], of_gene[entry]
-    has = (count > 0)[of_gene].astype(np.float64)
-    n = np.bincount(node, weights=has, minlength=n_node)
-    mean = np.bincount(node, weights=has * effect[of_gene], minlength=n_node) / np.maximum(n, 1)
-    square = np.bincount(node, weights=has * effect[of_gene] ** 2, minlength=n_node)
+    value = np.nan_to_num(effect)[of_gene]
+    n = np.bincount(node, weights=~np.isnan(effect[of_gene]), minlength=n_node)
+    mean = np.bincount(node, weights=value, minlength=n_node) / np.maximum(n, 1)
+    square = np.bincount(node, weights=value**2, minlength=n_node)
     variance = np.maximum(square / np.maximum(n, 1) - mean**2, 0.0)
     everyone = np.maximum(np.bincount(node, minlength=n_node), 1)
     return np.stack([mean, np.sqrt(variance), n / everyone], 1).astype(np.float32)
+
+
+def _near(effect: Array, topology: Topology) -> Array:
+    """Mean effect of each gene's neighbours by each relation, and whether any is known.
+
+    Neighbours by a relation to genes are those genes; by a relation to terms or complexes all genes
+    of the same ones. A gene is no neighbour of its own, so no gene is told its own measurement.
+    """
+    n_gene, reach = topology.n_gene, topology.reach
+    of_gene = np.repeat(np.arange(n_gene), np.diff(reach.offsets))
+    known = (~np.isnan(effect)).astype(np.float64)
+    value = np.nan_to_num(effect).astype(np.float64)
+    out = np.zeros((n_gene, 2 * (len(REACHING) - 1)), np.float32)
+    for number in range(1, len(REACHING)):
+        mine = reach.relation == number
+        link = csr_matrix(
+            (reach.weight[mine].astype(np.float64), (of_gene[mine], reach.node[mine])),
+            shape=(n_gene, topology.n_node),
+        )
+        if (reach.node[mine] < n_gene).all():
+            link = link[:, :n_gene]
+            own = link.diagonal()
+            total, weight = link @ value, link @ known
+        else:
+            own = np.asarray(link.multiply(link).sum(1)).ravel()
+            total, weight = link @ (link.T @ value), link @ (link.T @ known)
+        total, weight = total - own * value, weight - own * known
+        some = weight > 1e-9
+        out[some, 2 * number - 2] = total[some] / weight[some]
+        out[some, 2 * number - 1] = 1.0
+    return out
+
+
+SAMPLE = 20_000
+"""Training strains that the scales of overlaps are taken from."""
+
+
+def _scales(
+    cohort: Cohort, topology: Topology, config: ModelConfig, effects: Array, extents: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Root mean square of overlaps; mean and s.d. of sizes, over training strains with several."""
+    unscaled = torch.ones(N_OVERLAP), torch.zeros(N_CONTEXT), torch.ones(N_CONTEXT)
+    strains = cohort.strains
+    rows = np.flatnonzero((cohort.strain_fold == TRAIN) & (strains.n_perturbed >= 2))
+    if len(rows) < 2 or "fitness" not in config.heads:
+        return unscaled
+    rows = rows[:: max(len(rows) // SAMPLE, 1)]
+    effect = np.nan_to_num(perturbation_effects(strains, effects, config, "fitness"))
+    plan = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2).tensors()
+    shared = overlap(plan, extents)
+    sizes = lowest_and_highest(plan, plan.p_effect, topology.features, extents)
+    # what is hardly ever there in training stays small when it comes
+    return shared.square().mean(0).sqrt() + 0.05, sizes.mean(0), sizes.std(0) + 1e-3
 
 
 def _noise(cohort: Cohort) -> Array:
