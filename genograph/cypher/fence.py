@@ -136,6 +136,10 @@ def _check_function(tokens: tuple[Token, ...], i: int) -> None:
             _refuse(token, "takes one variable that MATCH binds and nothing binds again")
 
 
+def _top(stack: Sequence[Token]) -> str:
+    return stack[-1].text if stack else ""
+
+
 @lru_cache(maxsize=16)
 def _matched(tokens: tuple[Token, ...]) -> frozenset[str]:
     """Variables that stand for nodes, relationships or paths of a pattern and for nothing else."""
@@ -175,7 +179,11 @@ def _plain(token: Token) -> str:
 def _check_brackets(tokens: tuple[Token, ...]) -> None:
     closing = {"(": ")", "[": "]", "{": "}"}
     stack: list[Token] = []
-    for token in tokens:
+    for i, token in enumerate(tokens):
+        if token.kind == "parameter":
+            named = i and tokens[i - 1].text in (":", "|", "&", "!") and _top(stack) != "{"
+            if named or (i + 1 < len(tokens) and tokens[i + 1].text == "("):
+                _refuse(token, "a label, type or function is never a parameter")
         if token.text in closing and token.kind == "sign":
             stack.append(token)
             if len(stack) > DEEPEST:
@@ -194,6 +202,8 @@ def _check_brackets(tokens: tuple[Token, ...]) -> None:
 def _check_clauses(clauses: tuple[Clause, ...], first: Token) -> None:
     branch_returns = False
     for clause in clauses:
+        if len(clause.tokens) == len(clause.keyword.split()) and "UNION" not in clause.keyword:
+            _refuse(clause.tokens[-1], "is followed by nothing")
         if clause.keyword == "OPTIONAL":
             _refuse(clause.tokens[0], "is followed by MATCH")
         if clause.keyword == "ORDER":
