@@ -14,6 +14,7 @@ from genograph.errors import SchemaError
 from genograph.schema import Property, graph_schema
 
 _MARKS = itertools.count(1)
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 def new_mark() -> int:
@@ -103,7 +104,7 @@ class Table:
             arrow = prop.arrow if prop else None
             try:
                 arrays[name] = pa.array(values, type=arrow)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
                 msg = f"{source}: {type}.{name}: {str(error).splitlines()[0]}"
                 raise SchemaError(msg) from error
         return cls(type, pa.table(arrays), source, own)
@@ -131,6 +132,10 @@ def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: boo
     if prop.type in ("DOUBLE", "INT64"):
         low = -math.inf if prop.min is None else prop.min
         high = math.inf if prop.max is None else prop.max
+        if prop.type == "INT64":
+            # whole numbers are compared as such: a double holds them up to 2^53 only
+            low = pa.scalar(_LEAST if prop.min is None else math.ceil(low), pa.int64())
+            high = pa.scalar(_GREATEST if prop.max is None else math.floor(high), pa.int64())
         ok = pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
         if prop.type == "DOUBLE":
             ok = pc.and_(ok, pc.is_finite(column))

@@ -67,6 +67,9 @@ def load(
     if loader is None:
         msg = "wanted a loader and a file; `genograph load --list` shows the loaders"
         raise click.UsageError(msg)
+    if loader.startswith("-"):
+        msg = f"got the option {loader} before the loader; options of a loader follow its file"
+        raise click.UsageError(msg)
     spec, _ = loaders.loader(loader)
     file, settings = _split(arguments)
     if file is None and "fasta" in settings:
@@ -74,6 +77,8 @@ def load(
     if file is None:
         msg = f"wanted the file that {loader} is to read"
         raise click.UsageError(msg)
+    # names that the library's own parameters have are no option of a loader either
+    spec.settings(settings)
     with open_db(db, read_only=False) as store:
         tell(ingest.load(store, loader, Path(file), rejects=rejects, **settings))
 
@@ -93,6 +98,9 @@ def _split(arguments: tuple[str, ...]) -> "tuple[str | None, dict[str, Option]]"
                     raise click.UsageError(msg)
                 value = words.pop(0)
             options[name.replace("-", "_")] = value
+        elif word.startswith("-") and word != "-":
+            msg = f"no such option: {word}; options of a loader are --NAME VALUE"
+            raise click.UsageError(msg)
         elif file is None:
             file = word
         else:
