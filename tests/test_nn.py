@@ -12,13 +12,14 @@ from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
 from genograph.errors import RunError
+from genograph.nn.bags import bag_of, bag_sum, take_rows
 from genograph.nn.config import TrainConfig
 from genograph.nn.engines import engine_of
 from genograph.nn.model import GenomeModel
 from genograph.nn.plans import Plan
 from genograph.nn.setting import perturbation_effects, setting_of, single_effects
 from genograph.nn.tasks import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
-from genograph.nn.topology import REACHING, Topology, bag_of, bag_sum, take_rows
+from genograph.nn.topology import REACHING, Topology
 from genograph.nn.validation import empty_plan, pearson
 
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}

@@ -5,20 +5,36 @@
     delta   only the nodes that a perturbation changes (genograph.nn.delta)
 
 States may list any subset of the wanted nodes that holds every one whose state differs.
+
+A node receives the mean of its sources' messages. By `degree`, a source whose dose changes still
+counts as one ("wild-type", the default: a deleted gene's share of the mean is missing), or counts
+by its dose ("exact": the mean is over the sources that still send).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from genograph.errors import RunError
-from genograph.nn.topology import KINDS, PASSING, Topology, bag_sum, ends
+from genograph.nn.bags import bag_sum
+from genograph.nn.topology import KINDS, PASSING, Topology, ends
 
 ENGINES = ("auto", "delta", "dgl", "shared")
+Degree = Literal["wild-type", "exact"]
+SILENT = 1e-6
+"""Where less than this share of a mean still sends, nothing is heard."""
+MOST_REACH = 0.25
+"""Share of the edges that a perturbation may walk, layers together, before `shared` is faster."""
+
+
+def still_heard(whole: Tensor, left: Tensor) -> Tensor:
+    """The factor of a mean over the sources that still send: whole / left; 0 where none does."""
+    heard = left > SILENT * whole
+    return torch.where(heard, whole / torch.where(heard, left, 1.0), 0.0)
 
 
 class Perturbed(NamedTuple):
@@ -51,12 +67,14 @@ class States(NamedTuple):
         strain: strain of the batch of each row; None where every node of every strain is listed.
         node: node of each row; None likewise. The order is then node by node, strains within.
         n_strain: how many strains.
+        offsets: rows of strain i are offsets[i] to offsets[i + 1]; None where every node is listed.
     """
 
     h: Float[Tensor, "row d"]
     strain: Int64[Tensor, " row"] | None
     node: Int64[Tensor, " row"] | None
     n_strain: int
+    offsets: Int64[Tensor, " strain_1"] | None = None
 
 
 class Layer(nn.Module):
@@ -103,12 +121,19 @@ class WildType(NamedTuple):
 
 
 class Engine(ABC):
-    """Runs the network of a genome over strains."""
+    """Runs the network of a genome over strains.
+
+    Attributes:
+        name: of ENGINES.
+        why: why this one was picked, for the log.
+    """
 
     name: str
+    why = "as configured"
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *, degree: Degree = "wild-type") -> None:
         self.topology = topology
+        self.degree = degree
 
     @abstractmethod
     def wild_type(self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"]) -> WildType:
@@ -120,12 +145,14 @@ class Engine(ABC):
         layers: Sequence[Layer],
         wild: WildType,
         perturbed: Perturbed,
-        wanted: Int64[Tensor, " wanted"],
+        wanted: Int64[Tensor, " wanted"] | None,
     ) -> States:
-        """States after all layers, at least of those `wanted` nodes that differ."""
+        """States after all layers, at least of those `wanted` nodes that differ; None: of all."""
 
 
-Messages = Callable[[Layer, Float[Tensor, "node strain d"]], dict[str, Tensor]]
+Factors = tuple[Float[Tensor, "target strain"], ...] | None
+"""By relation, the factor of each target's mean in each strain; None: 1."""
+Messages = Callable[[Layer, Float[Tensor, "node strain d"], Factors], dict[str, Tensor]]
 
 
 def _every_node(
@@ -134,6 +161,7 @@ def _every_node(
     inputs: Tensor,
     perturbed: Perturbed,
     messages: Messages,
+    degree: Degree,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """States [node, strain, d] at every depth and pre-activations of all nodes of all strains."""
     n = perturbed.n_strain
@@ -143,10 +171,11 @@ def _every_node(
     dose = dose.scatter_reduce(
         0, flat, perturbed.dose.to(inputs.dtype), reduce="prod", include_self=True
     ).view(topology.n_node, n, 1)
+    factors = _factors(topology, dose[..., 0]) if degree == "exact" and n else None
     states, pres = [inputs[:, None, :].expand(-1, n, -1)], []
     for layer in layers:
         state = states[-1] * dose
-        received = messages(layer, state)
+        received = messages(layer, state, factors)
         pre = torch.cat([layer.pre(state[topology.rows(k)], received[k], k) for k in KINDS], dim=0)
         pres.append(pre)
         states.append(
@@ -157,17 +186,29 @@ def _every_node(
     return states, pres
 
 
+def _factors(topology: Topology, dose: Float[Tensor, "node strain"]) -> Factors:
+    found = []
+    for number, (relation, reverse) in enumerate(PASSING):
+        bag = topology.passing[number]
+        of_source = dose[topology.rows(ends(relation, reverse=reverse)[0])]
+        ones = torch.ones_like(of_source[:, :1])
+        found.append(still_heard(bag_sum(ones, bag), bag_sum(of_source, bag)))
+    return tuple(found)
+
+
 class _WholeGenome(Engine):
     """What the engines share that visit every node of every strain."""
 
     @abstractmethod
-    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+    def messages(
+        self, layer: Layer, state: Float[Tensor, "node strain d"], factors: Factors
+    ) -> dict[str, Tensor]:
         """Sum over relations of the mean message, by kind of target."""
 
     def wild_type(self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"]) -> WildType:
         """See Engine."""
         one = Perturbed.wild_type(inputs.device)
-        states, pres = _every_node(self.topology, layers, inputs, one, self.messages)
+        states, pres = _every_node(self.topology, layers, inputs, one, self.messages, "wild-type")
         return WildType(tuple(s[:, 0] for s in states), tuple(p[:, 0] for p in pres))
 
     def encode(
@@ -175,10 +216,12 @@ class _WholeGenome(Engine):
         layers: Sequence[Layer],
         wild: WildType,
         perturbed: Perturbed,
-        wanted: Int64[Tensor, " wanted"],
+        wanted: Int64[Tensor, " wanted"] | None,
     ) -> States:
         """See Engine; lists every node."""
-        states, _ = _every_node(self.topology, layers, wild.states[0], perturbed, self.messages)
+        states, _ = _every_node(
+            self.topology, layers, wild.states[0], perturbed, self.messages, self.degree
+        )
         last = states[-1]
         flat = last.reshape(last.shape[0] * last.shape[1], last.shape[2])
         return States(flat, None, None, perturbed.n_strain)
@@ -189,7 +232,9 @@ class SharedEngine(_WholeGenome):
 
     name = "shared"
 
-    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+    def messages(
+        self, layer: Layer, state: Float[Tensor, "node strain d"], factors: Factors
+    ) -> dict[str, Tensor]:
         """See _WholeGenome."""
         _, n, width = state.shape
         means: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
@@ -201,7 +246,8 @@ class SharedEngine(_WholeGenome):
             source, target = ends(relation, reverse=reverse)
             # strains stand in the row, so that one walk over the edges serves them all
             x = state[self.topology.rows(source)].reshape(bag.shape[1], n * width)
-            means[target].append(bag_sum(x, bag).view(bag.shape[0], n, width))
+            mean = bag_sum(x, bag).view(bag.shape[0], n, width)
+            means[target].append(mean if factors is None else mean * factors[number][..., None])
             weights[target].append(layer.weight[number])
         return {
             kind: torch.cat(means[kind], -1) @ torch.cat(weights[kind])
@@ -216,8 +262,8 @@ class DglEngine(_WholeGenome):
 
     name = "dgl"
 
-    def __init__(self, topology: Topology) -> None:
-        super().__init__(topology)
+    def __init__(self, topology: Topology, *, degree: Degree = "wild-type") -> None:
+        super().__init__(topology, degree=degree)
         from genograph.graph import import_dgl
 
         self._dgl = import_dgl()
@@ -245,7 +291,9 @@ class DglEngine(_WholeGenome):
             self._copies[n] = self._one if n == 1 else self._dgl.batch([self._one] * n)
         return self._copies[n]
 
-    def messages(self, layer: Layer, state: Float[Tensor, "node strain d"]) -> dict[str, Tensor]:
+    def messages(
+        self, layer: Layer, state: Float[Tensor, "node strain d"], factors: Factors
+    ) -> dict[str, Tensor]:
         """See _WholeGenome."""
         _, n, width = state.shape
         if not n:
@@ -265,14 +313,19 @@ class DglEngine(_WholeGenome):
             },
             aggregate="sum",
         )
+        shares = {}
+        for number, etype in enumerate(self._etypes):
+            share = graph.edges[etype].data["share"].to(state.dtype)
+            if factors is not None:
+                # copies stand one after another, each with the edges in the bag's order
+                of_target = self._one.edges(etype=etype)[1]
+                share = share * factors[number].T[:, of_target].reshape(-1)
+            shares[etype[1]] = {"edge_weight": share}
         out = convolution(
             graph,
             inputs,
             mod_args={etype[1]: (layer.weight[i],) for i, etype in enumerate(self._etypes)},
-            mod_kwargs={
-                etype[1]: {"edge_weight": graph.edges[etype].data["share"].to(state.dtype)}
-                for etype in self._etypes
-            },
+            mod_kwargs=shares,
         )
         messages = {}
         for kind in KINDS:
@@ -285,19 +338,37 @@ class DglEngine(_WholeGenome):
         return messages
 
 
-def engine_of(name: str, topology: Topology) -> Engine:
-    """The engine called `name`; auto is `delta`, which visits the fewest nodes, on any device.
+def engine_of(
+    name: str, topology: Topology, *, layers: int = 2, degree: Degree = "wild-type"
+) -> Engine:
+    """The engine called `name`; auto takes `delta` unless perturbations reach too far in `layers`.
 
     Raises:
         RunError: there is none; the message lists the choices.
     """
     if name in ("auto", "delta"):
         from genograph.nn.delta import DeltaEngine
+        from genograph.nn.spread import Spread
 
-        return DeltaEngine(topology)
+        spread = Spread(topology)
+        chosen: Engine
+        if name == "delta":
+            return DeltaEngine(topology, degree=degree, spread=spread)
+        reached = spread.measured(layers)
+        share = sum(reached.edges) / max(layers, 1)
+        near = share <= MOST_REACH
+        if near:
+            chosen = DeltaEngine(topology, degree=degree, spread=spread)
+        else:
+            chosen = SharedEngine(topology, degree=degree)
+        chosen.why = (
+            f"auto: a perturbation walks {100 * share:.1f} % of the edges of {layers} layers, "
+            f"measured on {reached.n_gene} genes; delta up to {100 * MOST_REACH:.0f} %"
+        )
+        return chosen
     if name == "shared":
-        return SharedEngine(topology)
+        return SharedEngine(topology, degree=degree)
     if name == "dgl":
-        return DglEngine(topology)
+        return DglEngine(topology, degree=degree)
     msg = f"no engine is called {name}; choose one of {', '.join(ENGINES)}"
     raise RunError(msg)

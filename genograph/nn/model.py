@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
+from genograph.nn.bags import bag_sum, take_rows
 from genograph.nn.config import ModelConfig
 from genograph.nn.engines import Engine, Layer, Perturbed, WildType
 from genograph.nn.overlap import N_CONTEXT, N_OVERLAP, lowest_and_highest, overlap
 from genograph.nn.plans import Meetings
-from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology, bag_sum, take_rows
+from genograph.nn.topology import N_NODE_FEATURE, REACHING, Topology
 
 NOISE = ("fitness", "interaction", "expression", "morphology")
 """What has a learned noise for each study; columns of Setting.noise."""

@@ -12,7 +12,8 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from genograph.cohorts import Strains
-from genograph.nn.topology import REACHING, Bag, Reach, bag_of
+from genograph.nn.bags import Bag, bag_of
+from genograph.nn.topology import REACHING, Reach
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
