@@ -7,6 +7,7 @@ the store goes in as several.
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,58 +81,57 @@ class Spool:
         """
         schema = graph_schema()
         counts = store.counts()
-        out: dict[str, Written] = {}
+        done: dict[tuple[str, int], Written] = {}
         for name in (*schema.nodes, *schema.relationships):
-            parts = [part for part in self._parts if part.type == name]
-            if not parts:
-                continue
             spec = schema.type(name)
-            if self._absent(spec, parts, counts[name], out):
-                self._check_far_ends(store, spec, parts)
-                out[name] = Written(created=0)
-                for some in _batches(parts):
-                    with store.transaction() if store.transaction_bytes else nullcontext():
-                        store.add(name, [part.file for part in some])
-                    out[name] += Written(created=sum(part.rows for part in some))
-                continue
-            out[name] = Written()
-            for some in _batches(parts) if self._marked(parts) else ([p] for p in parts):
-                rows = pa.concat_tables([pq.read_table(part.file) for part in some])
-                out[name] += store.write(Table.again(name, rows, self._source))
+            parts = [part for part in self._parts if part.type == name]
+            # tables of one mark have no key twice, those of several marks may
+            for mark, run in groupby(parts, key=lambda part: part.own):
+                same = list(run)
+                held = counts[name] or any(key[0] == name for key in done)
+                if mark and (not held or self._begins_anew(spec, mark, done)):
+                    written = self._add(store, spec, same)
+                else:
+                    written = Written()
+                    for some in _batches(same) if mark else ([part] for part in same):
+                        rows = pa.concat_tables([pq.read_table(part.file) for part in some])
+                        written += store.write(Table.again(name, rows, self._source))
+                done[name, mark] = done.get((name, mark), Written()) + written
+        out: dict[str, Written] = {}
+        for (name, _), written in done.items():
+            out[name] = out.get(name, Written()) + written
         return out
 
-    def _marked(self, parts: Sequence[Part]) -> bool:
-        """Whether no key stands in two of the tables: one source of rows made them all."""
-        return len({part.own for part in parts}) == 1 and parts[0].own != 0
-
-    def _absent(
-        self, spec: Node | Relationship, parts: Sequence[Part], held: int, done: dict[str, Written]
+    def _begins_anew(
+        self, spec: Node | Relationship, mark: int, done: dict[tuple[str, int], Written]
     ) -> bool:
-        """Whether the database has none of the rows, as far as one can tell without looking."""
-        if not self._marked(parts):
+        """Whether relationships begin at nodes that this load has just created."""
+        if isinstance(spec, Node) or (spec.from_label, mark) not in done:
             return False
-        if not held:
-            return True
-        if isinstance(spec, Node):
-            return False
-        # a relationship that begins at a node which this load has just created is new as well
-        begin = [part for part in self._parts if part.type == spec.from_label]
-        before = done.get(spec.from_label, Written(unchanged=1))
-        one = {part.own for part in begin} == {parts[0].own}
-        return one and before.updated == before.unchanged == 0
+        nodes = done[spec.from_label, mark]
+        return nodes.updated == nodes.unchanged == 0
 
-    def _check_far_ends(
+    def _add(self, store: Store, spec: Node | Relationship, parts: Sequence[Part]) -> Written:
+        """Copy in rows that cannot be there yet."""
+        self._check_other_ends(store, spec, parts)
+        for some in _batches(parts):
+            with store.transaction() if store.transaction_bytes else nullcontext():
+                store.add(spec.name, [part.file for part in some])
+        return Written(created=sum(part.rows for part in parts))
+
+    def _check_other_ends(
         self, store: Store, spec: Node | Relationship, parts: Sequence[Part]
     ) -> None:
         """Look for the ends that the load does not give itself."""
-        if isinstance(spec, Node) or any(part.type == spec.to_label for part in self._parts):
+        if isinstance(spec, Node):
             return
-        ends = pc.unique(
-            pa.chunked_array(
-                [pc.unique(pq.read_table(p.file, columns=["to_id"])["to_id"]) for p in parts]
-            )
-        )
-        store.check_ends(spec, "to_id", ends, self._source)
+        given = {part.type for part in self._parts}
+        for column, label in (("from_id", spec.from_label), ("to_id", spec.to_label)):
+            if label in given:
+                continue
+            read = (pq.read_table(part.file, columns=[column])[column] for part in parts)
+            ends = pc.unique(pa.chunked_array([pc.unique(column) for column in read]))
+            store.check_ends(spec, column, ends, self._source)
 
 
 def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:

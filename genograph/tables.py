@@ -35,8 +35,8 @@ class Table:
         rows: the columns.
         source: where the rows are from, for messages.
         own: 0, or a mark from `new_mark`: of the tables with one mark, none has a key of another,
-            and a relationship begins at a node that one of them gives. That lets millions of
-            rows in without looking for each.
+            and where they give the nodes at which a relationship may begin, it begins at one of
+            these. That lets millions of rows in without looking for each.
     """
 
     type: str

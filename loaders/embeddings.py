@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.tables import Table
+from genograph.tables import Table, new_mark
 
 SOURCE = Source(
     name="embeddings",
@@ -51,6 +51,7 @@ def read(path: Path, reading: Reading, *, model: str) -> Iterator[Table]:
     known = set(reading.query("MATCH (c:CRE) RETURN c.id AS id")["id"].to_pylist())
     seen: set[str] = set()
     dim: int | None = None
+    mark = new_mark()
     for ids, vectors in _chunks(path):
         if dim is None:
             dim = vectors.shape[1]
@@ -71,13 +72,18 @@ def read(path: Path, reading: Reading, *, model: str) -> Iterator[Table]:
                 seen.add(name)
                 used.append(i)
         reading.rows_read += len(ids)
-        yield from tables([ids[i] for i in used], vectors[used], model, str(path))
+        yield from tables([ids[i] for i in used], vectors[used], model, str(path), mark=mark)
     if not reading.rows_read:
         raise SourceError.at(path, None, None, "no vector", "at least one")
 
 
-def tables(ids: Sequence[str], vectors: Floats, model: str, source: str) -> tuple[Table, ...]:
-    """The Embedding and EMBEDDED_AS tables of vectors [window, dim] of the windows `ids`."""
+def tables(
+    ids: Sequence[str], vectors: Floats, model: str, source: str, *, mark: int = 0
+) -> tuple[Table, ...]:
+    """The Embedding and EMBEDDED_AS tables of vectors [window, dim] of the windows `ids`.
+
+    `mark` says that no other tables with it have these ids; see Table.
+    """
     if not ids:
         return ()
     count, dim = vectors.shape
@@ -93,8 +99,8 @@ def tables(ids: Sequence[str], vectors: Floats, model: str, source: str) -> tupl
         }
     )
     return (
-        Table("Embedding", nodes, source),
-        Table.of("EMBEDDED_AS", {"from_id": ids, "to_id": names}, source=source),
+        Table("Embedding", nodes, source, mark),
+        Table.of("EMBEDDED_AS", {"from_id": ids, "to_id": names}, source=source, own=mark),
     )
 
 
