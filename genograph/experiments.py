@@ -344,7 +344,8 @@ def number(
         return None
     # Python would take 1_0 for ten, and a spreadsheet's TRUE for one
     if isinstance(text, str):
-        value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+        bare = text.strip()
+        value = float(bare) if _NUMBER.fullmatch(bare) else math.nan
     else:
         known = isinstance(text, int | float) and not isinstance(text, bool)
         value = float(text) if known else math.nan  # type: ignore[arg-type]

@@ -257,6 +257,9 @@ def _cells(
         raise SourceError(msg)
     places = np.array(list(kept.values()), dtype=np.int64)
     batches = [str(b) for b in obs[batch]] if batch else []
+    if bad := next((b for b in batches if not b.isprintable()), None):
+        wanted = "a name without control characters"
+        raise SourceError.at(path, None, batch, repr(bad), wanted)
     return _Cells(label, labels, strain, number[control], places, tuple(kept), batches)
 
 

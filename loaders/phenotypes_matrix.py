@@ -98,6 +98,9 @@ def read(
         if not name or count > 1:
             got = f"{name or 'nothing'}, {count} times"
             raise SourceError.at(path, first, None, got, "every column's name once")
+        if not name.isprintable():
+            wanted = "a name without control characters"
+            raise SourceError.at(path, first, None, repr(name), wanted)
     if not names:
         raise SourceError.at(path, first, None, "1 column", f"strains and {columns}")
     axis = Axis(study, phenotype, unit, names)
@@ -166,6 +169,6 @@ def _measurements(
             continue
         for at in np.flatnonzero(~np.isnan(values)).tolist():
             place = axis.names[at]
-            yield Measurement(*said, float(fields[at + 1]), environment=place, line=line)
+            yield Measurement(*said, float(fields[at + 1].strip()), environment=place, line=line)
     if not seen:
         raise SourceError.at(path, None, "1 (strain)", "no strain of loaded genes", "at least one")

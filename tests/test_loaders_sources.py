@@ -409,6 +409,16 @@ def test_an_option_of_a_matrix_lists_its_choices(untouched, change, message):
         load(untouched, "phenotypes_matrix", fixture("phenotypes_matrix"), **given)
 
 
+def test_a_number_beside_a_separator_of_another_age_is_a_number(store, tmp_path):
+    # Python strips the control characters 28 to 31 from words, and does not skip them in numbers
+    file = written(tmp_path / "t.tsv", [("orf", "a"), ("YAL001W", "0.5\x1c"), ("BBB1", "x\x1c")])
+    with pytest.raises(SourceError, match="line 3, column a"):
+        load(store, "phenotypes_matrix", file, study="x", unit="z-score", columns="conditions")
+    file = written(tmp_path / "t.tsv", [("orf", "a"), ("YAL001W", "0.5\x1c")])
+    load(store, "phenotypes_matrix", file, study="x", unit="z-score", columns="conditions")
+    assert experiments(store, "x", "value") == {"YAL001W@a": (0.5,)}
+
+
 def test_relative_fitness_below_zero_is_refused_in_a_condition(untouched):
     given = {"study": "x", "unit": "relative to wild type", "columns": "conditions"}
     with pytest.raises(SourceError, match=r"line 2, column benomyl.*fitness >= 0"):
