@@ -496,6 +496,62 @@ def test_a_query_that_takes_too_long_is_stopped_and_the_store_goes_on(small):
 # ---------------------------------------------------------------- embedded only
 
 
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "COPY (MATCH (g:Gene) RETURN g.id) TO '{folder}/out.csv'",
+        "copy Gene to '{folder}/out.csv'",
+        "EXPORT DATABASE '{folder}/out'",
+        "IMPORT DATABASE '{folder}/out'",
+        "LOAD FROM '{folder}/in.csv' RETURN *",
+        "MATCH (g:Gene) LOAD FROM '{folder}/in.csv' RETURN *",
+        "CALL show_tables() RETURN *",
+        "CALL threads=1",
+        "COMMIT",
+        "ROLLBACK",
+        "CHECKPOINT",
+        "BEGIN TRANSACTION",
+        "RETURN 1; COMMIT; CREATE (:Gene {{id: 'x'}})",
+        "/* RETURN */ COPY Gene TO '{folder}/out.csv'",
+        "INSTALL httpfs",
+        "ATTACH '{folder}/other.db' AS other (dbtype lbug)",
+        "PROFILE MATCH (g:Gene) RETURN g.id",
+    ],
+)
+def test_what_the_engines_read_mode_lets_through_is_refused(tmp_path, cypher):
+    (tmp_path / "in.csv").write_text("secret\n")
+    with open_store(tmp_path / "yeast.db") as store:
+        store.write(genes("YAL001C"))
+        with pytest.raises(StoreError, match="a query only reads the graph"):
+            store.query(cypher.format(folder=tmp_path))
+        assert store.counts()["Gene"] == 1
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    "text", ["; COMMIT", "LOAD FROM x", "COPY Gene TO 'x'", "// COPY (", "/* CALL x */", "a\\"]
+)
+def test_words_within_quotes_and_comments_are_no_clauses(tmp_path, text):
+    with open_store(tmp_path / "yeast.db") as store:
+        store.write(genes("YAL001C", symbol=[text]))
+        quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+        found = store.query(f"MATCH (g:Gene) WHERE g.symbol = '{quoted}' RETURN g.id AS id;")
+        assert found["id"].to_pylist() == ["YAL001C"]
+        assert store.query("// COPY Gene TO 'x'\nMATCH (g:Gene) RETURN g.id AS copy")
+
+
+def test_an_answer_that_takes_too_long_says_the_limit_and_what_to_do(tmp_path):
+    with (
+        open_store(tmp_path / "yeast.db") as store,
+        pytest.raises(StoreError, match=r"ran out of time after 0\.2 s; select less or allow more"),
+    ):
+        store.query(
+            "UNWIND range(1, 10000) AS i UNWIND range(1, 10000) AS j "
+            "UNWIND range(1, 1000) AS k RETURN count(i * j * k) AS n",
+            timeout=0.2,
+        )
+
+
 def test_a_database_in_use_by_another_process_is_refused(tmp_path):
     path = tmp_path / "genograph.db"
     program = (

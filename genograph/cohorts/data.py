@@ -489,6 +489,11 @@ def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Coho
 
 def _packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """An Arrow string array as UTF-8 bytes and offsets."""
-    encoded = [text.encode() for text in ids.to_pylist()]
-    offsets = np.concatenate([[0], np.cumsum([len(e) for e in encoded])]).astype(np.int64)
-    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
+    _, where, raw = ids.buffers()
+    offsets = np.zeros(1, np.int64)
+    if where is not None and len(ids):
+        offsets = np.frombuffer(where, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+        offsets = offsets.astype(np.int64)
+    if raw is None:
+        return np.empty(0, np.uint8), offsets
+    return np.frombuffer(raw, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]

@@ -6,9 +6,10 @@ paralogous pairs, the two orders of a pair and its other alleles always stand to
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int8, Int64
@@ -96,7 +97,7 @@ def gene_folds(
 ) -> Int8[np.ndarray, " gene"]:
     """TRAIN, VALIDATION or TEST for each gene; the genes of a component have one fold."""
     keys = [f"gene\n{gene_ids[r]}" for r in components.root.tolist()]
-    place = _fractions(keys, folds.seed)
+    place = _fractions(keys, len(keys), folds.seed)
     return _fold(place, folds.test_genes, folds.validation_genes)
 
 
@@ -117,8 +118,8 @@ def strain_folds(
     order = np.lexsort((root, owner))
     names = [gene_ids[r] for r in root[order].tolist()]
     bounds = strains.offsets.tolist()
-    keys = ["strain\n" + "\n".join(sorted(set(names[a:b]))) for a, b in pairwise(bounds)]
-    place = _fractions(keys, folds.seed)
+    keys = ("strain\n" + "\n".join(sorted(set(names[a:b]))) for a, b in pairwise(bounds))
+    place = _fractions(keys, len(strains), folds.seed)
     fold = _fold(place, folds.test_strains, folds.validation_strains)
     fold[strains.n_perturbed == 0] = TRAIN
     for unseen in (VALIDATION, TEST):
@@ -126,15 +127,16 @@ def strain_folds(
     return fold
 
 
-def _fractions(keys: list[str], seed: int) -> Float64[np.ndarray, " key"]:
-    """A number in [0, 1) for each key: the first 52 bits of SHA-256 of seed and key."""
-    known: dict[str, float] = {}
-    out = np.empty(len(keys), np.float64)
-    for i, key in enumerate(keys):
-        if key not in known:
-            digest = hashlib.sha256(f"{seed}\n{key}".encode()).digest()
-            known[key] = (int.from_bytes(digest[:8]) >> 12) / 2**52
-        out[i] = known[key]
+def _fractions(keys: Iterable[str], n: int, seed: int) -> Float64[np.ndarray, " key"]:
+    """A number in [0, 1) for each of n keys: the first 52 bits of SHA-256 of seed and key."""
+    begun = hashlib.sha256(f"{seed}\n".encode())
+    first = bytearray()
+    for key in keys:
+        one = begun.copy()
+        one.update(key.encode())
+        first += one.digest()[:8]
+    assert len(first) == 8 * n
+    out: np.ndarray[Any, Any] = (np.frombuffer(first, ">u8") >> 12) / 2.0**52
     return out
 
 

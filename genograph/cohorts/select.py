@@ -25,6 +25,10 @@ from genograph.schema import WILD_TYPE, Perturbation
 from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
+NUMBERS = ("value", "sd", "interaction", "interaction_sd")
+AT_ONCE = 1_000_000
+"""Ids that are asked for at once: an engine holds the whole answer of a query in memory, and may
+read all the strains to give it."""
 CARRIED = ("fitness", "expression", "morphology")
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
 
@@ -62,8 +66,11 @@ def select(
         more, n_single_other = _single_experiments(store, carried, experiments, timeout)
         n_single = len(more)
         if n_single:
-            experiments = pa.concat_tables([experiments, _experiments(store, more, timeout)])
-            carried = _perturbations(store, pc.unique(experiments["strain"]), timeout)
+            added = _experiments(store, more, timeout)
+            new = pc.unique(added["strain"])
+            new = new.filter(pc.invert(pc.is_in(new, value_set=pc.unique(experiments["strain"]))))
+            experiments = pa.concat_tables([experiments, added])
+            carried = _joined([carried, _perturbations(store, new, timeout)])
     strains, outside = _strains(carried, pc.unique(experiments["strain"]), read)
     inside = pc.is_in(experiments["strain"], value_set=strains.ids)
     n_outside = len(experiments) - pc.sum(inside).as_py()
@@ -167,41 +174,53 @@ def _experiments(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table
     Raises:
         CohortError: an id is none of an experiment, or one has no strain or study, or several.
     """
-    numbers = ("value", "sd", "interaction", "interaction_sd")
-    found = store.query(
-        "MATCH (e:Experiment {id: in_id}) MATCH (e)-[:TESTS]->(s:Strain) "
-        "MATCH (e)-[:FROM_STUDY]->(u:Study) "
-        "RETURN in_id AS id, e.phenotype AS phenotype, e.unit AS unit, s.id AS strain, "
-        "u.id AS study, " + ", ".join(f"e.{n} AS {n}" for n in numbers),
-        rows=pa.table({"in_id": ids}),
-        timeout=timeout,
-    )
-    if len(found) != len(ids) or len(pc.unique(found["id"])) != len(ids):
-        counts = pc.value_counts(pa.chunked_array([*found["id"].chunks, ids]).cast(pa.string()))
-        odd = counts.filter(pc.not_equal(counts.field("counts"), 2)).field("values")
-        known = store.query(
-            "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
+    parts, odd = [], []
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids.slice(start, AT_ONCE)
+        found = store.query(
+            "MATCH (e:Experiment {id: in_id}) MATCH (e)-[:TESTS]->(s:Strain) "
+            "MATCH (e)-[:FROM_STUDY]->(u:Study) "
+            "RETURN in_id AS id, e.phenotype AS phenotype, e.unit AS unit, s.id AS strain, "
+            "u.id AS study, " + ", ".join(f"e.{n} AS {n}" for n in NUMBERS),
+            rows=pa.table({"in_id": some}),
+            timeout=timeout,
         )
-        if len(known) < len(odd):
-            missing = set(odd.to_pylist()) - set(known["id"].to_pylist())
-            msg = (
-                f"the query's column experiment holds {len(missing):,} values that are no id of an "
-                f"experiment, first {min(missing)}; return e.id AS experiment"
-            )
-            raise CohortError(msg)
-        msg = (
-            f"{store.uri}: {len(odd)} experiments, first {odd[0]}, do not have exactly one strain "
-            f"and one study; load their source again"
-        )
-        raise CohortError(msg)
-    columns = {n: found[n].combine_chunks().cast(pa.string()) for n in found.column_names[:5]}
-    columns |= {n: found[n].combine_chunks().cast(pa.float64()) for n in numbers}
+        if len(found) != len(some) or len(pc.unique(found["id"])) != len(some):
+            both = pa.chunked_array([*found["id"].chunks, some]).cast(pa.string())
+            counts = pc.value_counts(both)
+            wrong = counts.filter(pc.not_equal(counts.field("counts"), 2)).field("values")
+            odd += wrong.to_pylist()
+        columns = {n: found[n].combine_chunks().cast(pa.string()) for n in found.column_names[:5]}
+        columns |= {n: found[n].combine_chunks().cast(pa.float64()) for n in NUMBERS}
+        parts.append(pa.table(columns))
+    if odd:
+        raise _not_one(store, odd)
+    out = pa.concat_tables(parts)
     for name in ("phenotype", "unit"):
-        if columns[name].null_count:
-            at = pc.index(pc.is_null(columns[name]), True).as_py()
-            msg = f"{store.uri}: experiment {columns['id'][at]} has no {name}; load it again"
+        if out[name].null_count:
+            at = pc.index(pc.is_null(out[name]), True).as_py()
+            msg = f"{store.uri}: experiment {out['id'][at]} has no {name}; load it again"
             raise CohortError(msg)
-    return pa.table(columns)
+    return out
+
+
+def _not_one(store: Store, odd: list[str]) -> CohortError:
+    """What is wrong with ids that do not give one row each."""
+    known = store.query(
+        "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
+    )
+    if len(known) < len(odd):
+        missing = set(odd) - set(known["id"].to_pylist())
+        msg = (
+            f"the query's column experiment holds {len(missing):,} values that are no id of an "
+            f"experiment, first {min(missing)}; return e.id AS experiment"
+        )
+        return CohortError(msg)
+    msg = (
+        f"{store.uri}: {len(odd)} experiments, first {odd[0]}, do not have exactly one strain "
+        f"and one study; load their source again"
+    )
+    return CohortError(msg)
 
 
 class Carried(NamedTuple):
@@ -214,6 +233,22 @@ class Carried(NamedTuple):
 
 
 def _perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
+    parts = [
+        _some_perturbations(store, strain_ids.slice(start, AT_ONCE), timeout)
+        for start in range(0, len(strain_ids), AT_ONCE)
+    ]
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Carried]) -> Carried:
+    filled = [part for part in parts if len(part.strain)]
+    if not filled:
+        none = pa.array([], pa.string())
+        return Carried(none, none, pa.array([], pa.float64()), none)
+    return Carried(*(pa.concat_arrays(columns) for columns in zip(*filled, strict=True)))
+
+
+def _some_perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
     found = store.query(
         "MATCH (s:Strain {id: in_id}) MATCH (s)-[p:PERTURBS]->(g:Gene) "
         "RETURN in_id AS strain, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose",
@@ -221,8 +256,7 @@ def _perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) ->
         timeout=timeout,
     )
     if not len(found):
-        none = pa.array([], pa.string())
-        return Carried(none, none, pa.array([], pa.float64()), none)
+        return _joined([])
     found = found.combine_chunks()
     columns = {n: found[n].combine_chunks() for n in found.column_names}
     columns["dose"] = columns["dose"].cast(pa.float64())
@@ -297,7 +331,10 @@ def _strains(carried: Carried, strain_ids: pa.Array, read: Read) -> tuple[Strain
     rows = _whole_numbers(owner)
     kept = np.flatnonzero(rows >= 0)
     names = carried.name.take(pa.array(kept))
-    rank = _whole_numbers(pc.rank(names, tiebreaker="dense")) if len(names) else kept
+    # a screen has few spellings and millions of rows: the spellings are sorted, not the rows
+    spelled = names.dictionary_encode()
+    place = _whole_numbers(pc.rank(spelled.dictionary, tiebreaker="dense")) if len(names) else kept
+    rank = place[_whole_numbers(spelled.indices)] if len(names) else kept
     order = kept[np.lexsort((rank, rows[kept]))]
     rows = rows[order]
     n_perturbed = np.bincount(rows, minlength=len(ids))

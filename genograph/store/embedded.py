@@ -7,6 +7,7 @@ reach a COPY (a Table has none). A lock file beside the database keeps a second 
 
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from genograph.store.base import Store, Value, check_version
 from genograph.tables import Table
 
 BUFFER_POOL = 1 << 30
+LARGEST_POOL = 4 << 30
 CHUNK = 10_000
 
 
@@ -55,7 +57,7 @@ class EmbeddedStore(Store):
         self._lock = self._acquire(read_only)
         try:
             self._database = ladybug.Database(
-                path, buffer_pool_size=BUFFER_POOL, read_only=read_only
+                path, buffer_pool_size=_pool(path), read_only=read_only
             )
             self._connection = ladybug.Connection(self._database)
             self._prepare(read_only)
@@ -119,12 +121,21 @@ class EmbeddedStore(Store):
         **parameters: Value,
     ) -> pa.Table:
         """See Store."""
+        _check_reads(cypher)
         if self._depth:
             return self._run(cypher, rows, parameters)
         self._connection.set_query_timeout(0 if timeout is None else max(1, int(timeout * 1000)))
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
             return self._run(cypher, rows, parameters)
+        except StoreError as error:
+            if timeout is not None and str(error).startswith("Interrupted"):
+                msg = (
+                    f"{self.uri}: ran out of time after {timeout:g} s; select less or allow more; "
+                    f"the query was: {' '.join(cypher.split())}"
+                )
+                raise StoreError(msg) from error
+            raise
         finally:
             self._rollback()
             self._connection.set_query_timeout(0)
@@ -260,6 +271,38 @@ class EmbeddedStore(Store):
             self._database.close()
             os.close(self._lock)
             self._lock = -1
+
+
+# what stands in quotes or comments is no word of a query
+_QUIET = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_BEGINS = re.compile(r"\s*(MATCH|OPTIONAL|WITH|UNWIND|RETURN)\b", re.IGNORECASE)
+# clauses that the engine takes within a statement that begins like a query
+_OTHER = re.compile(
+    r"((?<![\w.:$])(?:LOAD\s+FROM|CALL\s+\w+|COPY\s*\(|COPY\s+\w+\s+(?:FROM|TO)"
+    r"|(?:EXPORT|IMPORT)\s+DATABASE)|;\s*\S+)",
+    re.IGNORECASE,
+)
+
+
+def _check_reads(cypher: str) -> None:
+    """Refuse what is no reading query, also where the engine's own read mode lets it through.
+
+    Read mode stops writing into the graph. It does not stop COPY … TO, EXPORT and LOAD FROM, which
+    write and read files, CALL, which changes settings, and COMMIT, which ends the mode itself.
+    """
+    text = _QUIET.sub(" ", cypher)
+    found = _OTHER.search(text)
+    if _BEGINS.match(text) is None or found is not None:
+        word = found[1].split()[0] if found else next(iter(text.split()), "nothing")
+        msg = f"a query only reads the graph ({word}); the query was: {' '.join(cypher.split())}"
+        raise StoreError(msg)
+
+
+def _pool(path: Path) -> int:
+    """Bytes for the engine's pages and answers: more for a large database, within the machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size = path.stat().st_size if path.exists() else 0
+    return max(BUFFER_POOL, min(size, LARGEST_POOL, memory // 4))
 
 
 def _first_line(error: BaseException) -> str:
