@@ -126,13 +126,19 @@ def load_dgl(path: Path | str) -> "dgl.DGLGraph":
     """Read the heterograph that `save_dgl` wrote.
 
     Raises:
-        CohortError: there is no such file.
+        CohortError: there is no such file, or it is no graph of DGL's.
     """
     path = Path(path)
     if not path.is_file():
         msg = f"{path}: no such file; `genograph export` writes it"
         raise CohortError(msg)
-    graphs, _ = import_dgl().load_graphs(str(path))
+    dgl = import_dgl()
+    try:
+        graphs, _ = dgl.load_graphs(str(path))
+    except dgl.DGLError as error:
+        # its message is a trace of the C++ library; DGL's own format holds arrays, no pickle
+        msg = f"{path}: is no graph that dgl.save_graphs wrote; export the cohort again"
+        raise CohortError(msg) from error
     return graphs[0]
 
 

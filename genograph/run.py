@@ -111,7 +111,7 @@ class Run:
             msg = f"{path}: config {where}: {first['msg']}; it was written by another version"
             raise RunError(msg) from error
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            msg = f"{path}: damaged run ({error!r}); train again"
+            msg = f"{path}: damaged run ({type(error).__name__}: {error}); train again"
             raise RunError(msg) from error
 
     @property

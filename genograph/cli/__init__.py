@@ -17,6 +17,7 @@ from genograph.cli.demo import demo
 from genograph.cli.evaluate import evaluate
 from genograph.cli.export import export
 from genograph.cli.load import load
+from genograph.cli.output import visible
 from genograph.cli.predict import predict
 from genograph.cli.query import query
 from genograph.cli.report import report
@@ -73,7 +74,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except GenographError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

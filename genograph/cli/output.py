@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("table", "csv", "json", "parquet")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What makes a spreadsheet take a cell's text for a formula, after OWASP's CSV injection page."""
 
 format_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--format",
@@ -35,7 +37,8 @@ def show(rows: "pa.Table", style: str | None) -> None:
     elif style == "json":
         click.echo(json.dumps(_plain(rows.to_pylist()), indent=1))
     elif style == "csv":
-        click.echo(_csv(rows), nl=False)
+        # click would take what looks like a colour out of the data
+        click.echo(_csv(rows), nl=False, color=True)
     else:
         import pyarrow.parquet as pq
 
@@ -55,14 +58,22 @@ def _plain(value: object) -> object:
     return value
 
 
+def visible(text: str) -> str:
+    """Text of which a terminal obeys nothing: control characters stand as their escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _csv(rows: "pa.Table") -> str:
     import csv
 
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows.column_names)
-    for row in rows.to_pylist():
-        writer.writerow([_cell(v) for v in row.values()])
+    plain = csv.writer(text, lineterminator="\n")
+    # a lone carriage return is not quoted by itself, and ends a row where it is read
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (rows.column_names, *(row.values() for row in rows.to_pylist())):
+        cells = [_cell(value) for value in row]
+        odd = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoting if odd else plain).writerow(cells)
     return text.getvalue()
 
 
@@ -71,7 +82,7 @@ def _cell(value: object) -> object:
         return ""
     if isinstance(value, list | dict):
         return json.dumps(_plain(value))
-    if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r", "\n", "-"):
+    if isinstance(value, str) and value.startswith(FORMULA):
         # a spreadsheet would run it as a formula
         return "'" + value
     return value
@@ -87,7 +98,8 @@ def _table(rows: "pa.Table") -> None:
 
     for field in rows.schema:
         number = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-        view.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if number else "left"
+        view.add_column(Text(visible(field.name)), justify=justify, overflow="fold")
     for row in rows.to_pylist():
         view.add_row(*(Text(_text(v)) for v in row.values()))
     # away from a terminal there is no width to keep to, and folded words are hard to search
@@ -104,7 +116,7 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         shown = ", ".join(_text(v) for v in value[:6])
         return shown + (f", … ({len(value)})" if len(value) > 6 else "")
-    return str(value)
+    return visible(str(value))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ lets through (LOAD CSV, procedures, two statements).
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from genograph.cypher.functions import FUNCTIONS, OF_GRAPH
 from genograph.cypher.tokens import (
@@ -43,7 +42,7 @@ _WORDS = {
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
 DEEPEST = 50
-LONGEST = 100_000
+LONGEST = 20_000
 
 
 def fence(cypher: str) -> Statement:
@@ -61,6 +60,9 @@ def fence(cypher: str) -> Statement:
     if not tokens:
         msg = "the query is empty"
         raise CohortError(msg)
+    if tokens[0].kind != "word":
+        _refuse(tokens[0], f"cannot begin a query; the clauses are {ALLOWED}")
+    matched = _matched(tokens)
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
         if token.kind == "quoted" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
@@ -72,13 +74,13 @@ def fence(cypher: str) -> Statement:
                 _refuse(token, "functions of a namespace are not for cohort queries")
             continue
         if i + 1 < len(tokens) and tokens[i + 1].text == "(":
-            _check_function(tokens, i)
+            _check_function(tokens, i, matched)
         if token.key in _WRITES:
             _refuse(token, "a query only reads; quote it with backticks if it is a name")
         if token.key in _OTHER:
             _refuse(token, f"is not for queries; the clauses are {ALLOWED}")
         begins = before is None or before.key == "UNION" or _pair(tokens, i - 2, "UNION", "ALL")
-        if begins and token.key not in _START and token.key != "ALL":
+        if begins and token.key not in _START and (token.key != "ALL" or before is None):
             _refuse(token, f"cannot begin a query; the clauses are {ALLOWED}")
         if (
             before is not None
@@ -120,7 +122,7 @@ def _pair(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
     return i >= 0 and tokens[i].key == first and tokens[i + 1].key == second
 
 
-def _check_function(tokens: tuple[Token, ...], i: int) -> None:
+def _check_function(tokens: tuple[Token, ...], i: int, matched: frozenset[str]) -> None:
     """Refuse a function that is not listed, and those of nodes and paths for anything else.
 
     The embedded engine ends the whole process at nodes(null), so no value may reach them.
@@ -132,7 +134,7 @@ def _check_function(tokens: tuple[Token, ...], i: int) -> None:
         _refuse(token, "is no function for queries; docs/cohorts.md lists them")
     if token.key in OF_GRAPH:
         inside = tokens[i + 2 : i + 4]
-        if len(inside) < 2 or inside[1].text != ")" or _plain(inside[0]) not in _matched(tokens):
+        if len(inside) < 2 or inside[1].text != ")" or _plain(inside[0]) not in matched:
             _refuse(token, "takes one variable that MATCH binds and nothing binds again")
 
 
@@ -140,7 +142,6 @@ def _top(stack: Sequence[Token]) -> str:
     return stack[-1].text if stack else ""
 
 
-@lru_cache(maxsize=16)
 def _matched(tokens: tuple[Token, ...]) -> frozenset[str]:
     """Variables that stand for nodes, relationships or paths of a pattern and for nothing else."""
     found, again = set(), set()

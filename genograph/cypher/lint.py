@@ -22,6 +22,8 @@ _RESERVED = {
 }
 _ACYCLIC = frozenset({"IS_A", "PART_OF"})
 _LONGEST = 30
+# every relationship of a MATCH is compared with every other one
+_COMPARED = 200
 _COMPARISONS = frozenset({"=", "<>", "<", ">", "<=", ">="})
 
 
@@ -321,6 +323,12 @@ def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
         steps = [step for part in parts for step in part.steps]
         for step in steps:
             yield from _walk(step)
+        if len(steps) > _COMPARED or len(parts) > _COMPARED:
+            yield _warned(
+                clause.tokens[0],
+                f"more than {_COMPARED} relationships in one MATCH: they are not compared",
+            )
+            continue
         for one, two in combinations(steps, 2):
             if _may_be_one(one, two, apart):
                 shared = " or ".join(sorted(one.types & two.types or one.types | two.types))
@@ -330,10 +338,10 @@ def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
                     f"one relationship for both, Neo4j does not; add WHERE a.id < b.id, or use two "
                     f"MATCH",
                 )
-        for left, right in combinations(parts, 2):
-            mine = {t.text for t in left.variables} & {t.text for t in right.variables}
-            bound = {t.text for c in clauses[:i] for t in c.tokens if t.kind == "word"}
-            if not mine and not any(t.text in bound for t in (*left.variables, *right.variables)):
+        bound = {t.text for c in clauses[:i] for t in c.tokens if t.kind == "word"}
+        named = [{t.text for t in part.variables} for part in parts]
+        for (one_names, _), (two_names, right) in combinations(zip(named, parts, strict=True), 2):
+            if not one_names & two_names and not (one_names | two_names) & bound:
                 yield _warned(
                     right.variables[0] if right.variables else clause.tokens[0],
                     "two unconnected patterns in one MATCH are slow on the embedded store; use two "
@@ -355,7 +363,7 @@ def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
             pairs = pairwise(clause.tokens)
             used |= {one.text for one, two in pairs if two.text == "."}
         else:
-            for step in steps:
+            for step in steps[:_COMPARED]:
                 ends = {step.source, step.target}
                 goes_on = any(ends & {s.source, s.target} for s in steps if s is not step)
                 if (step.mapped or step.name in used) and goes_on:

@@ -5,8 +5,10 @@ engines might read in different ways is refused.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from threading import local
 from typing import NamedTuple
 
 from genograph.errors import CohortError
@@ -137,7 +139,7 @@ def cut(cypher: str) -> tuple[tuple[Token, ...], str]:
         raise CohortError(msg)
     out: list[Token] = []
     text = list(cypher)
-    at = 0
+    at, line, begin = 0, 1, 0
     semicolon: Token | None = None
     while at < len(cypher):
         found = _TOKEN.match(cypher, at)
@@ -145,8 +147,9 @@ def cut(cypher: str) -> tuple[tuple[Token, ...], str]:
             msg = f"{_place(cypher, at)}: {_wrong(cypher, at)}"
             raise CohortError(msg)
         kind, piece = found.lastgroup, found[0]
-        line = cypher.count("\n", 0, at) + 1
-        token = Token(kind, piece, at, line, at - cypher.rfind("\n", 0, at))
+        token = Token(kind, piece, at, line, at - begin + 1)
+        if breaks := piece.count("\n"):
+            line, begin = line + breaks, at + piece.rfind("\n") + 1
         at = found.end()
         if kind == "space":
             continue
@@ -209,10 +212,22 @@ def is_keyword(tokens: tuple[Token, ...], i: int) -> bool:
 
 def ends_operand(tokens: tuple[Token, ...], i: int) -> bool:
     """Whether an expression, pattern or clause could be complete with this token."""
-    return _complete(tokens)[i]
+    # by identity: to hash the tokens again for each of them would take the square of their number
+    if _LAST.tokens is not tokens:
+        _LAST.tokens, _LAST.complete = tokens, _complete(tokens)
+    return _LAST.complete[i]
 
 
-@lru_cache(maxsize=16)
+class _Last(local):
+    """The tokens that were asked for last in a thread, and what `_complete` says of them."""
+
+    tokens: tuple[Token, ...] = ()
+    complete: Sequence[bool] = ()
+
+
+_LAST = _Last()
+
+
 def _complete(tokens: tuple[Token, ...]) -> list[bool]:
     out: list[bool] = []
     for i, token in enumerate(tokens):
