@@ -31,7 +31,7 @@ SOURCE = Source(
     citation="Ma et al. (2018) Nature Methods 15:290; scores of Costanzo et al. (2016) "
     "Science 353:aaf1420",
     doi="10.1038/nmeth.4627",
-    licence="published with the DCell software, no licence stated for the scores",
+    licence="supplementary data of the publications, no licence stated",
 )
 
 

@@ -34,7 +34,7 @@ SOURCE = Source(
     options={"study": ("id of the study", "kemmeren2014")},
     citation="Kemmeren et al. (2014) Cell 157:740",
     doi="10.1016/j.cell.2014.02.054",
-    licence="free for academic use as far as the site says; none stated in the file",
+    licence="supplementary data of the publication, no licence stated",
 )
 
 UNIT = "log2 fold change"

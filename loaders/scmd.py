@@ -40,7 +40,7 @@ SOURCE = Source(
     },
     citation="Ohya et al. (2005) PNAS 102:19015",
     doi="10.1073/pnas.0509436102",
-    licence="free for academic use, no licence stated",
+    licence="supplementary data of the publication, no licence stated",
 )
 
 UNIT = "CalMorph parameter"

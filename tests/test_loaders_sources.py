@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genograph import loaders
 from genograph.cli import main
 from genograph.cohorts import CohortQuery, select
 from genograph.errors import SourceError
@@ -425,7 +426,19 @@ def test_relative_fitness_below_zero_is_refused_in_a_condition(untouched):
         load(untouched, "phenotypes_matrix", fixture("phenotypes_matrix"), **given)
 
 
-# ---------------------------------------------------------------- the command
+# ---------------------------------------------------------------- the page and the command
+
+
+@pytest.mark.parametrize("name", loaders.names())
+def test_every_loader_stands_on_the_page_of_sources(name):
+    page = (DATA.parents[1] / "docs" / "sources.md").read_text("utf-8")
+    assert f"`{name}`" in page
+    row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` |")), "")
+    if row:
+        assert row.count("|") == 7
+        assert re.search(r"\| (yes|\*\*no\*\*|-|wild type yes)", row)
+    else:
+        assert name == "embeddings"
 
 
 @pytest.mark.parametrize(
