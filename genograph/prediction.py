@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from genograph.cohorts import Cohort, Strains
 from genograph.errors import RunError
 from genograph.nn.config import HEADS
-from genograph.nn.engines import engine_of
+from genograph.nn.engines import Engine, engine_of
 from genograph.nn.model import GenomeModel, Setting
 from genograph.nn.plans import Plan
 from genograph.nn.setting import perturbation_effects, single_effects
@@ -63,7 +63,7 @@ def predict(
     where = _device(device)
     topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
     effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
-    members = [_member(run, k, cohort, topology, where) for k in range(run.config.members)]
+    members = load_members(run, cohort, topology, where)
     tell = report or (lambda fraction, words: None)
     found: dict[str, _Moments] = {}
     wanted = [h for h in HEADS if h in chosen]
@@ -120,8 +120,24 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def load_members(
+    run: Run, cohort: Cohort, topology: Topology, device: torch.device
+) -> list[Objective]:
+    """The trained members on a device, without gradients; they share one engine."""
+    # what dgl trained, shared predicts where there is no dgl
+    name = run.manifest["engine"] if device.type == "cpu" else "shared"
+    config = run.config
+    engine = engine_of(name, topology.to(device), layers=config.layers, degree=config.degree)
+    return [_member(run, k, cohort, topology, engine, device) for k in range(config.members)]
+
+
 def _member(
-    run: Run, number: int, cohort: Cohort, topology: Topology, device: torch.device
+    run: Run,
+    number: int,
+    cohort: Cohort,
+    topology: Topology,
+    engine: Engine,
+    device: torch.device,
 ) -> Objective:
     """A trained member on the device."""
     tensors, _ = read_tensors(run.checkpoint(number))
@@ -132,11 +148,10 @@ def _member(
     except (KeyError, RuntimeError) as error:
         msg = f"{run.folder}: member {number} is not a checkpoint of this model; train again"
         raise RunError(msg) from error
-    there = topology.to(device)
     return Objective(
         model.to(device, torch.float32).requires_grad_(False),
-        there,
-        engine_of(run.manifest["engine"] if device.type == "cpu" else "shared", there),
+        engine.topology,
+        engine,
         torch.from_numpy(cohort.genome.features).to(device),
         torch.from_numpy(cohort.genome.has_features).to(device),
     )

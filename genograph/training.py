@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from genograph.cohorts import TRAIN, VALIDATION, Cohort
 from genograph.errors import RunError
 from genograph.nn.config import TrainConfig
-from genograph.nn.engines import engine_of
+from genograph.nn.engines import Engine, engine_of
 from genograph.nn.fit import Epoch, Material, fit, material_of
 from genograph.nn.setting import setting_of, single_effects
 from genograph.nn.state import Progress
@@ -115,7 +115,9 @@ def train(
         "terms_left_out": topology.n_general_terms,
         "expression_columns_without_gene": int((setting.expression_gene < 0).sum()),
     }
-    engine = engine_of(config.engine, topology.to(fabric.device))
+    engine = engine_of(
+        config.engine, topology.to(fabric.device), layers=config.layers, degree=config.degree
+    )
     manifest = _manifest(cohort, config, cohort_folder, facts, fabric, engine.name)
     ledger = _Ledger(out, config, report or (lambda fraction, words: None))
     if fabric.is_global_zero:
@@ -125,7 +127,7 @@ def train(
     if manifest["status"] == "complete":
         return Run.open(out)
     with threads(config.threads, topology.n_node) as n_thread:
-        ledger.report(0.0, _circumstances(config, fabric, engine.name, n_thread))
+        ledger.report(0.0, _circumstances(config, fabric, engine, n_thread))
     material = material_of(
         cohort, engine.topology, engine, setting, (folds[0], folds[1]), fabric.device
     )
@@ -195,14 +197,13 @@ def _fabric(config: TrainConfig) -> Fabric:
     )
 
 
-def _circumstances(config: TrainConfig, fabric: Fabric, engine: str, n_thread: int) -> str:
+def _circumstances(config: TrainConfig, fabric: Fabric, engine: Engine, n_thread: int) -> str:
     chosen = "as configured"
     if config.device == "auto":
         chosen = "auto: CUDA is there" if fabric.device.type == "cuda" else "auto: no CUDA device"
-    how = "as configured" if config.engine != "auto" else "auto: fewest nodes visited, any device"
     return (
         f"{fabric.device.type} ({chosen}), {fabric.world_size} process(es), "
-        f"{n_thread} thread(s), {config.precision}, engine {engine} ({how}), "
+        f"{n_thread} thread(s), {config.precision}, engine {engine.name} ({engine.why}), "
         f"seed {config.seed}, {config.members} members"
     )
 

@@ -86,11 +86,8 @@ def _embedding_bag(x: Tensor, offsets: Tensor, column: Tensor, weight: Tensor) -
 
 
 def _sparse(x: Tensor, offsets: Tensor, column: Tensor, weight: Tensor) -> Tensor:
-    with torch.sparse.check_sparse_tensor_invariants(enable=False):
-        matrix = torch.sparse_csr_tensor(
-            offsets, column, weight, size=(len(offsets) - 1, x.shape[0])
-        )
-    return matrix @ x
+    size = (len(offsets) - 1, x.shape[0])
+    return torch.sparse_csr_tensor(offsets, column, weight, size=size) @ x
 
 
 def _triton(x: Tensor, offsets: Tensor, column: Tensor, weight: Tensor) -> Tensor:

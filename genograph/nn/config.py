@@ -24,6 +24,9 @@ class ModelConfig(BaseModel):
     """Width of a node's state."""
     layers: int = Field(default=2, ge=1, le=8)
     """Rounds of messages."""
+    degree: Literal["wild-type", "exact"] = "wild-type"
+    """What a node's mean of messages is over once a source is perturbed: as many as in the wild
+    type, or those that still send, by dose."""
     change: int = Field(default=12, ge=1, le=256)
     """Width of the change z of a node by one perturbation."""
     hidden: int = Field(default=48, ge=4, le=1024)

@@ -90,14 +90,14 @@ class DeltaEngine(Engine):
             perturbed.n_strain,
             perturbed.strain.cpu().numpy(),
             perturbed.gene.cpu().numpy(),
-            perturbed.dose.detach().to(start.dtype).cpu().numpy(),
+            perturbed.dose.detach().to(layers[0].scale.dtype).cpu().numpy(),
             len(layers),
             wanted=None if wanted is None else wanted.cpu().numpy(),
             device=start.device,
         )
         fused = self._fused
         if fused is None:
-            fused = native.suits(start.device, start.dtype) and start.shape[1] > 0
+            fused = native.suits(start.device, layers[0].scale.dtype)
         fused = fused and self.degree == "wild-type"
         change = start[rows[0].node] * (rows[0].dose - 1.0)[:, None]
         for depth, layer in enumerate(layers):
@@ -122,8 +122,11 @@ class DeltaEngine(Engine):
         rest = None if last else wild.states[depth + 1]
         plan = _Plan(self._graph, rows[depth], rows[depth + 1], base, self.topology.n_node)
         pre, state = wild.pre[depth], wild.states[depth]
+        numbers = (sent, change, pre, state, layer.scale, layer.shift, rest)
+        # under autocast products come in half precision; sums are taken in that of the parameters
+        full = layer.scale.dtype
         out: Tensor = _FusedLayer.apply(  # type: ignore[no-untyped-call]
-            sent, change, pre, state, layer.scale, layer.shift, rest, plan, torch.is_grad_enabled()
+            *(None if x is None else x.to(full) for x in numbers), plan, torch.is_grad_enabled()
         )
         return out
 
@@ -360,8 +363,8 @@ def _graph(topology: Topology, spread: Spread) -> _Graph:
     device, edges = topology.features.device, spread.edges
     slot = torch.zeros(len(PASSING), dtype=torch.int32)
     for relations in SENDS:
-        for place, relation in enumerate(relations):
-            slot[relation] = 1 + place
+        for place, number in enumerate(relations):
+            slot[number] = 1 + place
     sizes = torch.tensor([topology.n_gene, topology.n_term, topology.n_complex])
     kind = torch.repeat_interleave(torch.arange(len(KINDS), dtype=torch.int32), sizes)
     start = torch.from_numpy(edges.start)

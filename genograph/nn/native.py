@@ -12,7 +12,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -124,11 +124,11 @@ def suits(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" and plain and library() is not None
 
 
-def function(name: str, dtype: torch.dtype) -> ctypes._CFuncPtr:
+def function(name: str, dtype: torch.dtype) -> Callable[..., None]:
     """A kernel for numbers of a type; `library` must not be None."""
     found = library()
     assert found is not None
-    kernel: ctypes._CFuncPtr = getattr(
+    kernel: Callable[..., None] = getattr(
         found.functions, f"{name}_{'double' if dtype == torch.float64 else 'float'}"
     )
     return kernel

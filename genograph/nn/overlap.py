@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from genograph.nn.bags import bag_sum
 from genograph.nn.plans import Meetings
-from genograph.nn.topology import N_NODE_FEATURE, REACHING, Reach, bag_sum
+from genograph.nn.topology import N_NODE_FEATURE, REACHING, Reach
 
 N_RELATION = len(REACHING)
 N_OVERLAP = 3 * N_RELATION * (N_RELATION + 1) // 2

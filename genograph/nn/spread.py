@@ -37,7 +37,8 @@ class Outgoing(NamedTuple):
     @property
     def offsets(self) -> Int64[np.ndarray, " node_1"]:
         """First edge of each node."""
-        return self.start[self.segment_offsets]
+        first: Int64[np.ndarray, " node_1"] = self.start[self.segment_offsets]
+        return first
 
 
 def outgoing(topology: Topology) -> Outgoing:
@@ -129,7 +130,8 @@ class Spread:
                 mask = np.zeros(self.n_node, bool)
                 mask[wanted] = True
                 found &= np.packbits(mask)
-            flat = np.flatnonzero(np.unpackbits(found, axis=1, count=self.n_node).reshape(-1))
+            bits = np.unpackbits(found, axis=1, count=self.n_node)
+            flat = np.flatnonzero(bits.view(bool))
             of_strain, node = np.divmod(flat, self.n_node)
             doses = np.ones(len(flat), product.dtype)
             at = np.searchsorted(flat, distinct)

@@ -1,0 +1,311 @@
+"""Engines: bags by every kernel, plans of bits, equal outputs and gradients to the last digits."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_cohort import genome_of
+
+from genograph.errors import RunError
+from genograph.nn import native, spread
+from genograph.nn.bags import KERNELS, bag_of, bag_sum
+from genograph.nn.delta import DeltaEngine
+from genograph.nn.engines import DglEngine, Layer, Perturbed, SharedEngine, engine_of
+from genograph.nn.topology import Topology
+
+N_GENE, WIDTH = 12, 8
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+CPU_KERNELS = sorted(set(KERNELS) - {"triton"})
+
+GENOTYPES = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, N_GENE - 1), st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0])),
+        max_size=4,
+    ),
+    max_size=5,
+)
+
+
+def perturbed_of(genotypes):
+    flat = [(s, gene, dose) for s, genotype in enumerate(genotypes) for gene, dose in genotype]
+    strain, gene, dose = zip(*flat, strict=True) if flat else ((), (), ())
+    return Perturbed(
+        len(genotypes),
+        torch.tensor(strain, dtype=torch.int64),
+        torch.tensor(gene, dtype=torch.int64),
+        torch.tensor(dose, dtype=torch.float32),
+    )
+
+
+def dense(states, n_node, wild):
+    """[strain, node, d] of any engine's answer; nodes that are not listed are the wild type's."""
+    if states.node is None:
+        return states.h.view(n_node, states.n_strain, states.h.shape[1]).transpose(0, 1)
+    whole = wild.states[-1].expand(states.n_strain, -1, -1)
+    return whole.index_put((states.strain, states.node), states.h)
+
+
+def network(n_layer, dtype, seed, *, width=WIDTH):
+    torch.manual_seed(seed)
+    layers = torch.nn.ModuleList([Layer(width) for _ in range(n_layer)]).to(dtype)
+    with torch.no_grad():
+        for parameter in layers.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return layers
+
+
+def run(engine, layers, genotypes, dtype, seed):
+    """States of all strains, and the gradients of a random linear function of them."""
+    n_node, width = engine.topology.n_node, layers[0].weight.shape[1]
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(n_node, width, dtype=dtype, generator=generator).requires_grad_()
+    wild = engine.wild_type(list(layers), inputs)
+    out = dense(engine.encode(list(layers), wild, perturbed_of(genotypes), None), n_node, wild)
+    pull = torch.randn(out.shape, dtype=dtype, generator=generator)
+    total = (out * pull).sum() + wild.states[-1].sum() * 1e-3
+    return out.detach(), torch.autograd.grad(
+        total, [inputs, *layers.parameters()], allow_unused=True, materialize_grads=True
+    )
+
+
+def assert_equal_runs(one, other, dtype):
+    limit = TOLERANCE[dtype]
+    torch.testing.assert_close(one[0], other[0], rtol=limit, atol=limit)
+    for a, b in zip(one[1], other[1], strict=True):
+        # a gradient is a sum of many terms: its error is relative to the largest of its tensor
+        size = max(float(a.abs().max()), 1.0) if a.numel() else 1.0
+        torch.testing.assert_close(a / size, b / size, rtol=limit, atol=limit)
+
+
+@pytest.mark.parametrize("degree", ["wild-type", "exact"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    genotypes=GENOTYPES,
+    seed=st.integers(0, 10_000),
+    density=st.sampled_from([0.0, 0.05, 0.4]),
+    n_layer=st.integers(1, 3),
+)
+def test_every_engine_gives_the_same_states_and_gradients(
+    degree, dtype, genotypes, seed, density, n_layer
+):
+    topology = Topology.of(genome_of(N_GENE, 5, 2, seed=seed, density=density))
+    layers = network(n_layer, dtype, seed)
+    expected = run(SharedEngine(topology, degree=degree), layers, genotypes, dtype, seed)
+    engines = [
+        DeltaEngine(topology, degree=degree, fused=False),
+        DglEngine(topology, degree=degree),
+    ]
+    if degree == "wild-type" and native.library() is not None:
+        engines.append(DeltaEngine(topology, fused=True))
+    for engine in engines:
+        assert_equal_runs(expected, run(engine, layers, genotypes, dtype, seed), dtype)
+
+
+@pytest.mark.parametrize("width", [7, 32, 64])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_fused_layer_is_the_torch_layer_at_every_width_and_number_of_threads(width, threads):
+    if native.library() is None:
+        pytest.skip("no C++ compiler")
+    topology = Topology.of(genome_of(40, 15, 4, seed=3))
+    genotypes = [[(i % 39, 0.0), ((7 * i + 1) % 39, 0.5)] for i in range(9)] + [[]]
+    layers = network(2, torch.float64, 1, width=width)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fused, plain = (
+            run(DeltaEngine(topology, fused=f), layers, genotypes, torch.float64, 5)
+            for f in (True, False)
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert_equal_runs(plain, fused, torch.float64)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_only_wanted_nodes_that_differ_are_listed(fused):
+    if fused and native.library() is None:
+        pytest.skip("no C++ compiler")
+    topology = Topology.of(genome_of(20, 6, 2, seed=1))
+    layers = network(2, torch.float64, 0)
+    engine = DeltaEngine(topology, fused=fused)
+    inputs = torch.randn(topology.n_node, WIDTH, dtype=torch.float64)
+    wild = engine.wild_type(list(layers), inputs)
+    wanted = torch.tensor([0, 3, 5, 19, 22])
+    batch = perturbed_of([[(3, 0.0)], [], [(19, 0.0), (0, 2.0)]])
+    some = engine.encode(list(layers), wild, batch, wanted)
+    every = engine.encode(list(layers), wild, batch, None)
+    keep = torch.isin(every.node, wanted)
+    torch.testing.assert_close(some.h, every.h[keep])
+    assert torch.equal(some.node, every.node[keep])
+    assert some.offsets.tolist()[1] == some.offsets.tolist()[2], "the wild type lists nothing"
+
+
+def test_exact_degree_counts_only_the_sources_that_still_send():
+    topology = Topology.of(genome_of(12, 5, 2, seed=4, density=0.4))
+    layers = network(1, torch.float64, 2)
+    inputs = torch.randn(topology.n_node, WIDTH, dtype=torch.float64)
+    wild = SharedEngine(topology).wild_type(list(layers), inputs)
+    batch = perturbed_of([[(0, 0.0)]])
+    found = SharedEngine(topology, degree="exact").encode(list(layers), wild, batch, None)
+    # by hand, for a gene that gene 0 interacts with
+    bag = topology.passing[8]
+    rows = torch.repeat_interleave(torch.arange(12), bag.offsets.diff())
+    gene = int(rows[bag.column == 0][0])
+    pre = inputs[gene] @ layers[0].own[0] + layers[0].bias[0]
+    for number, matrix in enumerate(topology.passing):
+        name = number in (1, 7, 8, 9, 10, 11)  # relations whose target is a gene
+        if not name:
+            continue
+        start = {1: 12, 7: 17}.get(number, 0)
+        entries = range(int(matrix.offsets[gene]), int(matrix.offsets[gene + 1]))
+        left = [e for e in entries if start or int(matrix.column[e]) != 0]
+        if left:
+            weight = matrix.weight[left].double()
+            whole = matrix.weight[list(entries)].double().sum()
+            mean = (weight[:, None] * inputs[start + matrix.column[left]]).sum(0)
+            pre = pre + (mean * whole / weight.sum()) @ layers[0].weight[number]
+    expected = layers[0].next(inputs[gene], pre, "gene")
+    torch.testing.assert_close(found.h.view(topology.n_node, 1, -1)[gene, 0], expected)
+
+
+@pytest.mark.parametrize("kernel", CPU_KERNELS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+def test_every_kernel_is_the_sparse_matrix_in_both_directions(kernel, dtype):
+    rng = np.random.default_rng(0)
+    row, column = rng.integers(0, 60, 300), rng.integers(0, 50, 300)
+    weight = torch.from_numpy(rng.normal(size=300)).to(dtype)
+    row[row == 7] = 8  # a row without entries
+    bag = bag_of(torch.from_numpy(row), torch.from_numpy(column), weight, 60, 50)
+    matrix = torch.zeros(60, 50, dtype=dtype)
+    matrix.index_put_((torch.from_numpy(row), torch.from_numpy(column)), weight, accumulate=True)
+    x = torch.randn(50, 17, dtype=dtype, requires_grad=True)
+    out = bag_sum(x, bag, kernel=kernel)
+    limit = TOLERANCE[dtype]
+    torch.testing.assert_close(out, matrix @ x, rtol=limit, atol=limit)
+    (gradient,) = torch.autograd.grad((out**2).sum(), x)
+    expected = 2 * matrix.T @ (matrix @ x.detach())
+    torch.testing.assert_close(gradient, expected, rtol=10 * limit, atol=10 * limit)
+    assert (out[7] == 0).all()
+
+
+TRITON = """
+import torch
+from genograph.nn.bags import bag_of, bag_sum
+g = torch.Generator().manual_seed(0)
+for dtype, width in ((torch.float32, 17), (torch.float64, 130)):
+    row, column = (torch.randint(0, n, (80,), generator=g) for n in (11, 9))
+    weight = torch.rand(80, generator=g, dtype=dtype)
+    bag = bag_of(row, column, weight, 12, 9)
+    results = []
+    for kernel in ("triton", "embedding_bag"):
+        x = torch.ones(9, width, dtype=dtype).cumsum(0).requires_grad_()
+        out = bag_sum(x, bag, kernel=kernel)
+        results.append((out, torch.autograd.grad((out ** 2).sum(), x)[0]))
+    for a, b in zip(*results):
+        torch.testing.assert_close(a, b)
+print("equal")
+"""
+
+
+def test_the_triton_kernel_is_embedding_bag_in_triton_s_own_interpreter():
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRITON], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+def test_an_unknown_kernel_is_refused_with_the_choices():
+    bag = bag_of(torch.tensor([0]), torch.tensor([0]), torch.ones(1), 1, 1)
+    with pytest.raises(RunError, match=r"choose one of embedding_bag, triton, torch\.sparse"):
+        bag_sum(torch.ones(1, 1), bag, kernel="fast")
+
+
+def test_what_a_strain_reaches_is_what_a_walk_along_the_edges_reaches():
+    topology = Topology.of(genome_of(20, 6, 2, seed=2, density=0.08))
+    found = spread.Spread(topology)
+    edges = found.edges
+    links = {
+        u: set(edges.target[edges.offsets[u] : edges.offsets[u + 1]].tolist())
+        for u in range(topology.n_node)
+    }
+    genotypes = [[3], [], [0, 5], [19]]
+    strain = np.repeat(np.arange(4), [len(g) for g in genotypes])
+    gene = np.array([g for genotype in genotypes for g in genotype])
+    rows = found.rows(4, strain, gene, np.zeros(len(gene)), 3)
+    for number, genes in enumerate(genotypes):
+        reached = set(genes)
+        for layer in rows:
+            mine = layer.node[layer.strain == number].tolist()
+            assert mine == sorted(reached)
+            reached |= {v for u in reached for v in links[u]}
+
+
+def test_two_alleles_of_one_gene_multiply_their_doses():
+    topology = Topology.of(genome_of(20, 6, 2))
+    doses = np.array([0.5, 0.5, 2.0])
+    rows = spread.Spread(topology).rows(1, np.zeros(3, int), np.array([4, 4, 6]), doses, 1)
+    before = dict(zip(rows[0].node.tolist(), rows[0].dose.tolist(), strict=True))
+    assert before == {4: 0.25, 6: 2.0}
+
+
+def test_dropped_bits_are_found_again(monkeypatch):
+    topology = Topology.of(genome_of(20, 6, 2))
+    strain, gene, dose = np.arange(19), np.arange(19), np.zeros(19)
+    expected = spread.Spread(topology).rows(19, strain, gene, dose, 2)
+    monkeypatch.setattr(spread, "MOST_BYTES", 16)
+    small = spread.Spread(topology)
+    for _ in range(2):
+        for one, other in zip(expected, small.rows(19, strain, gene, dose, 2), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_auto_takes_delta_where_reach_is_short_and_shared_where_it_is_not():
+    sparse = dataclasses.replace(genome_of(400, 100, 5, seed=1, density=0.002))
+    near = engine_of("auto", Topology.of(sparse), layers=1)
+    assert near.name == "delta"
+    far = engine_of("auto", Topology.of(genome_of(30, 12, 4, density=0.3)), layers=3)
+    assert far.name == "shared"
+    for engine in (near, far):
+        assert "% of the edges" in engine.why
+    assert engine_of("delta", Topology.of(genome_of())).why == "as configured"
+
+
+def test_without_a_compiler_torch_does_the_work(monkeypatch):
+    monkeypatch.setattr(native, "COMPILERS", ("no-such-compiler",))
+    native.library.cache_clear()
+    try:
+        assert native.library() is None
+        topology = Topology.of(genome_of())
+        layers = network(2, torch.float64, 0)
+        genotypes = [[(1, 0.0)], [(2, 0.5), (3, 0.0)]]
+        here = run(DeltaEngine(topology), layers, genotypes, torch.float64, 0)
+    finally:
+        native.library.cache_clear()
+    expected = run(SharedEngine(topology), layers, genotypes, torch.float64, 0)
+    assert_equal_runs(expected, here, torch.float64)
+
+
+def test_a_compiler_that_fails_is_told_and_torch_does_the_work(monkeypatch, tmp_path, caplog):
+    broken = tmp_path / "c++"
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho no disk >&2; exit 1\n')
+    broken.chmod(0o755)
+    monkeypatch.setattr(native, "COMPILERS", (str(broken),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    native.library.cache_clear()
+    try:
+        assert native.library() is None
+    finally:
+        native.library.cache_clear()
+    assert "no disk" in caplog.text
