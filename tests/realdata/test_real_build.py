@@ -1,4 +1,4 @@
-"""The real tables, built into both databases: counts, and values recomputed from the files."""
+"""The real tables in an embedded database: counts, and values recomputed from the files."""
 
 import math
 import os
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from measured_build import SOURCES, built
+from measured_build import SOURCES
 
 from genograph.ingest import build, gene_names
 from genograph.store import open_store
@@ -194,15 +194,3 @@ def test_building_again_skips_everything(embedded, real_tables, monkeypatch):
         assert all(ledger.skipped for ledger in build(opened, SOURCES))
         assert dict(opened.counts()) == embedded.counts
     os.remove(copy)  # noqa: PTH107
-
-
-def test_neo4j_holds_the_same(embedded, store, real_tables, neo4j):
-    other = built(neo4j, real_tables)
-    assert other.counts == embedded.counts
-    cypher = (
-        "MATCH (e:Experiment)-[:TESTS]->(s:Strain)-[:PERTURBS]->(:Gene {symbol: 'RAD51'}) "
-        "RETURN e.id AS id, e.value AS value, e.interaction AS interaction, s.id AS strain "
-        "ORDER BY e.id"
-    )
-    with open_store(neo4j, read_only=True) as opened:
-        assert opened.query(cypher).to_pylist() == store.query(cypher).to_pylist()
