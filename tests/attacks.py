@@ -121,7 +121,7 @@ WRITES = {
         "CREATE (n:Gene $map) RETURN 1 AS x",
         "MATCH (g:Gene) SET g = $map RETURN g.id AS id",
         "MATCH (g:Gene) SET g += $map RETURN g.id AS id",
-        "UNWIND $rows AS row MERGE (g:Gene {id: row}) RETURN 1 AS x",
+        "UNWIND $list AS row MERGE (g:Gene {id: row}) RETURN 1 AS x",
     ),
 }
 OTHERS = {
@@ -308,6 +308,13 @@ FENCE_ONLY = {
         "LOAD FROM 'https://example.org/x.csv' RETURN *",
         "LOAD FROM 's3://bucket/x.parquet' RETURN *",
         "ATTACH 'http://127.0.0.1:1/x.db' AS x (dbtype lbug)",
+    ),
+    "taken names": (
+        "UNWIND $rows AS row RETURN row",
+        "UNWIND $rows__ AS row RETURN row",
+        "RETURN $n_rows__ AS x",
+        "RETURN $timeout AS x",
+        "RETURN $store AS x",
     ),
     "crashes": (
         "RETURN nodes(null) AS x",

@@ -68,12 +68,15 @@ def test_the_fence_refuses_every_attack(group):
 
 def values_of(query):
     """Values for the parameters of an attack."""
-    held = {"map": "x", "rows": ["x"], "label": "Gene", "all": "Gene", "p": None}
+    held = {"map": "x", "list": ["x"], "label": "Gene", "all": "Gene", "p": None}
     return {name: value for name, value in held.items() if f"${name}" in query}
 
 
 # with the fence off, these leave files behind or only look: what the fence alone refuses
-ONLY_LOOK = ("files", "exports", "procedures", "transactions", "plans", "unicode", "unfinished")
+ONLY_LOOK = {
+    *("files", "exports", "attach", "procedures", "transactions", "plans", "unicode"),
+    *("unfinished", "functions"),
+}
 
 
 def test_behind_the_fence_the_engine_refuses_writes_and_nothing_changes(db, tmp_path, monkeypatch):
@@ -96,7 +99,7 @@ def test_behind_the_fence_the_engine_refuses_writes_and_nothing_changes(db, tmp_
             files = {f for f in (tmp_path / "elsewhere").rglob("*") if f.is_file()}
             left[group] = files - set().union(*left.values())
     assert [query for group, query in ran if group in attacks.WRITES] == []
-    assert {group for group, _ in ran} <= {*ONLY_LOOK, "functions"}
+    assert {group for group, _ in ran} <= ONLY_LOOK
     assert {group for group, files in left.items() if files} <= {"exports"}
     with open_store(db) as store:
         assert store.counts() == before
@@ -115,6 +118,14 @@ def test_the_command_line_leaves_no_file_and_no_traceback(tmp_path, monkeypatch)
         assert done.stdout == ""
     after = {f.name: f.stat().st_mtime_ns for f in tmp_path.iterdir() if f.suffix != ".lock"}
     assert after == before
+
+
+@pytest.mark.parametrize("name", ["store", "cypher", "timeout", "rows", "path", "self", "cls"])
+def test_a_parameter_cannot_stand_in_for_an_argument(tmp_path, name):
+    query = ["query", f"RETURN ${name} AS x", "-p", f"{name}=1", "--db", str(tmp_path / "y.db")]
+    done = CliRunner().invoke(cli, query)
+    assert done.exit_code == 2
+    assert "the name is taken" in done.output
 
 
 PIECES = st.sampled_from(

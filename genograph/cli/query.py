@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 def parameters_of(given: tuple[str, ...]) -> "dict[str, Value]":
     """Parameters from NAME=VALUE words; a value that is JSON is read as JSON, else as text."""
+    from genograph.cypher import TAKEN
+
     out: dict[str, Value] = {}
     for word in given:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
             msg = f"--param wants NAME=VALUE, got {word!r}"
+            raise click.UsageError(msg)
+        if name in TAKEN:
+            msg = f"--param {name}: the name is taken; choose another for the parameter"
             raise click.UsageError(msg)
         try:
             out[name] = json.loads(value)

@@ -41,6 +41,8 @@ _WORDS = {
     *("AND", "OR", "XOR", "NOT", "IN", "STARTS", "ENDS", "CONTAINS", "CASE", "WHEN", "THEN"),
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
+TAKEN = frozenset({"store", "cypher", "timeout", "rows", "path", "self", "cls"})
+"""Names that a $parameter cannot have: the functions that hand it on have arguments so named."""
 DEEPEST = 50
 LONGEST = 20_000
 
@@ -182,6 +184,8 @@ def _check_brackets(tokens: tuple[Token, ...]) -> None:
     stack: list[Token] = []
     for i, token in enumerate(tokens):
         if token.kind == "parameter":
+            if token.text[1:] in TAKEN or token.text.endswith("__"):
+                _refuse(token, "the name is taken; choose another for the parameter")
             named = i and tokens[i - 1].text in (":", "|", "&", "!") and _top(stack) != "{"
             if named or (i + 1 < len(tokens) and tokens[i + 1].text == "("):
                 _refuse(token, "a label, type or function is never a parameter")
