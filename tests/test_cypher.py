@@ -402,6 +402,70 @@ def test_the_lint_is_right_about_each_engine(db):
     assert wrong == []
 
 
+# every function of the portable subset, and the answer that both engines give
+PORTABLE_ANSWERS = {
+    "coalesce(null, 'a')": "a",
+    "size(['a', 'b'])": 2,
+    "size('abc')": 3,
+    "range(1, 7, 3)": [1, 4, 7],
+    "abs(-1.5)": 1.5,
+    "sign(-3)": -1,
+    "sqrt(2.25)": 1.5,
+    "floor(-1.5)": -2.0,
+    "ceil(-1.5)": -1.0,
+    "log10(100.0)": 2.0,
+    "floor(pi() * 100)": 314.0,
+    "sin(0.0)": 0.0,
+    "cos(0.0)": 1.0,
+    "tan(0.0)": 0.0,
+    "degrees(pi())": 180.0,
+    "floor(radians(180.0) * 100)": 314.0,
+    "left('hello', 2)": "he",
+    "right('hello', 2)": "lo",
+    "trim('  a b ')": "a b",
+    "ltrim('  a b ')": "a b ",
+    "rtrim('  a b ')": "  a b",
+    "replace('aba', 'a', 'c')": "cbc",
+    "reverse('abc')": "cba",
+    "toUpper('aB')": "AB",
+    "toLower('aB')": "ab",
+    "upper('aB')": "AB",
+    "lower('aB')": "ab",
+    "any(x IN [1, 2] WHERE x = 2)": True,
+    "none(x IN [1, 2] WHERE x = 2)": False,
+    "single(x IN [1, 2] WHERE x = 2)": True,
+    "all(x IN [1, 2] WHERE x = 2)": False,
+}
+AGGREGATES = "count(x) AS a, sum(x) AS b, min(x) AS c, max(x) AS d, avg(x) AS e, collect(x) AS f"
+PATHS = (
+    "MATCH p = (a:Gene {id: 'YAL003C'})-[:REGULATES]->(b:Gene) "
+    "RETURN length(p) AS a, size(nodes(p)) AS b, size(relationships(p)) AS c"
+)
+
+
+def test_both_engines_answer_the_portable_functions_alike(db):
+    with open_store(db) as filled:
+        small_yeast.write(filled)
+        wrong = {}
+        for call, answer in PORTABLE_ANSWERS.items():
+            query = f"RETURN {call} AS x"
+            assert lint(fence(query)) == (), query
+            found = run_query(filled, query)["x"].to_pylist()
+            if found != [answer]:
+                wrong[call] = found
+        assert wrong == {}
+        found = run_query(filled, f"UNWIND [3, 1, null] AS x RETURN {AGGREGATES}").to_pylist()[0]
+        assert {n: float(v) for n, v in found.items() if n != "f"} == {
+            "a": 2.0,
+            "b": 4.0,
+            "c": 1.0,
+            "d": 3.0,
+            "e": 2.0,
+        }
+        assert found["f"] == [3, 1]
+        assert run_query(filled, PATHS).to_pylist() == [{"a": 1, "b": 2, "c": 1}]
+
+
 HUB = 3_000
 
 

@@ -136,7 +136,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=1_000)
+@settings(max_examples=300, deadline=1_000)
 @given(st.one_of(st.lists(PIECES, max_size=40).map(" ".join), st.text(max_size=200)))
 def test_fence_and_lint_answer_or_refuse_whatever_the_text(text):
     try:

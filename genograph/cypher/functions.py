@@ -5,7 +5,7 @@ user's choosing, or end the process when they are given null.
 """
 
 PORTABLE = {
-    *("COALESCE", "COUNT", "COLLECT", "MIN", "MAX", "SUM", "AVG", "SIZE", "RANGE", "EXISTS"),
+    *("COALESCE", "COUNT", "COLLECT", "MIN", "MAX", "SUM", "AVG", "SIZE", "RANGE"),
     *("ABS", "SIGN", "SQRT", "FLOOR", "CEIL", "LOG10", "PI", "SIN", "COS", "TAN", "DEGREES"),
     *("RADIANS", "LEFT", "RIGHT", "TRIM", "LTRIM", "RTRIM", "REPLACE", "REVERSE", "TOUPPER"),
     *("TOLOWER", "UPPER", "LOWER", "LENGTH", "NODES", "RELATIONSHIPS", "ANY", "NONE", "SINGLE"),
@@ -25,6 +25,7 @@ ONLY_NEO4J = {
     *("TOSTRING", "TOINTEGER", "TOFLOAT", "TOBOOLEAN", "HEAD", "LAST", "TAIL", "SPLIT"),
     *("EXP", "E", "ISEMPTY", "STDEV", "STDEVP", "TYPE", "ELEMENTID", "STARTNODE"),
     *("ENDNODE", "REDUCE", "RAND", "SHORTESTPATH", "ALLSHORTESTPATHS"),
+    "EXISTS",
 }
 ONLY_EMBEDDED = {
     *("LN", "LABEL", "RELS", "CAST", "OFFSET", "STRING_SPLIT", "LIST_CONTAINS", "LIST_DISTINCT"),
