@@ -10,16 +10,21 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_cohort import genome_of
+from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.errors import RunError
 from genograph.nn import native, spread
 from genograph.nn.bags import KERNELS, bag_of, bag_sum
+from genograph.nn.config import TrainConfig
 from genograph.nn.delta import DeltaEngine
 from genograph.nn.engines import DglEngine, Layer, Perturbed, SharedEngine, engine_of
+from genograph.nn.model import GenomeModel
+from genograph.nn.plans import Plan
+from genograph.nn.setting import setting_of
 from genograph.nn.topology import Topology
 
 N_GENE, WIDTH = 12, 8
+SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 CPU_KERNELS = sorted(set(KERNELS) - {"triton"})
 
@@ -309,3 +314,39 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(monkeypatch, tmp_
     finally:
         native.library.cache_clear()
     assert "no disk" in caplog.text
+
+
+def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(monkeypatch):
+    cohort = cohort_of()
+    config = TrainConfig(**SMALL)
+    topology = Topology.of(cohort.genome)
+    torch.manual_seed(0)
+    model = GenomeModel(config, topology, setting_of(cohort, topology, config)).double()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    pairs = [[(a, 0.0), (b, 0.0)] for a in range(6) for b in range(a)]
+    strains = strains_of([*pairs, [(1, 0.5), (2, 0.0), (3, 0.0)], [(1, 0.0)]], 30)
+    effect = np.where(strains.gene % 2, -0.1 * strains.gene, np.nan).astype(np.float32)
+    rows = np.arange(len(strains))
+    h = torch.randn(topology.n_node, config.width, dtype=torch.float64)
+    found = []
+    for worth in (-1.0, 1.0):
+        monkeypatch.setattr("genograph.nn.plans.WORTH_SHARING", worth)
+        for at_least in (1, 2):
+            plan = Plan.of(
+                strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
+            ).tensors()
+            out = model.fitness(h, plan, topology)
+            total = (out.fitness * torch.arange(len(strains))).sum() + out.interaction.sum()
+            total = total + model.morphology(h, plan, topology).square().sum()
+            grads = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
+            found.append((len(plan.alone.first), out, grads))
+    (n_all, *_), _, (n_distinct, *_), _ = found
+    assert n_distinct == 7 < n_all == len(strains.gene)
+    for (_, one, grads_one), (_, other, grads_other) in zip(found[:2], found[2:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+        for a, b in zip(grads_one, grads_other, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                size = max(float(a.abs().max()), 1.0)
+                torch.testing.assert_close(a / size, b / size, rtol=1e-10, atol=1e-10)

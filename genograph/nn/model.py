@@ -215,17 +215,20 @@ class GenomeModel(nn.Module):
         return torch.where(known, torch.nan_to_num(plan.p_effect).to(h.dtype), predicted[:, 0])
 
     def _changes(self, h: Tensor, plan: Meetings, effect: Tensor) -> tuple[Tensor, Tensor]:
-        """Change of every met node by each perturbation alone, and by all that reach it."""
-        state = h[plan.p_gene]
+        """Change of every met node by each distinct perturbation alone (rows of plan.alone), and
+        by all that reach it (rows of meetings)."""
+        alone = plan.alone
+        gene, effect = plan.p_gene[alone.first], effect[alone.first]
+        state = h[gene]
         if self.gene_named is not None:
             # starts at 0, so a gene that training never perturbs has none; of the effect of a
             # perturbation alone it knows nothing, else it would learn the singles by heart
-            state = state + self.config.gene_identity * self.gene_named[plan.p_gene]
+            state = state + self.config.gene_identity * self.gene_named[gene]
         source = torch.cat([state, effect[:, None] / self.effect_scale], 1)
         # a message that falls away with the dose, so the change is (dose - 1) times it
-        messages = self.change(source) * (plan.p_dose.to(h.dtype) - 1.0)[:, None]
-        each = bag_sum(messages.view(-1, self.config.change), plan.ways)
-        return each, bag_sum(each, plan.sums)
+        messages = self.change(source) * (plan.p_dose[alone.first].to(h.dtype) - 1.0)[:, None]
+        each = bag_sum(messages.view(-1, self.config.change), alone.ways)
+        return each, bag_sum(each, alone.sums)
 
     def _nodes(self, h: Tensor, topology: Topology) -> Tensor:
         return torch.cat([h, topology.features.to(h.dtype), self.known], 1)
@@ -244,14 +247,14 @@ class GenomeModel(nn.Module):
         at_rest = self.meet_out(self.meet(own.new_zeros(len(own), self.config.change), own))
         each, total = self._changes(h, plan, effect)
         z = torch.cat([total, each])
-        node = torch.cat([plan.m_node, plan.i_node])
+        node = torch.cat([plan.m_node, plan.alone.node])
         value: Tensor = self.meet_out(self.meet(z, take_rows(own, node)))
         # F minus F at rest, so that (n - 1) F(0) needs no term of its own
         value = value - take_rows(at_rest, node)
         n_met = len(plan.m_node)
-        strain = torch.cat([plan.m_strain, plan.i_strain])
-        signed = torch.cat([value[:n_met], -value[n_met:]])
-        summed = value.new_zeros(plan.n_strain, value.shape[1]).index_add(0, strain, signed)
+        summed = value.new_zeros(plan.n_strain, value.shape[1])
+        summed = summed.index_add(0, plan.m_strain, value[:n_met])
+        summed = summed - bag_sum(value[n_met:], plan.alone.strains)
         shared = overlap(plan, self.extent).to(h.dtype) / self.overlap_scale
         # the meeting must not teach what a perturbation does alone
         sizes = lowest_and_highest(

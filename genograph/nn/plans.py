@@ -17,6 +17,8 @@ from genograph.nn.topology import REACHING, Reach
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
+WORTH_SHARING = 0.8
+"""Share of a batch's perturbations that may be distinct before finding the others costs more."""
 
 
 class Plan(NamedTuple):
@@ -124,6 +126,8 @@ class Plan(NamedTuple):
             presorted=True,
         )
 
+        alone = self._alone(p_of_i, meeting_of_i, strain_of_m, ways, sums)
+
         def moved(array: Array) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
@@ -140,6 +144,89 @@ class Plan(NamedTuple):
             i_strain=moved(strain_of_m[meeting_of_i]),
             ways=ways.to(device),
             sums=sums.to(device),
+            alone=alone.to(device),
+        )
+
+    def _alone(
+        self, p_of_i: Array, meeting_of_i: Array, strain_of_m: Array, ways: Bag, sums: Bag
+    ) -> "Alone":
+        """What distinct perturbations do alone, and which strains share it."""
+        n_p, n_i, n_m = len(self.gene), len(p_of_i), len(self.node)
+        strain_of_i = strain_of_m[meeting_of_i]
+        dose, effect = self.dose.view(np.int32), self.effect.view(np.int32)
+        order = np.lexsort((effect, dose, self.gene))
+        new = np.ones(n_p, bool)
+        for part in (self.gene, dose, effect):
+            new[1:] &= part[order][1:] == part[order][:-1]
+        new[1:] = ~new[1:]
+        if new.sum() > WORTH_SHARING * n_p:
+            node, strains = self.node[meeting_of_i], torch.from_numpy(strain_of_i)
+            ones = torch.ones(n_i)
+            by_strain = bag_of(strains, torch.arange(n_i), ones, self.n_strain, n_i, presorted=True)
+            return Alone(torch.arange(n_p), torch.from_numpy(node), ways, sums, by_strain)
+        distinct_of_p = np.empty(n_p, np.int64)
+        distinct_of_p[order] = np.cumsum(new) - 1
+        first = order[new]
+        node = self.node[meeting_of_i]
+        key = distinct_of_p[p_of_i] * (int(node.max(initial=0)) + 1) + node
+        _, of_entry, entry = np.unique(key, return_index=True, return_inverse=True)
+        n_entry = len(of_entry)
+        w, w_offsets = ragged(self.w_offsets, of_entry)
+        column = np.repeat(distinct_of_p[p_of_i[of_entry]], np.diff(w_offsets)) * len(REACHING)
+        shared_ways = bag_of(
+            torch.from_numpy(np.repeat(np.arange(n_entry), np.diff(w_offsets))),
+            torch.from_numpy(column + self.relation[w]),
+            torch.from_numpy(self.weight[w]),
+            n_entry,
+            len(first) * len(REACHING),
+            presorted=True,
+        )
+        ones, columns = torch.ones(n_i), torch.from_numpy(entry)
+        rows = torch.from_numpy(meeting_of_i)
+        return Alone(
+            torch.from_numpy(first),
+            torch.from_numpy(node[of_entry]),
+            shared_ways,
+            bag_of(rows, columns, ones, n_m, n_entry, presorted=True),
+            bag_of(
+                torch.from_numpy(strain_of_i),
+                columns,
+                ones,
+                self.n_strain,
+                n_entry,
+                presorted=True,
+            ),
+        )
+
+
+class Alone(NamedTuple):
+    """Distinct perturbations of a batch and what each does alone, whatever strains it stands in.
+
+    An entry is one such perturbation at one node. Where few perturbations recur, every one counts
+    as distinct, and an entry is an incidence.
+
+    Attributes:
+        first: a perturbation p for each distinct one.
+        node: of each entry.
+        ways: entry by (distinct perturbation, relation).
+        sums: meeting by entry.
+        strains: strain by entry.
+    """
+
+    first: Int64[Tensor, " distinct"]
+    node: Int64[Tensor, " entry"]
+    ways: Bag
+    sums: Bag
+    strains: Bag
+
+    def to(self, device: torch.device | str) -> "Alone":
+        """The same on a device."""
+        return Alone(
+            self.first.to(device),
+            self.node.to(device),
+            self.ways.to(device),
+            self.sums.to(device),
+            self.strains.to(device),
         )
 
 
@@ -153,6 +240,7 @@ class Meetings(NamedTuple):
         i_node, i_strain: of each incidence.
         ways: incidence by (perturbation, relation).
         sums: meeting by incidence.
+        alone: distinct perturbations, of which strains share what each does alone.
     """
 
     n_strain: int
@@ -167,6 +255,7 @@ class Meetings(NamedTuple):
     i_strain: Int64[Tensor, " i"]
     ways: Bag
     sums: Bag
+    alone: Alone
 
 
 def ragged(
