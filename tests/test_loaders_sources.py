@@ -472,3 +472,33 @@ def command(monkeypatch, capsys, *words):
     with pytest.raises(SystemExit) as left:
         main()
     return left.value.code, capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- both databases
+
+
+# those that write what no other format does: environments, trigenic scores, P values, views
+WRITERS = ("sga_costanzo2016", "sga_kuzmin2018", "deleteome", "scmd", "phenotypes_matrix")
+
+
+def test_both_databases_hold_the_same_of_the_further_formats(neo4j, tmp_path):
+    columns = (
+        *("value", "sd", "p", "interaction", "raw_interaction", "tau", "derived"),
+        *("unit", "batch", "values", "p_values"),
+    )
+    returned = ", ".join(f"e.{c} AS {c}" for c in columns)
+    held = []
+    for db in (str(tmp_path / "toy.db"), neo4j):
+        with open_store(db) as store:
+            load(store, "sgd_features", GENOME)
+            for name in WRITERS:
+                load(store, name, fixture(name), **options(name))
+            rows = store.query(f"MATCH (e:Experiment) RETURN e.id AS id, {returned}").to_pylist()
+            # NaN equals nothing, so vectors are compared as they are written
+            told = {
+                r["id"]: {c: str(v) if isinstance(v, list) else v for c, v in r.items()}
+                for r in rows
+            }
+            held.append((told, dict(store.counts())))
+    assert held[0][1] == held[1][1]
+    assert held[0][0] == held[1][0]
