@@ -38,7 +38,8 @@ def load(
 ) -> Ledger:
     """Load one file and return what was done; loading it twice changes nothing.
 
-    Every row that is not used is listed in the folder `rejects`, by default beside the database.
+    Every row that is not used is listed in the folder `rejects`, by default beside the database;
+    a server has no such place, so that there it must be given.
 
     Raises:
         SourceError: the file is missing, damaged or malformed; the database is as it was.
@@ -62,12 +63,14 @@ def load(
         tempfile.TemporaryDirectory(prefix="genograph-") as folder,
         listed(rejects, store, entry) as unused,
     ):
-        reading = Reading(gene_names(store), store.query, on_reject=unused.row)
+        reading = Reading(gene_names(store), store.query)
+        if unused is not None:
+            reading.on_reject = unused.row
         entry.note_earlier(reading)
         spool = Spool(Path(folder), str(path))
         for table in read(path, reading, **settings):
             spool.put(table)
-        list_of_unused = unused.done()
+        list_of_unused = unused.done() if unused is not None else None
         if not spool:
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in reading.rejected.most_common(3))
             msg = f"{path}: none of its {reading.rows_read:,} rows can be used: {reasons}"

@@ -218,9 +218,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def rejects_folder(store: Store) -> Path:
-    """Where the files of rejected rows are kept: beside the database, or in the working folder."""
-    return Path("genograph.rejects" if "://" in store.uri else f"{store.uri}.rejects")
+def rejects_folder(store: Store) -> Path | None:
+    """Where the lists of rejected rows are kept: beside the database, None for a server's."""
+    return None if "://" in store.uri else Path(f"{store.uri}.rejects")
 
 
 class Rejects:
@@ -278,7 +278,8 @@ class Rejects:
 
     def __exit__(self, *_: object) -> None:
         """Leave nothing half-written."""
-        self._aside.unlink(missing_ok=True)
+        if self._begun:
+            self._aside.unlink(missing_ok=True)
 
 
 def harmless(text: str) -> str:
@@ -288,8 +289,14 @@ def harmless(text: str) -> str:
 
 
 @contextmanager
-def listed(rejects: Path | None, store: Store, entry: Entry) -> Iterator[Rejects]:
-    """The file for the rejected rows of a load, in the folder `rejects` or beside the database."""
+def listed(rejects: Path | None, store: Store, entry: Entry) -> Iterator[Rejects | None]:
+    """The list of a load's rejected rows in the folder `rejects` or beside the database.
+
+    None where neither is there: a load into a server without `rejects` keeps the counts only.
+    """
     folder = rejects if rejects is not None else rejects_folder(store)
+    if folder is None:
+        yield None
+        return
     with Rejects(folder / f"{entry.id}.tsv") as out:
         yield out

@@ -258,6 +258,124 @@ def test_a_file_of_which_no_row_can_be_used_is_refused(tmp_path):
         assert store.counts() == before
 
 
+def test_every_rejected_row_is_listed_with_its_line_beside_the_database(tmp_path):
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        ledger = load(store, "smf_baryshnikova2010", SINGLES)
+        source = source_rows(store)[1]["id"]
+    assert ledger.rejects == tmp_path / "yeast.db.rejects" / f"{source}.tsv"
+    head, *lines = ledger.rejects.read_text("utf-8").splitlines()
+    assert head == "line\trows\treason\tdetail"
+    assert [line.split("\t")[:3] for line in lines] == [
+        ["8", "1", "unknown gene"],
+        ["9", "1", "unknown gene"],
+        ["11", "1", "unknown allele suffix"],
+        ["12", "1", "no fitness"],
+    ]
+
+
+def test_a_load_into_any_store_lists_its_rejected_rows_where_it_is_told_to(db, tmp_path):
+    folder = tmp_path / "lists" / "mine"
+    with open_store(db) as store:
+        ledger = load(store, "sgd_features", GENES, rejects=folder)
+    assert [file.name for file in folder.iterdir()] == [ledger.rejects.name]
+
+
+def test_names_that_would_harm_a_reader_are_harmless_in_the_list(tmp_path):
+    file = tmp_path / "own.csv"
+    names = ['=cmd("x")', "+1", "-1", "@x", "a\x1b[2Jb", "é\u202e", "../../x"]
+    file.write_text("strain,value\nAAA1,0.5\n" + "".join(f"{n!r},1\n" for n in names[4:]))
+    file.write_text("AAA1\t0.5\t0.1\n" + "".join(f"{n}\t0.5\t0.1\n" for n in names), "utf-8")
+    with open_store(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", GENES)
+        ledger = load(store, "smf_baryshnikova2010", file)
+    text = ledger.rejects.read_text("utf-8")
+    assert all(c.isprintable() or c in "\t\n" for c in text)
+    details = [line.split("\t")[3] for line in text.splitlines()[1:]]
+    assert len(details) == len(names)
+    assert not any(d[0] in "=+-@" for d in details)
+    assert ledger.rejects.parent == tmp_path / "yeast.db.rejects"
+
+
+def test_a_load_that_rejects_nothing_leaves_no_list_and_one_that_fails_no_half_of_one(tmp_path):
+    whole = tmp_path / "genes.tab"
+    whole.write_text(GENES.read_text().splitlines()[0] + "\n")
+    with open_store(tmp_path / "yeast.db") as store:
+        assert load(store, "sgd_features", whole).rejects is None
+        bad = tmp_path / "bad.tsv"
+        bad.write_text("YXX1\t0.5\t0.1\nAAA1\tx\t0.1\n")
+        with pytest.raises(SourceError):
+            load(store, "smf_baryshnikova2010", bad)
+        (tmp_path / "blocked").write_text("")
+        with pytest.raises(SourceError, match=r"cannot be written.*--rejects"):
+            load(store, "sgd_features", GENES, rejects=tmp_path / "blocked")
+    assert not list(tmp_path.glob("*.rejects/*"))
+
+
+# ---------------------------------------------------------------- large loads
+
+
+class Small(Failing):
+    """A store whose transactions take next to nothing, so that every load goes in by parts."""
+
+    transaction_bytes = 1
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 7])
+def test_a_load_too_large_for_a_transaction_is_finished_by_the_same_command(
+    yeast, tmp_path, whole, at
+):
+    with Small(tmp_path / "yeast.db") as store:
+        load(store, "sgd_features", yeast / "genes.tab")
+        store.left = at
+        with pytest.raises(StoreError, match="no space left"):
+            load(store, "smf_baryshnikova2010", yeast / "singles.tsv")
+        store.left = 10**9
+        assert [row["loader"] for row in source_rows(store) if not row["loaded"]] == [
+            "smf_baryshnikova2010"
+        ]
+        build(store, yeast / "sources.toml")
+        assert store.counts() == whole
+
+
+def test_rows_of_two_marks_in_one_load_are_not_doubled(tmp_path):
+    from genograph.spool import Spool
+    from genograph.tables import Table, new_mark
+
+    one, other = new_mark(), new_mark()
+    with open_store(tmp_path / "yeast.db") as store:
+        spool = Spool(tmp_path, "two")
+        spool.put(Table.of("Strain", {"id": ["A", "B"]}, own=one))
+        spool.put(Table.of("Strain", {"id": ["B", "C"]}, own=other))
+        spool.put(Table.of("Gene", {"id": ["G"]}))
+        for mark, strain in ((one, "B"), (other, "B"), (other, "C")):
+            fixed = {"to_id": ["G"], "kind": ["deletion"], "allele": [""]}
+            spool.put(Table.of("PERTURBS", {"from_id": [strain]} | fixed, own=mark))
+        done = spool.write(store)
+        assert done["Strain"] == (3, 0, 1)
+        assert done["PERTURBS"] == (2, 0, 1)
+        assert (store.counts()["Strain"], store.counts()["PERTURBS"]) == (3, 2)
+
+
+def test_ends_that_no_one_gives_are_refused_before_anything_is_copied(tmp_path):
+    from genograph.errors import SchemaError
+    from genograph.spool import Spool
+    from genograph.tables import Table, new_mark
+
+    mark = new_mark()
+    with open_store(tmp_path / "yeast.db") as store:
+        spool = Spool(tmp_path, "screen.txt")
+        spool.put(Table.of("Strain", {"id": ["A"]}, own=mark))
+        ends = {"from_id": ["A"], "to_id": ["G"], "kind": ["deletion"], "allele": [""]}
+        spool.put(Table.of("PERTURBS", ends, own=mark))
+        with (
+            pytest.raises(SchemaError, match=r"screen\.txt: 1 Gene of PERTURBS.*first G"),
+            store.transaction(),
+        ):
+            spool.write(store)
+        assert store.counts()["Strain"] == 0
+
+
 # ---------------------------------------------------------------- interruptions
 
 

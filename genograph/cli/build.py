@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.ledger import rejects_option, tell
+from genograph.cli.ledger import rejects_folder, rejects_option, tell
 
 
 @click.command()
@@ -24,7 +24,7 @@ def build(sources: Path, db: str, rejects: Path | None) -> None:
     from genograph import ingest
 
     with open_db(db, read_only=False) as store:
-        ingest.build(store, sources, report=tell, rejects=rejects)
+        ingest.build(store, sources, report=tell, rejects=rejects_folder(rejects, db))
         size = store.size()
         counts = {name: n for name, n in store.counts().items() if n}
     words = ", ".join(f"{n:,} {name}" for name, n in counts.items())

@@ -18,6 +18,11 @@ rejects_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.optio
 )
 
 
+def rejects_folder(given: Path | None, db: str) -> Path | None:
+    """The folder for lists of rejected rows: None is beside the database."""
+    return given or (Path("genograph.rejects") if "://" in db else None)
+
+
 def tell(ledger: "Ledger") -> None:
     """Print one load's ledger to stderr, its rejected rows by reason with examples."""
     if ledger.skipped:

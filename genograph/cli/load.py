@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.ledger import rejects_option, tell
+from genograph.cli.ledger import rejects_folder, rejects_option, tell
 from genograph.cli.output import format_option, show
 from genograph.errors import SourceError
 
@@ -80,7 +80,9 @@ def load(
     # names that the library's own parameters have are no option of a loader either
     spec.settings(settings)
     with open_db(db, read_only=False) as store:
-        tell(ingest.load(store, loader, Path(file), rejects=rejects, **settings))
+        tell(
+            ingest.load(store, loader, Path(file), rejects=rejects_folder(rejects, db), **settings)
+        )
 
 
 def _split(arguments: tuple[str, ...]) -> "tuple[str | None, dict[str, Option]]":

@@ -5,7 +5,7 @@ Python. All is sorted by id, so that both stores give the same bytes.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,7 @@ from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
 NUMBERS = ("value", "sd", "interaction", "interaction_sd")
-AT_ONCE = 1_000_000
-"""Ids that are asked for at once: an engine holds the whole answer of a query in memory, and may
-read all the strains to give it."""
+AT_ONCE, MOST_AT_ONCE = 500_000, 2_000_000
 CARRIED = ("fitness", "expression", "morphology")
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
 
@@ -175,8 +173,7 @@ def _experiments(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table
         CohortError: an id is none of an experiment, or one has no strain or study, or several.
     """
     parts, odd = [], []
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids.slice(start, AT_ONCE)
+    for some in _slices(ids):
         found = store.query(
             "MATCH (e:Experiment {id: in_id}) MATCH (e)-[:TESTS]->(s:Strain) "
             "MATCH (e)-[:FROM_STUDY]->(u:Study) "
@@ -223,6 +220,12 @@ def _not_one(store: Store, odd: list[str]) -> CohortError:
     return CohortError(msg)
 
 
+def _slices(ids: pa.Array) -> Iterator[pa.Array]:
+    """The ids in parts: an engine holds a whole answer in memory, and may read a table for each."""
+    step = min(MOST_AT_ONCE, max(AT_ONCE, len(ids) // 8))
+    return (ids.slice(start, step) for start in range(0, len(ids), step))
+
+
 class Carried(NamedTuple):
     """Perturbations of strains, one row each; `name` is the perturbation as strain ids spell it."""
 
@@ -233,11 +236,7 @@ class Carried(NamedTuple):
 
 
 def _perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
-    parts = [
-        _some_perturbations(store, strain_ids.slice(start, AT_ONCE), timeout)
-        for start in range(0, len(strain_ids), AT_ONCE)
-    ]
-    return _joined(parts)
+    return _joined([_some_perturbations(store, some, timeout) for some in _slices(strain_ids)])
 
 
 def _joined(parts: Sequence[Carried]) -> Carried:

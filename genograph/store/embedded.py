@@ -56,9 +56,7 @@ class EmbeddedStore(Store):
             raise StoreError(msg)
         self._lock = self._acquire(read_only)
         try:
-            self._database = ladybug.Database(
-                path, buffer_pool_size=_pool(path), read_only=read_only
-            )
+            self._database = self._opened(read_only)
             self._connection = ladybug.Connection(self._database)
             self._prepare(read_only)
         except (RuntimeError, OSError) as error:
@@ -69,6 +67,24 @@ class EmbeddedStore(Store):
             self.close()
             raise
 
+    def _opened(self, read_only: bool) -> ladybug.Database:
+        """The engine's database; what a killed writer left half-done is finished first."""
+
+        def opened(read_only: bool) -> ladybug.Database:
+            pool = _pool(self._path, read_only=read_only)
+            return ladybug.Database(self._path, buffer_pool_size=pool, read_only=read_only)
+
+        try:
+            return opened(read_only)
+        except RuntimeError as error:
+            # the kill came while the log was moved into the file, and only a writer may finish that
+            if not read_only or "recovery is pending" not in str(error):
+                raise
+        self._hold(self._lock, fcntl.LOCK_EX)
+        opened(False).close()
+        self._hold(self._lock, fcntl.LOCK_SH)
+        return opened(True)
+
     def _acquire(self, read_only: bool) -> int:
         """Take the lock file: shared for readers, exclusive for the one writer."""
         try:
@@ -76,13 +92,18 @@ class EmbeddedStore(Store):
         except OSError as error:
             msg = f"{self._path}: cannot be opened: {error.strerror}"
             raise StoreError(msg) from error
+        self._hold(lock, fcntl.LOCK_SH if read_only else fcntl.LOCK_EX)
+        return lock
+
+    def _hold(self, lock: int, how: int) -> None:
+        """Hold the lock file shared or exclusively, or let it go and refuse."""
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(lock)
+            self._lock = -1
             msg = f"{self._path}: in use by another process; wait for it or stop it"
             raise StoreError(msg) from error
-        return lock
 
     def _prepare(self, read_only: bool) -> None:
         tables = self._run("CALL show_tables() RETURN name").column("name").to_pylist()
@@ -298,10 +319,13 @@ def _check_reads(cypher: str) -> None:
         raise StoreError(msg)
 
 
-def _pool(path: Path) -> int:
-    """Bytes for the engine's pages and answers: more for a large database, within the machine."""
+def _pool(path: Path, *, read_only: bool) -> int:
+    """Bytes that the engine may take for pages and answers, within the machine.
+
+    A writer of a small database keeps to the least; answers to readers are large.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    size = path.stat().st_size if path.exists() else 0
+    size = path.stat().st_size if path.exists() and not read_only else LARGEST_POOL
     return max(BUFFER_POOL, min(size, LARGEST_POOL, memory // 4))
 
 
