@@ -11,7 +11,7 @@ from genograph.cohorts import Cohort, Strains
 from genograph.errors import RunError
 from genograph.nn.config import HEADS
 from genograph.nn.engines import Engine, engine_of
-from genograph.nn.model import GenomeModel, Setting
+from genograph.nn.model import Encoded, GenomeModel, Setting
 from genograph.nn.plans import Plan
 from genograph.nn.setting import perturbation_effects, single_effects
 from genograph.nn.state import read_tensors
@@ -60,7 +60,7 @@ def predict(
             msg = f"run {run.folder} has no head {head}; choose from {', '.join(run.config.heads)}"
             raise RunError(msg)
     _check(strains, cohort)
-    where = _device(device)
+    where = chosen_device(device)
     topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
     effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
     members = load_members(run, cohort, topology, where)
@@ -110,7 +110,12 @@ def _check(strains: Strains, cohort: Cohort) -> None:
         raise RunError(msg)
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """The device of this name; auto is CUDA if there is one.
+
+    Raises:
+        RunError: no such device.
+    """
     if name not in ("auto", "cpu", "cuda"):
         msg = f"no device is called {name}; choose auto, cpu or cuda"
         raise RunError(msg)
@@ -199,6 +204,29 @@ def _head(
         name: _Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         for name, parts in collected.items()
     }
+
+
+def fitness_of(
+    members: list[Objective],
+    encoded: list[Encoded],
+    strains: Strains,
+    effect: Float32[np.ndarray, " perturbation"],
+    topology: Topology,
+    device: torch.device,
+) -> dict[str, Float32[np.ndarray, " strain"]]:
+    """Fitness and interaction of strains in one go, by name, each with its s.d. over members."""
+    rows = np.arange(len(strains))
+    plan = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)
+    tensors = plan.tensors(device)
+    answers = [
+        member.model.fitness(wild.h, tensors, member.topology)
+        for member, wild in zip(members, encoded, strict=True)
+    ]
+    out: dict[str, Float32[np.ndarray, " strain"]] = {}
+    for name in ("fitness", "interaction"):
+        moments = _moments([getattr(a, name).float().cpu().numpy() for a in answers])
+        out |= {name: moments.mean, f"{name}_sd": moments.sd}
+    return out
 
 
 def _moments(arrays: list[Array]) -> _Moments:

@@ -15,7 +15,7 @@ FLOORS = """
 cli
 demonstration
 reporting
-evaluation    writeback
+evaluation    writeback     allpairs
 prediction    training
 run
 nn            design

@@ -1,11 +1,20 @@
 """genograph predict."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, progress, quiet_option, show
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from genograph.allpairs import By
+    from genograph.cohorts import Cohort
+    from genograph.run import Run
 
 
 @click.command()
@@ -13,8 +22,34 @@ from genograph.cli.output import format_option, progress, quiet_option, show
 @click.option(
     "--strains",
     type=click.Path(path_type=Path),
-    required=True,
     help="CSV with a column strain: YAL001C+YBL003C, RAD51+RAD52(damp), ...",
+)
+@click.option("--all-pairs", is_flag=True, help="Every double deletion of --genes.")
+@click.option("--all-triples", is_flag=True, help="Every triple deletion of --genes.")
+@click.option(
+    "--genes",
+    type=click.Path(path_type=Path),
+    help="Genes, one a line, for --all-pairs and --all-triples.  [default: all, for pairs]",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the shards of --all-pairs or --all-triples; the same command resumes.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Of all pairs or triples, how many strains to print or write.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(("interaction", "negative", "positive", "fitness")),
+    default="interaction",
+    show_default=True,
+    help="Rank by size of the interaction, most negative, most positive, or lowest fitness.",
 )
 @click.option("--write", is_flag=True, help="Write the predictions into the database.")
 @click.option(
@@ -38,7 +73,13 @@ from genograph.cli.output import format_option, progress, quiet_option, show
 @quiet_option
 def predict(
     run: Path,
-    strains: Path,
+    strains: Path | None,
+    all_pairs: bool,
+    all_triples: bool,
+    genes: Path | None,
+    out: Path | None,
+    top: int,
+    by: "By",
     write: bool,
     promote: bool,
     cohort: Path | None,
@@ -50,34 +91,131 @@ def predict(
     """Predict strains, measured or not; print them, or write them into the database.
 
     Fitness is relative to the wild type (1); the interaction score is fitness minus the product
-    of the single mutants'; the s.d. are over the ensemble.
+    of the single mutants'; the s.d. are over the ensemble. Of all pairs or triples every strain
+    goes into Parquet files, and the top ones are printed or written. Under torchrun each process
+    makes its share of the files.
 
     \b
-    Example:
+    Examples:
       genograph predict run/ --strains pairs.csv --write --db yeast.db
+      genograph predict run/ --all-pairs -o pairs/ --top 1000 --by negative
     """
     from genograph.cohorts import read_strains
+    from genograph.prediction import predict as score
+    from genograph.run import Run
+
+    _check(strains, genes, out, all_pairs=all_pairs, all_triples=all_triples)
+    opened = Run.open(run)
+    data = opened.cohort(cohort)
+    if strains is None:
+        assert out is not None
+        found = _combined(
+            opened, data, out, genes, 3 if all_triples else 2, top, by, device, quiet=quiet
+        )
+        if found is None:
+            return
+        if write:
+            _written(opened, data, found, db, device, promote=promote, quiet=quiet)
+        else:
+            show(found, style)
+        return
+    if write:
+        _written(opened, data, strains, db, device, promote=promote, quiet=quiet)
+        return
+    predicted = score(opened, read_strains(strains, data), cohort=data, device=device)
+    show(predicted.to_arrow(), style)
+
+
+def _check(
+    strains: Path | None,
+    genes: Path | None,
+    out: Path | None,
+    *,
+    all_pairs: bool,
+    all_triples: bool,
+) -> None:
+    if (strains is not None) + all_pairs + all_triples != 1:
+        msg = "name one of --strains, --all-pairs and --all-triples"
+        raise click.UsageError(msg)
+    if strains is None and out is None:
+        msg = "--all-pairs and --all-triples need -o, the folder of their files"
+        raise click.UsageError(msg)
+    if strains is not None and (genes is not None or out is not None):
+        msg = "--genes and -o go with --all-pairs and --all-triples"
+        raise click.UsageError(msg)
+    if all_triples and genes is None:
+        msg = "--all-triples needs --genes: all genes make tens of billions of triples"
+        raise click.UsageError(msg)
+
+
+def _combined(
+    run: "Run",
+    cohort: "Cohort",
+    out: Path,
+    genes: Path | None,
+    size: Literal[2, 3],
+    top: int,
+    by: "By",
+    device: str,
+    *,
+    quiet: bool,
+) -> "pa.Table | None":
+    """Score all combinations; the best, or None in processes but the first."""
+    from genograph.allpairs import read_genes, score_all
+
+    rank = int(os.environ.get("RANK", "0"))
+    with progress("predict", quiet=quiet or rank > 0) as tell:
+        found = score_all(
+            run,
+            out,
+            genes=None if genes is None else read_genes(genes, cohort),
+            size=size,
+            top=top,
+            by=by,
+            cohort=cohort,
+            device=device,
+            rank=rank,
+            world=int(os.environ.get("WORLD_SIZE", "1")),
+            report=tell,
+        )
+    click.echo(
+        f"{out}: {found.n_strain:,} strains, {found.n_made:,} of them now, "
+        f"in {found.seconds:.1f} s",
+        err=True,
+    )
+    return found.top
+
+
+def _written(
+    run: "Run",
+    cohort: "Cohort",
+    strains: "Path | pa.Table",
+    db: str,
+    device: str,
+    *,
+    promote: bool,
+    quiet: bool,
+) -> None:
+    """Write the predictions of strains, from a CSV or a table's column, into the database."""
+    from genograph.cohorts import read_strains, strains_of
     from genograph.evaluation import EVALUATION, load_evaluation
     from genograph.ingest import gene_names
     from genograph.prediction import predict as score
-    from genograph.run import Run
+    from genograph.schema import parse_strain
     from genograph.writeback import write_predictions
 
-    opened = Run.open(run)
-    data = opened.cohort(cohort)
-    if not write:
-        found = score(opened, read_strains(strains, data), cohort=data, device=device)
-        show(found.to_arrow(), style)
-        return
     with open_db(db, read_only=False) as store:
-        wanted = read_strains(strains, data, resolve=gene_names(store).resolve)
+        if isinstance(strains, Path):
+            wanted = read_strains(strains, cohort, resolve=gene_names(store).resolve)
+        else:
+            wanted = strains_of(map(parse_strain, strains["strain"].to_pylist()), cohort)
         with progress("predict", quiet=quiet) as tell:
-            found = score(opened, wanted, cohort=data, device=device, report=tell)
-        scores = opened.folder / EVALUATION
+            found = score(run, wanted, cohort=cohort, device=device, report=tell)
+        scores = run.folder / EVALUATION
         metrics = load_evaluation(scores).headline_numbers if scores.is_file() else {}
-        done = write_predictions(store, opened, found, data, metrics=metrics, promote=promote)
+        done = write_predictions(store, run, found, cohort, metrics=metrics, promote=promote)
     click.echo(
-        f"{db}: run {opened.id}: {done.predicted:,} predictions written, {done.unchanged:,} "
+        f"{db}: run {run.id}: {done.predicted:,} predictions written, {done.unchanged:,} "
         f"unchanged, {done.strains_created:,} strains created"
         + (", promoted" if done.promoted else ""),
         err=True,

@@ -1,0 +1,319 @@
+"""All pairs, all triples: every combination of deletions of a list of genes, scored by a run.
+
+Combinations are walked in tiles of neighbouring genes. What a deletion does alone to each node it
+reaches is computed once a tile and shared by thousands of strains; what two or three do together
+adds over them before the first non-linearity, and only nodes that several reach are corrected, so
+every number is the one that `predict` gives. Shards are Parquet files, renamed into place when
+whole: the same call resumes after a kill, and of several processes each makes its own.
+"""
+
+import heapq
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Int64
+
+from genograph.cohorts import Cohort, Strains, strains_of
+from genograph.errors import RunError, SourceError
+from genograph.nn.setting import perturbation_effects, single_effects
+from genograph.nn.topology import Topology, threads
+from genograph.prediction import chosen_device, fitness_of, load_members
+from genograph.run import Run, write_json
+from genograph.schema import Perturbation
+
+Array = np.ndarray[Any, np.dtype[Any]]
+By = Literal["interaction", "negative", "positive", "fitness"]
+ORDERS: tuple[By, ...] = ("interaction", "negative", "positive", "fitness")
+TILE = {2: 64, 3: 16}
+"""Genes along each side of a tile, by the number of genes deleted: 4,096 strains."""
+TILES_PER_SHARD = 64
+PATIENCE = 3600.0
+"""Seconds that one process waits for what another makes."""
+NUMBERS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
+SCHEMA = pa.schema([("strain", pa.string()), *((name, pa.float32()) for name in NUMBERS)])
+"""Columns of a shard; the s.d. are null with one member."""
+
+
+class Scored(NamedTuple):
+    """What was scored.
+
+    Attributes:
+        folder: of the shards.
+        n_strain: over all shards.
+        n_made: strains scored by this call; the others were there.
+        seconds: that it took.
+        top: the best, one row a strain: strain, fitness, fitness_sd, interaction, interaction_sd;
+            None in processes but the first.
+    """
+
+    folder: Path
+    n_strain: int
+    n_made: int
+    seconds: float
+    top: pa.Table | None
+
+
+class _Work(NamedTuple):
+    run: Run
+    cohort: Cohort
+    gene: Int64[np.ndarray, " listed"]
+    single: Int64[np.ndarray, " listed"]
+    size: int
+    tiles: list[tuple[int, ...]]
+
+
+def score_all(
+    run: Run,
+    out: Path | str,
+    *,
+    genes: Sequence[str] | None = None,
+    size: Literal[2, 3] = 2,
+    top: int = 100,
+    by: By = "interaction",
+    cohort: Cohort | None = None,
+    device: str = "auto",
+    rank: int = 0,
+    world: int = 1,
+    report: Callable[[float, str], None] | None = None,
+) -> Scored:
+    """Score all deletions of `size` of the genes (systematic names; None: all of the cohort's).
+
+    Writes out/plan.json and out/shard-*.parquet, of which process `rank` of `world` makes every
+    world-th. Ranks the `top` by interaction (largest magnitude first), negative (the most negative
+    interactions), positive or fitness (the lowest first).
+
+    Raises:
+        RunError: the training is not complete, `out` holds another scoring, fewer genes than
+            `size`, or a gene that the cohort lacks.
+    """
+    began, out = time.perf_counter(), Path(out)
+    if cohort is None:
+        cohort = run.cohort()
+    else:
+        run.check(cohort)
+    if not run.complete:
+        msg = f"{run.folder}: the training is {run.manifest['status']}; the same command resumes it"
+        raise RunError(msg)
+    if "fitness" not in run.config.heads:
+        msg = f"run {run.folder} has no head fitness; train one that has"
+        raise RunError(msg)
+    work = _work(run, cohort, genes, size)
+    n_shard = math.ceil(len(work.tiles) / TILES_PER_SHARD)
+    n_strain = math.comb(len(work.gene), size)
+    _begin(out, work, n_shard, first=rank == 0)
+    mine = [s for s in range(rank, n_shard, world) if not _shard(out, s).is_file()]
+    tell = report or (lambda fraction, words: None)
+    n_made = 0
+    if mine:
+        where = chosen_device(device)
+        topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
+        members = load_members(run, cohort, topology, where)
+        effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
+        start = time.perf_counter()
+        with threads(run.config.threads, topology.n_node), torch.no_grad():
+            encoded = [member.encode() for member in members]
+            for number, shard in enumerate(mine):
+                tables = []
+                for tile in _tiles_of(work, shard):
+                    strains = _strains(work, tile)
+                    if not len(strains):
+                        continue
+                    effect = perturbation_effects(strains, effects, run.config, "fitness")
+                    found = fitness_of(members, encoded, strains, effect, topology, where)
+                    columns = [pa.array(v, mask=np.isnan(v)) for v in found.values()]
+                    tables.append(pa.table([strains.ids, *columns], schema=SCHEMA))
+                    n_made += len(strains)
+                _write(_shard(out, shard), tables)
+                pace = n_made / max(time.perf_counter() - start, 1e-9)
+                tell(
+                    (number + 1) / len(mine),
+                    f"{n_made:,} strains, {pace:,.0f} a second, shard {number + 1} of {len(mine)}",
+                )
+    best = None
+    if rank == 0:
+        _wait(out, n_shard)
+        best = best_of((_shard(out, s) for s in range(n_shard)), top, by)
+    return Scored(out, n_strain, n_made, time.perf_counter() - began, best)
+
+
+def read_genes(path: Path | str, cohort: Cohort) -> list[str]:
+    """Systematic names of the genes a file lists, one a line, by name or symbol; `#` comments.
+
+    Raises:
+        SourceError: no such file, no gene in it, or a gene that the cohort lacks.
+    """
+    path, found = Path(path), []
+    known = {
+        s.upper(): g
+        for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)
+    }
+    known |= {g.upper(): g for g in cohort.genome.gene_ids}
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise SourceError(msg) from None
+    except (UnicodeDecodeError, OSError) as error:
+        msg = f"{path}: cannot be read as text: {error}"
+        raise SourceError(msg) from error
+    for number, line in enumerate(lines, 1):
+        name = line.partition("#")[0].strip()
+        if not name:
+            continue
+        if name.upper() not in known:
+            raise SourceError.at(path, number, None, name, "a gene of the cohort")
+        found.append(known[name.upper()])
+    if not found:
+        msg = f"{path}: lists no genes"
+        raise SourceError(msg)
+    return found
+
+
+class _Ranked(NamedTuple):
+    key: float
+    strain: str
+    numbers: tuple[float | None, ...]
+
+
+def best_of(shards: Iterator[Path], top: int, by: By) -> pa.Table:
+    """The best rows of some shards, read a row group at a time; ties go by the strain's name."""
+    kept: list[_Ranked] = []
+    for path in shards:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                kept = _merged(kept, file.read_row_group(number), top, by)
+    rows = [{"strain": name, **dict(zip(NUMBERS, line, strict=True))} for _, name, line in kept]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _merged(kept: list["_Ranked"], rows: pa.Table, top: int, by: By) -> list["_Ranked"]:
+    values = rows["fitness" if by == "fitness" else "interaction"].to_numpy().astype(float)
+    # the smallest key is the best
+    key = {"interaction": -np.abs(values), "positive": -values}.get(by, values)
+    if len(kept) >= top:
+        candidates = np.flatnonzero(key <= kept[-1][0]) if top else np.zeros(0, np.int64)
+    else:
+        candidates = np.arange(len(key))
+    if len(candidates) > top:
+        limit = np.partition(key[candidates], top - 1)[top - 1] if top else -np.inf
+        candidates = candidates[key[candidates] <= limit]
+    part = rows.take(pa.array(candidates))
+    lines = zip(*(part[name].to_pylist() for name in NUMBERS), strict=True)
+    new = map(_Ranked, key[candidates].tolist(), part["strain"].to_pylist(), lines)
+    return heapq.nsmallest(top, itertools.chain(kept, new), key=lambda row: row[:2])
+
+
+def _work(run: Run, cohort: Cohort, genes: Sequence[str] | None, size: int) -> _Work:
+    if size not in TILE:
+        msg = f"{size} genes at a time: wanted {' or '.join(map(str, TILE))}"
+        raise RunError(msg)
+    row = cohort.genome.gene_row
+    names = sorted(set(cohort.genome.gene_ids if genes is None else genes))
+    lacking = [name for name in names if name not in row]
+    if lacking:
+        msg = f"{lacking[0]} is not one of the cohort's {len(row)} genes; leave it out"
+        raise RunError(msg)
+    if len(names) < size:
+        msg = f"{len(names)} genes make no strain of {size}; list more"
+        raise RunError(msg)
+    singles = strains_of([[Perturbation.of(name, "deletion")] for name in names], cohort)
+    n_block = math.ceil(len(names) / TILE[size])
+    tiles = list(itertools.combinations_with_replacement(range(n_block), size))
+    gene = np.array([row[name] for name in names], np.int64)
+    return _Work(run, cohort, gene, singles.single, size, tiles)
+
+
+def _tiles_of(work: _Work, shard: int) -> list[tuple[int, ...]]:
+    return work.tiles[shard * TILES_PER_SHARD : (shard + 1) * TILES_PER_SHARD]
+
+
+def _strains(work: _Work, tile: tuple[int, ...]) -> Strains:
+    """The strains of a tile: one gene of each of its blocks, in ascending order."""
+    side, n = TILE[work.size], len(work.gene)
+    blocks = [np.arange(b * side, min((b + 1) * side, n)) for b in tile]
+    listed = np.stack([g.ravel() for g in np.meshgrid(*blocks, indexing="ij")], 1)
+    listed = listed[(np.diff(listed, axis=1) > 0).all(1)]
+    gene = work.gene[listed]
+    ids = pa.array(work.cohort.genome.gene_ids)
+    columns = [ids.take(pa.array(gene[:, k])) for k in range(work.size)]
+    return Strains(
+        pc.binary_join_element_wise(*columns, "+"),
+        np.arange(len(listed) + 1, dtype=np.int64) * work.size,
+        gene.ravel(),
+        np.zeros(gene.size, np.float32),
+        work.single[listed].ravel(),
+    )
+
+
+def _begin(out: Path, work: _Work, n_shard: int, *, first: bool) -> None:
+    """Write plan.json, or check that the one there is of this scoring.
+
+    Raises:
+        RunError: it is of another, or the folder holds something else.
+    """
+    plan = {
+        "run": work.run.id,
+        "genes": [work.cohort.genome.gene_ids[int(g)] for g in work.gene],
+        "size": work.size,
+        "tile": TILE[work.size],
+        "tiles_per_shard": TILES_PER_SHARD,
+        "shards": n_shard,
+    }
+    path = out / "plan.json"
+    since = time.monotonic()
+    while not first and not path.is_file() and time.monotonic() - since < PATIENCE:
+        time.sleep(0.1)
+    if path.is_file():
+        try:
+            held = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            msg = f"{path}: damaged ({error}); choose another folder"
+            raise RunError(msg) from error
+        different = [name for name in plan if held.get(name) != plan[name]]
+        if different:
+            msg = (
+                f"{out}: holds a scoring with another {', '.join(different)}; choose another folder"
+            )
+            raise RunError(msg)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out}: exists and holds no scoring; choose another folder"
+        raise RunError(msg)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, plan)
+
+
+def _shard(out: Path, number: int) -> Path:
+    return out / f"shard-{number:05d}.parquet"
+
+
+def _write(path: Path, tables: list[pa.Table]) -> None:
+    aside = path.with_name(f".{path.name}.part")
+    pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), aside, compression="zstd")
+    aside.replace(path)
+
+
+def _wait(out: Path, n_shard: int) -> None:
+    """Until every shard is there.
+
+    Raises:
+        RunError: none came for an hour.
+    """
+    since, before = time.monotonic(), -1
+    while lacking := [s for s in range(n_shard) if not _shard(out, s).is_file()]:
+        if len(lacking) != before:
+            since, before = time.monotonic(), len(lacking)
+        elif time.monotonic() - since > PATIENCE:
+            msg = f"{out}: {len(lacking)} shards of other processes are lacking; run them again"
+            raise RunError(msg)
+        time.sleep(0.2)
