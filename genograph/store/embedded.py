@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
+from genograph.store import recovery
 from genograph.store.base import Store, Value, check_version
 from genograph.tables import Table
 
@@ -74,16 +75,14 @@ class EmbeddedStore(Store):
             pool = _pool(self._path, read_only=read_only)
             return ladybug.Database(self._path, buffer_pool_size=pool, read_only=read_only)
 
-        try:
-            return opened(read_only)
-        except RuntimeError as error:
-            # the kill came while the log was moved into the file, and only a writer may finish that
-            if not read_only or "recovery is pending" not in str(error):
-                raise
-        self._hold(self._lock, fcntl.LOCK_EX)
-        opened(False).close()
-        self._hold(self._lock, fcntl.LOCK_SH)
-        return opened(True)
+        if recovery.left_behind(self._path):
+            self._hold(self._lock, fcntl.LOCK_EX)
+            recovery.discard_unfinished(self._path)
+            if read_only:
+                # only a writer may finish a checkpoint
+                opened(False).close()
+                self._hold(self._lock, fcntl.LOCK_SH)
+        return opened(read_only)
 
     def _acquire(self, read_only: bool) -> int:
         """Take the lock file: shared for readers, exclusive for the one writer."""
@@ -216,7 +215,13 @@ class EmbeddedStore(Store):
             raise
         self._depth -= 1
         if self._depth == 0:
-            self._connection.execute("COMMIT")
+            try:
+                self._connection.execute("COMMIT")
+                # until then a kill would lose it, see recovery
+                self._connection.execute("CHECKPOINT")
+            except RuntimeError as error:
+                msg = f"{self.uri}: cannot be written: {_first_line(error)}"
+                raise StoreError(msg) from error
 
     def clear(self, type: str, where: str, **parameters: Value) -> int:
         """See Store."""
@@ -261,11 +266,12 @@ class EmbeddedStore(Store):
         ends = list(columns)[: len(columns) - len(named)]
         assert ends in ([], ["from_id", "to_id"]), columns
         listed = f"({', '.join(named)})" if named else ""
-        try:
-            self._connection.execute(f"COPY {spec.name}{listed} FROM [{quoted}]")
-        except RuntimeError as error:
-            msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
-            raise StoreError(msg) from error
+        with self.transaction():
+            try:
+                self._connection.execute(f"COPY {spec.name}{listed} FROM [{quoted}]")
+            except RuntimeError as error:
+                msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
+                raise StoreError(msg) from error
 
     def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
         names = [n for n in rows.column_names if n not in spec.key]
@@ -283,7 +289,8 @@ class EmbeddedStore(Store):
         empty = [n for n in names if pc.all(pc.is_null(rows[f"in_{n}"])).as_py()]
         names = [n for n in names if n not in empty]
         sets = ", ".join(f"x.{n} = coalesce(in_{n}, x.{n})" for n in names)
-        self._run(f"{match} SET {sets}", rows)
+        with self.transaction():
+            self._run(f"{match} SET {sets}", rows)
 
     def close(self) -> None:
         """See Store."""
