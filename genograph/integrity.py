@@ -13,7 +13,7 @@ import pyarrow as pa
 from genograph.cohorts import names_sha256
 from genograph.experiments import Axis
 from genograph.ledger import loads
-from genograph.schema import Node, Property, graph_schema
+from genograph.schema import Node, Property, Relationship, graph_schema
 from genograph.store import Store
 
 _REBUILD = "build the database again"
@@ -48,8 +48,8 @@ def check(store: Store, *, report: Callable[[str], None] = lambda name: None) ->
 Found = Iterator[tuple[str, str]]
 
 
-def _number(store: Store, cypher: str, **parameters: str) -> int:
-    found = store.query(cypher, **parameters)
+def _number(store: Store, cypher: str) -> int:
+    found = store.query(cypher)
     return int(found.column(0)[0].as_py() or 0) if len(found) else 0
 
 
@@ -268,7 +268,8 @@ def _within(store: Store) -> Found:
     """Values: within the limits and choices of the schema."""
     schema = graph_schema()
     counts = store.counts()
-    for spec in (*schema.nodes.values(), *schema.relationships.values()):
+    types: list[Node | Relationship] = [*schema.nodes.values(), *schema.relationships.values()]
+    for spec in types:
         match = (
             f"MATCH (x:{spec.name})" if isinstance(spec, Node) else f"MATCH ()-[x:{spec.name}]->()"
         )

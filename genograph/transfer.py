@@ -7,16 +7,15 @@ written aside and renamed, so a folder with a manifest is whole.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from genograph.aside import written_aside
 from genograph.errors import StoreError
 from genograph.ledger import digest_of
 from genograph.schema import graph_schema
@@ -76,7 +75,7 @@ def dump(
     """
     folder = Path(folder)
     counts = store.counts()
-    with writing_aside(folder, force=force, mark=MANIFEST) as aside:
+    with written_aside(folder, force=force, mark=MANIFEST, error=StoreError) as aside:
         keys = Keys(store)
         files: list[File] = []
         for name in _by_from_label():
@@ -124,7 +123,8 @@ def neo4j_import(
     Raises:
         StoreError: as `dump`; or a text cannot be said in these files.
     """
-    with writing_aside(Path(folder), force=force, mark=offline.SCRIPT) as aside:
+    mark, folder = offline.SCRIPT, Path(folder)
+    with written_aside(folder, force=force, mark=mark, error=StoreError) as aside:
         return offline.write_import(store, aside, report=report)
 
 
@@ -172,38 +172,6 @@ def _write(file: Path, parts: list[pa.Table]) -> int:
         store_schema=False,
     )
     return int(rows.num_rows)
-
-
-@contextmanager
-def writing_aside(folder: Path, *, force: bool, mark: str) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its place when the block ends well.
-
-    A folder that is there is replaced only with `force`, and if it holds the file `mark`.
-
-    Raises:
-        StoreError: it may not be replaced, or the disk refuses.
-    """
-    filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if filled and not (force and (folder / mark).is_file()):
-        known = (folder / mark).is_file()
-        msg = f"{folder}: exists and is not empty; choose another folder"
-        raise StoreError(msg + (" or --force" if known else ""))
-    aside = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        yield aside
-        for file in aside.iterdir():
-            with file.open("rb") as raw:
-                os.fsync(raw.fileno())
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except OSError as error:
-        msg = f"{folder}: cannot be written: {error.strerror or error}"
-        raise StoreError(msg) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def opened(folder: Path | str) -> Dump:
@@ -276,9 +244,9 @@ def restore(
                 else:
                     store.add(name, [file])
             report(name, held.counts[name])
-        for file in held.files:
-            if file.type == "Database":
-                _merge(store, file.type, held.folder / file.name)
+        for one in held.files:
+            if one.type == "Database":
+                _merge(store, one.type, held.folder / one.name)
         store.erase("Database", ("restoring",), "n.id = 'genograph'")
     now = store.counts()
     wrong = [n for n in now if now[n] != held.counts.get(n, 0)]

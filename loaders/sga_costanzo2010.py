@@ -128,7 +128,8 @@ class _Mutants:
         """The number of each name, those that are new looked up."""
         encoded = names.dictionary_encode()
         row = [self._row_of(name) for name in encoded.dictionary.to_pylist()]
-        return np.array(row, dtype=np.int64)[encoded.indices.to_numpy()]
+        numbered: np.ndarray[Any, Any] = np.array(row, dtype=np.int64)[encoded.indices.to_numpy()]
+        return numbered
 
     def _row_of(self, name: str) -> int:
         if name in self._row:

@@ -10,7 +10,6 @@ A cohort directory is what a GPU node needs: JSON and safetensors, no database, 
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ from jaxtyping import Bool, Float32, Int8, Int64
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from genograph.aside import written_aside
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 
@@ -307,20 +307,11 @@ class Cohort:
         With `heterograph`, `genome.dgl` too, which needs dgl.
 
         Raises:
-            CohortError: the folder exists and is not empty, unless `force` and it is a cohort.
+            CohortError: the folder exists and is not empty, unless `force` and it is a cohort; or
+                it cannot be written.
         """
         folder = Path(folder)
-        filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-        is_cohort = (folder / "manifest.json").is_file()
-        if filled and not (force and is_cohort):
-            msg = f"{folder}: exists and is not empty; choose another folder"
-            raise CohortError(msg + (" or --force" if is_cohort else ""))
-        aside = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
         manifest, genome, labels = _parts(self)
-        save_file(_contiguous(genome), aside / "genome.safetensors")
-        save_file(_contiguous(labels), aside / "labels.safetensors")
         manifest |= {
             "sha256": self.sha256,
             "genes_sha256": self.genome.genes_sha256,
@@ -328,14 +319,18 @@ class Cohort:
             "provenance": dict(self.provenance),
         }
         text = json.dumps(manifest, indent=1, sort_keys=True)
-        (aside / "manifest.json").write_text(text, "utf-8")
-        if heterograph:
-            from genograph.graph import save_dgl
+        with written_aside(folder, force=force, mark="manifest.json", error=CohortError) as aside:
+            try:
+                save_file(_contiguous(genome), aside / "genome.safetensors")
+                save_file(_contiguous(labels), aside / "labels.safetensors")
+            except SafetensorError as error:
+                msg = f"{folder}: cannot be written: {str(error).splitlines()[0]}"
+                raise CohortError(msg) from error
+            (aside / "manifest.json").write_text(text, "utf-8")
+            if heterograph:
+                from genograph.graph import save_dgl
 
-            save_dgl(self, aside / "genome.dgl")
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
+                save_dgl(self, aside / "genome.dgl")
         return folder
 
 
@@ -490,10 +485,10 @@ def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Coho
 def _packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """An Arrow string array as UTF-8 bytes and offsets."""
     _, where, raw = ids.buffers()
-    offsets = np.zeros(1, np.int64)
+    offsets: np.ndarray[Any, Any] = np.zeros(1, np.int64)
     if where is not None and len(ids):
-        offsets = np.frombuffer(where, np.int32)[ids.offset : ids.offset + len(ids) + 1]
-        offsets = offsets.astype(np.int64)
+        own = slice(ids.offset, ids.offset + len(ids) + 1)
+        offsets = np.frombuffer(where, np.int32)[own].astype(np.int64)
     if raw is None:
         return np.empty(0, np.uint8), offsets
     return np.frombuffer(raw, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
