@@ -131,7 +131,9 @@ def _gene_effects(cohort: Cohort, effects: Array, n_gene: int) -> Array:
     gene = strains.gene[strains.offsets[rows]]
     count = np.bincount(gene, minlength=n_gene)
     total = np.bincount(gene, weights=effects[rows], minlength=n_gene)
-    return np.divide(total, count, out=np.full(n_gene, np.nan), where=count > 0)
+    out = np.full(n_gene, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
 
 
 def _known(effect: Array, topology: Topology) -> Array:
