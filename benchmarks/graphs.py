@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from genograph.cohorts import RELATIONS, Edges, Genome
+from genograph.cohorts import RELATIONS, Cohort, Edges, Fitness, Genome, Strains
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Column = Array | pd.Series | pd.Index
@@ -152,3 +154,54 @@ def _ontology(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
             elif line.startswith("[Typedef]"):
                 current = ""
     return sorted(set(terms)), parents
+
+
+def screen(genome: Genome, n_pair: int, *, seed: int = 0) -> Cohort:
+    """A cohort of all single and `n_pair` double deletions of a genome, with random fitness."""
+    rng = np.random.default_rng(seed)
+    n = len(genome.gene_ids)
+    keys: Array = np.zeros(0, np.int64)
+    while len(keys) < n_pair:
+        a, b = rng.integers(0, n, (2, n_pair))
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        keys = np.unique(np.append(keys, (low * n + high)[low < high]))
+    keys = np.sort(rng.permutation(keys)[:n_pair])
+    names = pa.array(genome.gene_ids)
+    first, second = (names.take(pa.array(k)) for k in (keys // n, keys % n))
+    ids = pa.concat_arrays([names, pc.binary_join_element_wise(first, second, "+")])
+    order = pc.sort_indices(ids).to_numpy()
+    row_of_single = np.empty(n, np.int64)
+    place = np.empty(len(ids), np.int64)
+    place[order] = np.arange(len(ids))
+    row_of_single[:] = place[:n]
+    sizes = np.where(order < n, 1, 2)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    gene = np.empty(offsets[-1], np.int64)
+    single, double = order < n, order >= n
+    gene[offsets[:-1][single]] = order[single]
+    gene[offsets[:-1][double]] = keys[order[double] - n] // n
+    gene[offsets[:-1][double] + 1] = keys[order[double] - n] % n
+    strains = Strains(
+        ids.take(pa.array(order)),
+        offsets,
+        gene,
+        np.zeros(len(gene), np.float32),
+        row_of_single[gene],
+    )
+    m = len(order)
+    score = np.where(double, rng.normal(0.0, 0.05, m), np.nan).astype(np.float32)
+    value = rng.uniform(0.6, 1.0, m).astype(np.float32)
+    sd = np.full(m, 0.02, np.float32)
+    fitness = Fitness(np.arange(m), np.zeros(m, np.int64), value, sd, score, sd)
+    fold = rng.choice(np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2], np.int8), m)
+    return Cohort(
+        genome,
+        strains,
+        ("random",),
+        fitness,
+        None,
+        None,
+        np.zeros(n, np.int8),
+        fold,
+        {"made": "benchmark"},
+    )

@@ -30,6 +30,7 @@ import torch
 from graphs import synthetic, yeast
 from peers import DglCopies, PygCopies
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from genograph.nn import native
 from genograph.nn.bags import bag_of, bag_sum
@@ -121,6 +122,14 @@ class Runner:
         n_node, last = work.topology.n_node, wild.states[-1]
         if states.node is None or states.strain is None:
             return states.h.view(n_node, batch.n_strain, WIDTH).mean(0)
+        if not torch.is_grad_enabled() and states.offsets is not None:
+            # rows stand strain by strain, and no transpose is asked for
+            where, here = states.offsets, torch.arange(len(states.node))
+            changed, same = (
+                embedding_bag(index, x, where, mode="sum", include_last_offset=True)
+                for index, x in ((here, states.h), (states.node, last))
+            )
+            return (last.sum(0) + changed - same) / n_node
         n = len(states.node)
         ones, here = torch.ones(n), torch.arange(n)
         changed = bag_sum(
