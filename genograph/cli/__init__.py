@@ -4,6 +4,7 @@ One module a verb. A command parses, makes one library call and prints: data on 
 and errors on stderr. The only room that imports click, and where runs and databases meet.
 """
 
+import inspect
 import sys
 from importlib.metadata import version
 
@@ -68,6 +69,20 @@ for verb in VERBS:
     cli.add_command(verb)
 
 
+def _examples_last(command: click.Command) -> None:
+    """Show the example of a help text after the options, where the eye ends."""
+    text = inspect.cleandoc(command.help or "")
+    before, mark, example = text.partition("\b\nExample:")
+    if mark:
+        command.help, command.epilog = before.rstrip(), mark + example
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            _examples_last(part)
+
+
+_examples_last(cli)
+
+
 def main() -> None:
     """Run the command line; exit 0, 1 for an error of input, 2 for usage, 130 for Ctrl-C."""
     try:
@@ -86,3 +101,8 @@ def main() -> None:
         # the reader of a pipe went away (| head); say nothing, as other tools do
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        # a full disk, a folder for reading only
+        where = f"{error.filename}: " if error.filename is not None else ""
+        click.echo(f"error: {visible(where + (error.strerror or str(error)))}", err=True)
+        sys.exit(1)

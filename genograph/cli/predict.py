@@ -96,7 +96,7 @@ def predict(
     makes its share of the files.
 
     \b
-    Examples:
+    Example:
       genograph predict run/ --strains pairs.csv --write --db yeast.db
       genograph predict run/ --all-pairs -o pairs/ --top 1000 --by negative
     """
