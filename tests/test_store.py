@@ -154,6 +154,20 @@ def test_relationships_written_twice_are_not_doubled(small):
     assert rows["dose"].to_pylist() == [0.25, 0.5]
 
 
+def test_rows_beyond_what_is_looked_for_at_once_are_merged_alike(small, monkeypatch):
+    monkeypatch.setattr(type(small), "rows_at_once", 2)
+    ids = [f"S{n}" for n in range(7)]
+    table = Table.of("Strain", {"id": ids, "n_perturbed": [1] * 7})
+    assert small.write(table) == Written(created=7)
+    links = perturbs([(i, "YAL001C", "deletion", "", 0.0) for i in ids])
+    assert small.write(links) == Written(created=7)
+    assert small.write(links) == Written(unchanged=7)
+    assert small.write(table) == Written(unchanged=7)
+    lost = perturbs([(i, "YAL001C", "deletion", "", 0.0) for i in [*ids, "S9"]])
+    with pytest.raises(SchemaError, match="first S9"):
+        small.write(lost)
+
+
 def test_a_null_leaves_what_the_database_has(store):
     store.write(genes("YAL001C", "YBL003C", symbol=["TFC3", None], start_pos=[151006, None]))
     update = genes("YAL001C", "YBL003C", symbol=[None, "HTA2"], strand=["-", None])

@@ -51,6 +51,9 @@ class Store(ABC):
     transaction_bytes: int
     """How much one transaction takes, as Arrow bytes; 0 where every write is one of its own."""
 
+    rows_at_once: int
+    """How many rows are looked for in one query."""
+
     @abstractmethod
     def query(
         self,
@@ -117,6 +120,11 @@ class Store(ABC):
         spec = graph_schema().type(table.type)
         if not len(table):
             return Written()
+        if len(table) > self.rows_at_once:
+            starts = range(0, len(table), self.rows_at_once)
+            cut = (table.rows.slice(start, self.rows_at_once) for start in starts)
+            parts = (self.write(Table.again(table.type, rows, table.source)) for rows in cut)
+            return sum(parts, Written())
         if isinstance(spec, Relationship):
             self._check_ends(spec, table)
         held = self._held(spec, table)
@@ -174,6 +182,10 @@ class Store(ABC):
             SchemaError: some are not there; the first is named.
         """
         label = spec.from_label if column == "from_id" else spec.to_label
+        if len(ids) > self.rows_at_once:
+            for start in range(0, len(ids), self.rows_at_once):
+                self.check_ends(spec, column, ids.slice(start, self.rows_at_once), source)
+            return
         rows = pa.table({"in_id": ids})
         match = f"MATCH (n:{label} {{id: in_id}})"
         # a count is much cheaper to bring back than the ids, and a store may give it in parts

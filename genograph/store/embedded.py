@@ -5,6 +5,7 @@ UNWIND; results come out in chunks; keys are looked up one MATCH clause each; du
 reach a COPY (a Table has none). A lock file beside the database keeps a second writer out.
 """
 
+import ctypes
 import fcntl
 import os
 import re
@@ -36,6 +37,7 @@ class EmbeddedStore(Store):
     atomic_loads = True
     # what is not committed yet has to stay in the buffer pool, three to four times as large
     transaction_bytes = BUFFER_POOL // 3
+    rows_at_once = 1_000_000
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the database, creating it if it is not there and may be written.
@@ -46,6 +48,7 @@ class EmbeddedStore(Store):
         self.uri = str(path)
         self._path = path
         self._depth = 0
+        self._spoilt = False
         if read_only and not path.exists():
             msg = f"{path}: no such database; create it with `genograph load` or `genograph build`"
             raise StoreError(msg)
@@ -220,6 +223,7 @@ class EmbeddedStore(Store):
                 # until then a kill would lose it, see recovery
                 self._connection.execute("CHECKPOINT")
             except RuntimeError as error:
+                self._spoilt = True
                 msg = f"{self.uri}: cannot be written: {_first_line(error)}"
                 raise StoreError(msg) from error
 
@@ -294,11 +298,17 @@ class EmbeddedStore(Store):
 
     def close(self) -> None:
         """See Store."""
-        if self._lock >= 0:
+        if self._lock < 0:
+            return
+        if self._spoilt:
+            # the engine would try again to write what the disk refused, and end the process
+            for held in (self._connection, self._database):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+        else:
             self._connection.close()
             self._database.close()
-            os.close(self._lock)
-            self._lock = -1
+        os.close(self._lock)
+        self._lock = -1
 
 
 # what stands in quotes or comments is no word of a query
@@ -327,13 +337,14 @@ def _check_reads(cypher: str) -> None:
 
 
 def _pool(path: Path, *, read_only: bool) -> int:
-    """Bytes that the engine may take for pages and answers, within the machine.
+    """Bytes that the engine may take for pages and answers, within a quarter of the machine's.
 
-    A writer of a small database keeps to the least; answers to readers are large.
+    More for a reader, whose answers are large, and for a large database; never less than the least.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    size = path.stat().st_size if path.exists() and not read_only else LARGEST_POOL
-    return max(BUFFER_POOL, min(size, LARGEST_POOL, memory // 4))
+    size = path.stat().st_size if path.exists() else 0
+    wanted = max(2 * BUFFER_POOL if read_only else BUFFER_POOL, min(size, LARGEST_POOL))
+    return max(BUFFER_POOL, min(wanted, memory // 4))
 
 
 def _first_line(error: BaseException) -> str:

@@ -63,6 +63,7 @@ class Neo4jStore(Store):
 
     atomic_loads = False
     transaction_bytes = 0
+    rows_at_once = 50_000
 
     def __init__(self, uri: str, *, read_only: bool = False) -> None:
         """Connect, and set up an empty database if it may be written.
