@@ -6,6 +6,7 @@ Hides how a file's rows become rows of the graph. A loader never touches a datab
 
 import gzip
 import importlib
+import io
 import pkgutil
 import zlib
 from collections import Counter
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
+from genograph.loaders._bounds import Bounded
 from genograph.tables import Table
 
 Option = str | int | float | bool
@@ -223,22 +225,24 @@ def loader(name: str) -> tuple[Source, Read]:
     return module.SOURCE, module.read
 
 
+_BUFFER = 1 << 17
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a source file for reading bytes, unpacking gzip by its magic number.
 
     Raises:
-        SourceError: missing, a folder, unreadable, or (while reading) a truncated or damaged gzip.
+        SourceError: missing, a folder, unreadable, or (while reading) a truncated or damaged gzip,
+            a line of over 16 MB, a gzip that unpacks without bounds.
     """
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            if packed:
-                with gzip.open(raw, "rb") as unpacked:
-                    yield unpacked  # type: ignore[misc]
-            else:
-                yield raw
+            unpacked = gzip.GzipFile(fileobj=raw, mode="rb") if packed else None
+            with io.BufferedReader(Bounded(path, raw, unpacked), _BUFFER) as bounded:
+                yield bounded
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None

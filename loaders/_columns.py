@@ -19,11 +19,10 @@ import pyarrow.csv as pacsv
 from genograph.errors import SourceError
 from genograph.experiments import MISSING, number
 from genograph.loaders import opened
+from genograph.loaders._bounds import LONGEST_LINE
 
 BLOCK = 32 << 20
 """Bytes that are read at once; about 500,000 rows of a screen."""
-
-LONGEST_LINE = 16 << 20
 
 
 class Block(NamedTuple):

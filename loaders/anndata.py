@@ -27,6 +27,7 @@ from scipy.sparse import csr_matrix
 from genograph.errors import SchemaError, SourceError
 from genograph.experiments import Axis, Measurement, Study, spelled_strain, tables
 from genograph.loaders import Reading, Source
+from genograph.loaders._bounds import check_ratio
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.tables import Table
 
@@ -59,7 +60,11 @@ SOURCE = Source(
 
 UNIT = "difference of mean ln(1 + normalised count) from control cells"
 _BLOCK = 2_000
-_DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+_BLOCK_VALUES = 32 << 20
+_DAMAGE = (
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError),
+    *(NotImplementedError, OverflowError),
+)
 """What the readers of HDF5 and of its tables raise on files that are not what they say."""
 
 
@@ -117,6 +122,7 @@ def read(
     try:
         # AnnData's own backed mode reads layers whole, so blocks are taken from the file itself
         with h5py.File(path, "r") as file:
+            _check_size(path, file)
             obs = anndata.io.read_elem(file["obs"])
             var = anndata.io.read_elem(file["var"])
             matrix = _matrix(path, file, layer, (len(obs), len(var)))
@@ -133,6 +139,20 @@ def read(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: cannot be read as h5ad ({reason:.200}); write it again with anndata"
         raise SourceError(msg) from error
+
+
+def _check_size(path: Path, file: "h5py.File") -> None:
+    """Refuse a file whose arrays say they hold far more than it stores.
+
+    A dense matrix is let through: it is read a block at a time.
+    """
+    import h5py
+
+    def check(name: str, held: "h5py.Dataset | h5py.Group") -> None:
+        if isinstance(held, h5py.Dataset) and held.ndim != 2:
+            check_ratio(path, held.id.get_storage_size(), held.nbytes, name)
+
+    file.visititems(check)
 
 
 class _Matrix:
@@ -163,8 +183,9 @@ class _Matrix:
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """The 0-based first row and the values, float64, of each block of rows."""
-        for start in range(0, self._n_row, _BLOCK):
-            stop = min(start + _BLOCK, self._n_row)
+        size = max(1, min(_BLOCK, _BLOCK_VALUES // max(1, self._n_column)))
+        for start in range(0, self._n_row, size):
+            stop = min(start + size, self._n_row)
             block = self._dense(start, stop)
             if not np.isfinite(block).all() or (block < 0.0).any():
                 row, column = np.argwhere(~np.isfinite(block) | (block < 0.0))[0].tolist()

@@ -9,7 +9,9 @@ The kind of file is told by its first bytes. In all of them a vector belongs to 
 * parquet: columns `id` (string) and `vector` (list of numbers)
 """
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
+from genograph.loaders._bounds import check_ratio, check_zip
 from genograph.tables import Table, new_mark
 
 SOURCE = Source(
@@ -135,16 +138,27 @@ def _as_float32(vectors: np.ndarray[Any, Any]) -> Floats:
         return vectors.astype(np.float32)
 
 
+_DAMAGE = (
+    *(ValueError, EOFError, OSError, LookupError, TypeError, SyntaxError, OverflowError),
+    *(MemoryError, NotImplementedError, RuntimeError, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy raises on a file that is not what it says; its headers are Python literals, and one
+that promises more numbers than the file holds may ask for more memory than there is."""
+
+
 def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     try:
+        check_zip(path)
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             for name in ("ids", "vectors"):
                 if name not in arrays:
                     got = ", ".join(arrays.files) or "nothing"
                     raise SourceError.at(path, None, name, f"arrays {got}", "ids and vectors")
             ids, vectors = arrays["ids"], arrays["vectors"]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        msg = f"{path}: damaged npz, or one with pickled objects: {str(error).splitlines()[0]}"
+    except _DAMAGE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{path}: damaged npz, or one with pickled objects: {reason:.200}"
         raise SourceError(msg) from error
     if ids.ndim != 1 or ids.dtype.kind not in "US":
         raise SourceError.at(path, None, "ids", f"{ids.dtype} of shape {ids.shape}", "strings")
@@ -175,6 +189,7 @@ def _safetensors(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
 def _parquet(path: Path) -> Iterator[tuple[list[str], Floats]]:
     try:
         with pq.ParquetFile(path) as file:
+            _check_size(path, file.metadata)
             names = file.schema_arrow.names
             if "id" not in names or "vector" not in names:
                 raise SourceError.at(path, None, None, "columns " + ", ".join(names), "id, vector")
@@ -188,6 +203,15 @@ def _parquet(path: Path) -> Iterator[tuple[list[str], Floats]]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         msg = f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}"
         raise SourceError(msg) from error
+
+
+def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a file that says it holds far more numbers than its bytes can."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    columns = [group.column(j) for group in groups for j in range(group.num_columns)]
+    # equal values are stored once, so what they take unpacked is told by their number
+    unpacked = sum(max(c.num_values * 4, c.total_uncompressed_size) for c in columns)
+    check_ratio(path, path.stat().st_size, unpacked)
 
 
 def _matrix(path: Path, lists: pa.Array, row: int) -> Floats:

@@ -8,8 +8,10 @@ read too. A strain that stands twice (HO, the control, does) was measured twice.
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree.ElementTree import ParseError
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -17,6 +19,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from genograph.errors import SourceError
 from genograph.experiments import RELATIVE, Measurement, Study, number, screened, tables
 from genograph.loaders import Reading, Source, opened, rows
+from genograph.loaders._bounds import check_zip
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -31,6 +34,13 @@ SOURCE = Source(
     doi="10.1038/nmeth.1534",
     licence="supplementary table of the publication, no licence stated",
 )
+
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, LookupError, ValueError),
+    *(EOFError, OSError, TypeError, AttributeError, NotImplementedError, RuntimeError),
+)
+"""What the readers of zips, XML and workbooks raise on files that are not what they say."""
 
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
@@ -87,17 +97,18 @@ def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
         raise SourceError.at(path, None, None, "no rows", "at least one")
 
 
-def _sheet(path: Path, reading: Reading) -> list[tuple[object, ...]]:
+def _sheet(path: Path, reading: Reading) -> Iterator[tuple[object, ...]]:
     # what the reader of workbooks warns of (parts of the file without cells) goes into the ledger
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
+            check_zip(path)
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            cells = list(book.worksheets[0].iter_rows(values_only=True))
+            yield from book.worksheets[0].iter_rows(values_only=True)
             book.close()
-        except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, EOFError) as error:
-            msg = f"{path}: cannot be read as an xlsx workbook ({error}); fetch it again"
+        except _DAMAGE as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            msg = f"{path}: cannot be read as an xlsx workbook ({reason:.200}); fetch it again"
             raise SourceError(msg) from error
     for warning in told:
         reading.note(f"workbook: {warning.message}", None, path.name)
-    return cells
