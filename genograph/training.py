@@ -9,7 +9,8 @@ import csv
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -36,6 +37,8 @@ from genograph.schema import graph_schema
 __all__ = ["TrainConfig", "read_config", "train"]
 
 Report = Callable[[float, str], None]
+
+DRAFT = ".run.json.part"
 
 
 def read_config(path: Path | str | None = None, **settings: object) -> TrainConfig:
@@ -121,25 +124,37 @@ def train(
     manifest = _manifest(cohort, config, cohort_folder, facts, fabric, engine.name)
     ledger = _Ledger(out, config, report or (lambda fraction, words: None))
     if fabric.is_global_zero:
-        manifest = _begin(out, manifest)
-        ledger.resume()
+        with _writing(out):
+            manifest = _begin(out, manifest)
+            ledger.resume()
     manifest = fabric.broadcast(manifest)
     if manifest["status"] == "complete":
         return Run.open(out)
     with threads(config.threads, topology.n_node) as n_thread:
-        ledger.report(0.0, _circumstances(config, fabric, engine, n_thread))
+        words = _circumstances(config, fabric, engine, n_thread)
     material = material_of(
         cohort, engine.topology, engine, setting, (folds[0], folds[1]), fabric.device
     )
     try:
-        with threads(config.threads, topology.n_node):
-            _fit_all(fabric, config, material, out, manifest, ledger)
+        with threads(config.threads, topology.n_node), _writing(out):
+            _fit_all(fabric, config, material, out, manifest, ledger, words)
     except KeyboardInterrupt:
         if fabric.is_global_zero:
             write_json(out / "run.json", manifest | {"status": "interrupted"})
         raise
     fabric.barrier()
     return Run.open(out)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say which run folder the disk refuses, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        msg = f"{out}: cannot be written: {why}; when it can, the same command resumes"
+        raise RunError(msg) from error
 
 
 def _fit_all(
@@ -149,11 +164,29 @@ def _fit_all(
     out: Path,
     manifest: dict[str, Any],
     ledger: "_Ledger",
+    circumstances: str,
 ) -> None:
+    said = False
+
+    def planned(steps: int, seconds: float) -> None:
+        if fabric.is_global_zero:
+            ledger.report(
+                0.0, f"{circumstances}; {steps} steps an epoch, about {seconds:.3g} s planned"
+            )
+
     for member in range(config.members):
         name = f"member-{member}/model.safetensors"
         if name not in manifest["checkpoints"]:
-            fit(fabric, config, material, member, out / f"member-{member}", told=ledger.epoch)
+            fit(
+                fabric,
+                config,
+                material,
+                member,
+                out / f"member-{member}",
+                told=ledger.epoch,
+                planned=None if said else planned,
+            )
+            said = True
             manifest["checkpoints"][name] = file_sha256(out / name)
             if fabric.is_global_zero:
                 write_json(out / "run.json", manifest)
@@ -257,7 +290,8 @@ def _begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             going_on["status"] = "training"
             write_json(out / "run.json", going_on)
         return going_on
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    # a training that was killed at its very beginning leaves no more than run.json's draft
+    if out.exists() and (not out.is_dir() or {f.name for f in out.iterdir()} - {DRAFT}):
         msg = f"{out}: exists and holds no training; choose another folder"
         raise RunError(msg)
     out.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from genograph.aside import written_aside
+from genograph.cohorts.mapped import mapped
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 
@@ -351,12 +352,13 @@ def load_cohort(folder: Path | str) -> Cohort:
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        genome_arrays = load_file(folder / "genome.safetensors")
-        labels = load_file(folder / "labels.safetensors")
+        genome_arrays = mapped(folder / "genome.safetensors")
+        # of tens of millions of experiments a training touches the rows of its batches
+        labels = mapped(folder / "labels.safetensors")
     except FileNotFoundError as error:
         msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
         raise CohortError(msg) from error
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         msg = f"{folder}: damaged cohort ({str(error).splitlines()[0]}); export it again"
         raise CohortError(msg) from error
     wanted = (FORMAT, graph_schema().version)

@@ -17,7 +17,7 @@ from genograph.nn.config import TrainConfig
 from genograph.nn.engines import Engine
 from genograph.nn.model import GenomeModel, Setting
 from genograph.nn.state import Progress, load_state, save_state, write_tensors
-from genograph.nn.tasks import TASKS, Objective, Stream, Tasks, batch_of
+from genograph.nn.tasks import TASKS, Batch, Objective, Stream, Tasks, batch_of
 from genograph.nn.topology import Topology
 from genograph.nn.validation import Scores, validate
 
@@ -129,10 +129,12 @@ def fit(
     folder: Path,
     *,
     told: Callable[[Epoch, Progress], None],
+    planned: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train a member from its last saved state, or from the start, and write its checkpoint.
 
-    `told` hears of every epoch, after its state is safe on disk.
+    `told` hears of every epoch, after its state is safe on disk; `planned`, before the first, of
+    its steps and of the seconds it should take, by the pace of two steps that change nothing.
     """
     seed = config.seed + member
     with torch.random.fork_rng(devices=[]):
@@ -159,6 +161,8 @@ def fit(
         if (task := getattr(material.train, name)) is not None
     }
     steps = steps_of(config, material.train)
+    if planned is not None and not progress.done:
+        planned(steps, steps * _pace(fabric, wrapped, optimizer, material, streams))
     while not progress.done:
         start = time.perf_counter()
         sums = dict.fromkeys(TASKS, 0.0)
@@ -194,6 +198,36 @@ def fit(
     fabric.barrier()
 
 
+def _pace(
+    fabric: Fabric,
+    wrapped: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    material: Material,
+    streams: Mapping[str, Stream],
+) -> float:
+    """Seconds a step, by the second of two whose gradients are thrown away; the first warms up."""
+    seconds = 0.0
+    for step in range(2):
+        start = time.perf_counter()
+        batch = _batch(fabric, material, streams, step)
+        fabric.backward(torch.stack(list(wrapped(batch).values())).sum())
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
+        seconds = time.perf_counter() - start
+    optimizer.zero_grad()
+    return seconds
+
+
+def _batch(fabric: Fabric, material: Material, streams: Mapping[str, Stream], step: int) -> Batch:
+    return batch_of(
+        material.train,
+        {name: stream.at(step) for name, stream in streams.items()},
+        fabric.device,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+
+
 def _step(
     fabric: Fabric,
     wrapped: nn.Module,
@@ -205,13 +239,7 @@ def _step(
     clip: float,
     pair_weight: float,
 ) -> dict[str, float]:
-    batch = batch_of(
-        material.train,
-        {name: stream.at(step) for name, stream in streams.items()},
-        fabric.device,
-        rank=fabric.global_rank,
-        world=fabric.world_size,
-    )
+    batch = _batch(fabric, material, streams, step)
     optimizer.zero_grad()
     losses = wrapped(batch)
     # processes average their gradients, and each holds a share of one sum

@@ -12,7 +12,7 @@ from genograph.cohorts import Cohort, Vectors
 from genograph.nn.config import ModelConfig
 from genograph.nn.engines import Engine, Perturbed
 from genograph.nn.model import Encoded, GenomeModel
-from genograph.nn.plans import Meetings, Plan
+from genograph.nn.plans import Meetings, Plan, Planner, plans_of
 from genograph.nn.setting import perturbation_effects
 from genograph.nn.topology import Topology
 
@@ -42,7 +42,7 @@ class Scalars(NamedTuple):
         is_interaction: which of the two `target` is.
     """
 
-    plan: Plan
+    plan: Plan | Planner
     row: Int64[np.ndarray, " example"]
     strain: Int64[np.ndarray, " example"]
     study: Int64[np.ndarray, " example"]
@@ -58,7 +58,7 @@ class Scalars(NamedTuple):
 class Rows(NamedTuple):
     """Vector examples: `values` of each, NaN where not measured or not predictable."""
 
-    plan: Plan
+    plan: Plan | Planner
     row: Int64[np.ndarray, " example"]
     strain: Int64[np.ndarray, " example"]
     study: Int64[np.ndarray, " example"]
@@ -124,7 +124,9 @@ def _scalars(cohort: Cohort, mine: Array, effect: Array, topology: Topology) -> 
     target = np.where(scored, fitness.interaction[rows], fitness.value[rows])
     sd = np.where(scored, fitness.interaction_sd[rows], fitness.sd[rows])
     distinct, row = np.unique(fitness.strain[rows], return_inverse=True)
-    plan = Plan.of(cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least=2)
+    plan = plans_of(
+        Planner(cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least=2)
+    )
     return Scalars(
         plan,
         row,
@@ -150,8 +152,8 @@ def _rows(
     if not len(rows):
         return None
     distinct, row = np.unique(vectors.strain[rows], return_inverse=True)
-    plan = Plan.of(
-        cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least=at_least
+    plan = plans_of(
+        Planner(cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least)
     )
     return Rows(plan, row, vectors.strain[rows], vectors.study[rows], values[rows])
 
@@ -188,13 +190,15 @@ class Stream:
 
     def at(self, step: int) -> Array:
         """The examples of a step; steps may be asked for in any order."""
-        out = []
-        for position in range(step * self.quota, (step + 1) * self.quota):
+        out, position, end = [], step * self.quota, (step + 1) * self.quota
+        while position < end:
             lap, place = divmod(position, self.n)
             if self._order is None or self._order[0] != lap:
                 self._order = (lap, np.random.default_rng((*self.seed, lap)).permutation(self.n))
-            out.append(self._order[1][place])
-        return np.array(out, np.int64)
+            part = self._order[1][place : place + end - position]
+            out.append(part)
+            position += len(part)
+        return np.concatenate(out).astype(np.int64)
 
 
 def batch_of(

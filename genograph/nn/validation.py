@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genograph.nn.plans import Plan
+from genograph.nn.plans import Plan, Planner
 from genograph.nn.tasks import Objective, Rows, Scalars, Tasks, perturbed_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -106,7 +106,7 @@ def empty_plan(n: int) -> Plan:
     return Plan(zeros, none, real, real, zeros, none, start, none, start, none, real)
 
 
-def _chunks(plan: Plan, size: int) -> Iterator[Plan]:
+def _chunks(plan: Plan | Planner, size: int) -> Iterator[Plan]:
     for start in range(0, plan.n_strain, size):
         yield plan.take(np.arange(start, min(start + size, plan.n_strain)))
 
