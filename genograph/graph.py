@@ -108,6 +108,9 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
     """Write the cohort's heterograph with `dgl.save_graphs`; return the path.
 
     The file's labels hold `gene_fold`, so that it is of use without the rest of the cohort.
+
+    Raises:
+        CohortError: it cannot be written.
     """
     dgl = import_dgl()
     import torch
@@ -115,9 +118,13 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")
     graph = to_dgl(cohort.genome)
-    dgl.save_graphs(
-        str(aside), [graph], {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
-    )
+    labels = {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
+    try:
+        dgl.save_graphs(str(aside), [graph], labels)
+    except dgl.DGLError as error:
+        # the disk's refusal, with DGL's own stack below its first line
+        msg = f"{path}: cannot be written: {str(error).splitlines()[0].rpartition('] ')[2]}"
+        raise CohortError(msg) from error
     aside.replace(path)
     return path
 

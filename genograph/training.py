@@ -125,7 +125,7 @@ def train(
     ledger = _Ledger(out, config, report or (lambda fraction, words: None))
     if fabric.is_global_zero:
         with _writing(out):
-            manifest = _begin(out, manifest)
+            manifest = begin(out, manifest)
             ledger.resume()
     manifest = fabric.broadcast(manifest)
     if manifest["status"] == "complete":
@@ -272,7 +272,7 @@ def _manifest(
     }
 
 
-def _begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest to go on with: of the training that `out` holds, or a new one.
 
     Raises:

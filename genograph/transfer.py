@@ -189,7 +189,7 @@ def opened(folder: Path | str) -> Dump:
     except (OSError, NotADirectoryError) as error:
         msg = f"{folder}: is no dump: {MANIFEST} cannot be read ({error.strerror})"
         raise StoreError(msg) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{folder}: damaged dump ({MANIFEST}: {str(error).splitlines()[0]}); dump again"
         raise StoreError(msg) from error
     wanted = (FORMAT, graph_schema().version)

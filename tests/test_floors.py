@@ -27,7 +27,7 @@ loaders       cypher
 pairs
 store         experiments
 tables
-schema
+schema        aside
 _schema       errors
 """
 LINES = [line.split() for line in FLOORS.strip().splitlines()]

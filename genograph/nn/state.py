@@ -39,11 +39,19 @@ class Progress(NamedTuple):
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors aside and rename."""
+    """Write tensors aside and rename.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    save_file(plain, str(aside), dict(metadata or {}))
+    try:
+        save_file(plain, str(aside), dict(metadata or {}))
+    except SafetensorError as error:
+        # the disk's refusal in the words of the writer
+        raise OSError(str(error).splitlines()[0]) from error
     aside.replace(path)
 
 
