@@ -25,12 +25,14 @@ from peers import DglCopies
 
 from genograph.cohorts import Cohort, Strains
 from genograph.nn.config import TrainConfig
+from genograph.nn.crosses import GeneNodes, crossed
 from genograph.nn.engines import Perturbed, engine_of
 from genograph.nn.model import Encoded, GenomeModel
+from genograph.nn.plans import Plan
 from genograph.nn.setting import perturbation_effects, setting_of, single_effects
 from genograph.nn.tasks import Objective
 from genograph.nn.topology import Topology
-from genograph.prediction import fitness_of
+from genograph.prediction import moments_of
 
 TILE, COPIES = 64, 4
 LIMIT = 1e-5
@@ -48,6 +50,7 @@ class Scorer:
         features = torch.from_numpy(cohort.genome.features)
         has = torch.from_numpy(cohort.genome.has_features)
         self.effects = single_effects(cohort, floor=0.05).log_fitness
+        self.reach = GeneNodes.of(self.topology, "cpu")
         self.members = []
         for number in range(members):
             torch.manual_seed(number)
@@ -68,13 +71,18 @@ class Scorer:
             single[pairs.reshape(-1)],
         )
 
-    def score(self, strains: Strains) -> np.ndarray:  # type: ignore[type-arg]
+    def score(self, strains: Strains, *, tiled: bool) -> np.ndarray:  # type: ignore[type-arg]
         effect = perturbation_effects(strains, self.effects, self.config, "fitness")
+        topology = self.topology
+        if tiled:
+            arrays = (strains.gene, strains.dose, effect)
+            plan = crossed(self.reach, *(torch.from_numpy(a.reshape(-1, 2)) for a in arrays))
+        else:
+            rows = np.arange(len(strains))
+            made = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)
+            plan = made.tensors()
         with torch.no_grad():
-            found = fitness_of(
-                self.members, self.encoded, strains, effect, self.topology, torch.device("cpu")
-            )
-        return found["interaction"]
+            return moments_of(self.members, self.encoded, plan)["interaction"]
 
 
 def seconds_of(act: Callable[[], object]) -> float:
@@ -104,10 +112,10 @@ def main() -> None:
     listed = scorer.strains(drawn[drawn[:, 0] < drawn[:, 1]])
     # the same pairs, shuffled and in parts, so that other strains share other things
     order = rng.permutation(len(tile))
-    whole, parts = scorer.score(tile), np.empty(len(tile), np.float32)
+    whole, parts = scorer.score(tile, tiled=True), np.empty(len(tile), np.float32)
     pairs = tile.gene.reshape(-1, 2)
     for at in np.array_split(order, 23):
-        parts[at] = scorer.score(scorer.strains(pairs[at]))
+        parts[at] = scorer.score(scorer.strains(pairs[at]), tiled=False)
     difference = float(np.abs(whole - parts).max() / np.abs(whole).max())
     assert difference < LIMIT, difference
     copies = DglCopies(scorer.topology, built=False)
@@ -120,8 +128,8 @@ def main() -> None:
     model = scorer.members[0]
     inputs = scorer.encoded[0].wild.states[0]
     acts: dict[str, tuple[int, Callable[[], object]]] = {
-        "tiles": (len(tile), lambda: scorer.score(tile)),
-        "list": (len(listed), lambda: scorer.score(listed)),
+        "tiles": (len(tile), lambda: scorer.score(tile, tiled=True)),
+        "list": (len(listed), lambda: scorer.score(listed, tiled=False)),
         "copies": (COPIES, lambda: copies.states(model.model._stack, inputs, batch)),
     }
     found: dict[str, list[float]] = {name: [] for name in acts}

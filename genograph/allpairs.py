@@ -25,9 +25,10 @@ from jaxtyping import Int64
 
 from genograph.cohorts import Cohort, Strains, strains_of
 from genograph.errors import RunError, SourceError
+from genograph.nn.crosses import GeneNodes, crossed
 from genograph.nn.setting import perturbation_effects, single_effects
 from genograph.nn.topology import Topology, threads
-from genograph.prediction import chosen_device, fitness_of, load_members
+from genograph.prediction import chosen_device, load_members, moments_of
 from genograph.run import Run, write_json
 from genograph.schema import Perturbation
 
@@ -119,6 +120,7 @@ def score_all(
         topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
         members = load_members(run, cohort, topology, where)
         effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
+        reach = GeneNodes.of(topology, where)
         start = time.perf_counter()
         with threads(run.config.threads, topology.n_node), torch.no_grad():
             encoded = [member.encode() for member in members]
@@ -129,7 +131,15 @@ def score_all(
                     if not len(strains):
                         continue
                     effect = perturbation_effects(strains, effects, run.config, "fitness")
-                    found = fitness_of(members, encoded, strains, effect, topology, where)
+                    shape = (len(strains), work.size)
+                    plan = crossed(
+                        reach,
+                        *(
+                            torch.from_numpy(a.reshape(shape)).to(where)
+                            for a in (strains.gene, strains.dose, effect)
+                        ),
+                    )
+                    found = moments_of(members, encoded, plan)
                     columns = [pa.array(v, mask=np.isnan(v)) for v in found.values()]
                     tables.append(pa.table([strains.ids, *columns], schema=SCHEMA))
                     n_made += len(strains)

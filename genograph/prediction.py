@@ -12,7 +12,7 @@ from genograph.errors import RunError
 from genograph.nn.config import HEADS
 from genograph.nn.engines import Engine, engine_of
 from genograph.nn.model import Encoded, GenomeModel, Setting
-from genograph.nn.plans import Plan
+from genograph.nn.plans import Meetings, Plan
 from genograph.nn.setting import perturbation_effects, single_effects
 from genograph.nn.state import read_tensors
 from genograph.nn.tasks import Objective, perturbed_of
@@ -206,18 +206,10 @@ def _head(
     }
 
 
-def fitness_of(
-    members: list[Objective],
-    encoded: list[Encoded],
-    strains: Strains,
-    effect: Float32[np.ndarray, " perturbation"],
-    topology: Topology,
-    device: torch.device,
+def moments_of(
+    members: list[Objective], encoded: list[Encoded], tensors: Meetings
 ) -> dict[str, Float32[np.ndarray, " strain"]]:
-    """Fitness and interaction of strains in one go, by name, each with its s.d. over members."""
-    rows = np.arange(len(strains))
-    plan = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)
-    tensors = plan.tensors(device)
+    """Fitness and interaction of planned strains, by name, each with its s.d. over members."""
     answers = [
         member.model.fitness(wild.h, tensors, member.topology)
         for member, wild in zip(members, encoded, strict=True)

@@ -1,6 +1,7 @@
 """Engines: bags by every kernel, plans of bits, equal outputs and gradients to the last digits."""
 
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from genograph.errors import RunError
 from genograph.nn import native, spread
 from genograph.nn.bags import KERNELS, bag_of, bag_sum
 from genograph.nn.config import TrainConfig
+from genograph.nn.crosses import GeneNodes, crossed
 from genograph.nn.delta import DeltaEngine
 from genograph.nn.engines import DglEngine, Layer, Perturbed, SharedEngine, engine_of
 from genograph.nn.model import GenomeModel
@@ -350,3 +352,30 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
             if a is not None:
                 size = max(float(a.abs().max()), 1.0)
                 torch.testing.assert_close(a / size, b / size, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_meetings_made_on_the_device_are_those_of_the_plan(size):
+    cohort = cohort_of()
+    topology = Topology.of(cohort.genome)
+    gene = np.array(list(itertools.combinations([0, 3, 4, 9, 12, 29], size)))
+    strains = strains_of([[(int(g), 0.0) for g in row] for row in gene], 30)
+    gene = strains.gene.reshape(-1, size)
+    effect = np.where(gene % 2, -0.1 * gene, np.nan).astype(np.float32)
+    rows = np.arange(len(strains))
+    plan = Plan.of(
+        strains, rows, effect.reshape(-1), topology.reach, topology.n_node, at_least=2
+    ).tensors()
+    dose = torch.zeros(gene.shape)
+    reach = GeneNodes.of(topology, "cpu")
+    made = crossed(reach, torch.from_numpy(gene), dose, torch.from_numpy(effect))
+    for name in ("p_strain", "p_gene", "m_node", "m_strain", "m_reached", "i_node", "i_strain"):
+        assert torch.equal(getattr(plan, name), getattr(made, name)), name
+    assert (len(made.m_node) > 0) == (size > 1)
+    for name in ("ways", "sums"):
+        for one, other in zip(getattr(plan, name)[:3], getattr(made, name)[:3], strict=True):
+            torch.testing.assert_close(one, other)
+    x = torch.randn(len(made.alone.node), 3, requires_grad=True)
+    if size > 1:
+        with pytest.raises(AssertionError, match="without gradients"):
+            bag_sum(x, made.alone.sums).sum().backward()

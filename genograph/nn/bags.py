@@ -54,11 +54,17 @@ def bag_of(
     n_column: int,
     *,
     presorted: bool = False,
+    transpose: bool = True,
 ) -> Bag:
-    """The sparse matrix with these entries; repeated entries add. `presorted`: rows ascend."""
+    """The sparse matrix with these entries; repeated entries add. `presorted`: rows ascend.
+
+    Without `transpose` it is made faster, and has no gradients.
+    """
     if not presorted:
         order = torch.argsort(row, stable=True)
         row, column, weight = row[order], column[order], weight[order]
+    if not transpose:
+        return Bag(_offsets(row, n_row), column, weight, column[:0], column[:0], weight[:0])
     back = torch.argsort(column, stable=True)
     return Bag(
         _offsets(row, n_row),
@@ -124,6 +130,7 @@ class _BagSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         bag = ctx.bag
+        assert len(bag.t_offsets), "made without its transpose, for use without gradients"
         back = _sum(grads[0].contiguous(), bag.t_offsets, bag.t_column, bag.t_weight, ctx.kernel)
         return back, None, None
 
