@@ -147,8 +147,9 @@ class EmbeddedStore(Store):
         _check_reads(cypher)
         if self._depth:
             return self._run(cypher, rows, parameters)
+        self._begin("BEGIN TRANSACTION READ ONLY")
+        # only the query itself is timed
         self._connection.set_query_timeout(0 if timeout is None else max(1, int(timeout * 1000)))
-        self._connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
             return self._run(cypher, rows, parameters)
         except StoreError as error:
@@ -162,6 +163,13 @@ class EmbeddedStore(Store):
         finally:
             self._rollback()
             self._connection.set_query_timeout(0)
+
+    def _begin(self, how: str) -> None:
+        try:
+            self._connection.execute(how)
+        except RuntimeError as error:
+            msg = f"{self.uri}: {_first_line(error)}"
+            raise StoreError(msg) from error
 
     def _rollback(self) -> None:
         # the engine has already rolled back where a statement failed, and says so
@@ -207,7 +215,7 @@ class EmbeddedStore(Store):
     def transaction(self) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides."""
         if self._depth == 0:
-            self._connection.execute("BEGIN TRANSACTION")
+            self._begin("BEGIN TRANSACTION")
         self._depth += 1
         try:
             yield

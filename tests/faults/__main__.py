@@ -1,0 +1,124 @@
+"""Run every fault: kills over both stores, then the conditions; the seeds are printed.
+
+python -m faults --embedded 150 --neo4j 50 --seed 7
+
+What differs from an unbroken run is raised with the command, the seed and the moment of the kill.
+"""
+
+import argparse
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from neo4j_server import VERSION
+
+from faults import conditions, kills, server, steps
+from faults.scene import Scene, made
+
+# how often each command is killed, in every sixteen kills
+EMBEDDED = {
+    "load": 3,
+    "load, in parts": 3,
+    "build": 2,
+    "build, in parts": 1,
+    "predict --write": 2,
+    "train": 2,
+    "export": 1,
+    "db dump": 1,
+    "db restore": 1,
+    "db restore, in parts": 1,
+}
+NEO4J = {
+    "load": 5,
+    "build": 5,
+    "predict --write": 2,
+    "db restore": 2,
+    "export": 1,
+    "db dump": 1,
+}
+
+
+def shared(n: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """N kills over the commands by their weights; the sum is n."""
+    total = sum(weights.values())
+    out = {name: n * weight // total for name, weight in weights.items()}
+    for name in list(out)[: n - sum(out.values())]:
+        out[name] += 1
+    return {name: count for name, count in out.items() if count}
+
+
+def killing(
+    commands: Mapping[str, kills.Command],
+    place: kills.Place,
+    n: int,
+    weights: Mapping[str, int],
+    seed: int,
+    store: str,
+) -> int:
+    """Kill the commands of one store n times; how many kills came in time."""
+    landed = 0
+    for name, count in shared(n, weights).items():
+        begun = time.perf_counter()
+        draw = random.Random(f"{seed} {store} {name}")
+        done = kills.kill(commands[name], place, count, draw, tell=say)
+        landed += done.killed
+        seconds = time.perf_counter() - begun
+        say(f"{store}, {name}: {done.killed} kills in {done.trials} trials, {seconds:.0f} s: well")
+    return landed
+
+
+def say(words: str) -> None:
+    """Print a line at once."""
+    print(words, flush=True)
+
+
+def main() -> None:
+    """Parse, run, and print what was done; the first thing that does not hold is raised."""
+    parser = argparse.ArgumentParser(description="Every fault, over both stores.")
+    parser.add_argument("--embedded", type=int, default=150, help="kills there (%(default)s)")
+    parser.add_argument("--neo4j", type=int, default=50, help="kills there (%(default)s)")
+    parser.add_argument("--seed", type=int, default=None, help="of the moments  [drawn]")
+    parser.add_argument("--only-kills", action="store_true", help="not the other faults")
+    parser.add_argument("--scene", type=Path, help="keep the unbroken results here, for next time")
+    given = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
+    say(f"seed {seed} (again: --seed {seed})")
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="genograph-faults-") as temporary:
+        root = Path(temporary)
+        where = given.scene or root / "scene"
+        kept = (where / "final" / "manifest.json").is_file()
+        scene = Scene(where.resolve()) if kept else made(where.resolve(), seed=0)
+        say(f"the scene is there after {time.perf_counter() - begun:.0f} s")
+        landed = {"embedded": 0, "neo4j": 0}
+        if given.embedded:
+            place = kills.embedded(scene, root / "embedded")
+            commands = kills.commands(scene, place)
+            landed["embedded"] = killing(
+                commands, place, given.embedded, EMBEDDED, seed, "embedded"
+            )
+        faults: list[Callable[[Scene, Path], str]] = []
+        if not given.only_kills:
+            faults = [*steps.FAULTS, *conditions.FAULTS]
+        for number, fault in enumerate(faults):
+            say(fault(scene, root / f"fault-{number}"))
+        if given.neo4j or not given.only_kills:
+            with server.running(VERSION) as held:
+                if given.neo4j:
+                    place = kills.on_server(scene, root / "neo4j", held.server)
+                    commands = kills.commands(scene, place)
+                    landed["neo4j"] = killing(commands, place, given.neo4j, NEO4J, seed, "neo4j")
+                for number, fault in enumerate(() if given.only_kills else server.FAULTS):
+                    say(fault(scene, root / f"server-{number}", held))
+    seconds = time.perf_counter() - begun
+    say(
+        f"{landed['embedded']} kills embedded, {landed['neo4j']} on Neo4j, "
+        f"{len(faults)} other faults, seed {seed}, {seconds:.0f} s: all well"
+    )
+
+
+if __name__ == "__main__":
+    main()
