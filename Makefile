@@ -3,13 +3,17 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test realdata lint clean
+.PHONY: demo test faults realdata lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/genograph demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not gpu and not realdata" -n 2 --dist loadgroup -q
+
+# FAULTS="--seed 7 --embedded 20 --neo4j 0" repeats or shortens it
+faults: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 realdata: $(VENV)/.installed
 	$(BIN)/python -m pytest -m realdata -q -s tests/realdata

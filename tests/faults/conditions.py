@@ -61,7 +61,7 @@ def _mounts() -> bool:
         folder.rmdir()
 
 
-def full_disk(scene: Scene, folder: Path, only: str | None = None) -> str:
+def full_disk(scene: Scene, folder: Path, only: str | None = None, *, most: int = 9) -> str:
     """A disk that fills up while a command writes: one clear line, and nothing is spoilt."""
     folder.mkdir(parents=True)
     if not may_mount():
@@ -69,7 +69,7 @@ def full_disk(scene: Scene, folder: Path, only: str | None = None) -> str:
     disk, aside, tried = folder / "disk", folder / "again", 0
     with mounted(disk, "-t", "tmpfs", "none"):
         for name, command, start, frees, wanted in _filling(scene, disk):
-            for free in frees if only in (None, name) else ():
+            for free in frees[:most] if only in (None, name) else ():
                 where = f"{name} with {free} kB left"
                 for left in disk.iterdir():
                     shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -101,7 +101,8 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
     """Every command that can be killed at this place, by name."""
     db, aside = place.db, place.folder / "again"
     sources, folder = scene.sources, place.folder
-    before = {name: _held(scene.dump(name)) for name in ("most", "all", "predicted", "final")}
+    names = ("most", "all", "predicted", "final")
+    before = {name: _held(scene.dump(name)) for name in names if scene.dump(name).is_dir()}
     opening = begins(db)
 
     def loaded(whole: str, *, parts: bool) -> Callable[[], None]:

@@ -61,7 +61,7 @@ def killed_before(step: int, under: Path, work: Callable[[], object]) -> bool:
     return killed
 
 
-def _every_step(
+def every_step(
     folder: Path,
     start: Callable[[], None],
     work: Callable[[], object],
@@ -93,7 +93,7 @@ def _every_step(
 def replacing_a_cohort(scene: Scene, folder: Path) -> str:
     """A cohort directory that is replaced is whole, the earlier or the new one, or absent."""
     cohort, out = load_cohort(scene.folder / "cohort"), folder / "out"
-    n = _every_step(
+    n = every_step(
         folder,
         lambda: cohort.save(out) and None,
         lambda: cohort.save(out, force=True),
@@ -109,7 +109,7 @@ def beginning_a_run(scene: Scene, folder: Path) -> str:
     """A training that is killed at its very beginning can be begun again."""
     out = folder / "out"
     manifest = dict(Run.open(scene.folder / "one").manifest)
-    n = _every_step(
+    n = every_step(
         folder,
         lambda: None,
         lambda: begin(out, manifest),

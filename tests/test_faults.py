@@ -1,0 +1,185 @@
+"""The shorter form of `make faults`: a few kills of each kind, and what the recovery rests on."""
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from faults import conditions, kills, steps
+from faults.commands import done, genograph, refused
+from faults.scene import Scene, made, state
+
+from genograph.cohorts import load_cohort
+from genograph.errors import CohortError
+from genograph.store import open_store, recovery
+
+SEED = 11
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Scene:
+    """Databases without runs: those take torch, and their own tests resume them."""
+    return made(tmp_path_factory.mktemp("scene"), seed=0, runs=False)
+
+
+@pytest.mark.parametrize("name", ["load, in parts", "build"])
+def test_a_killed_command_loses_nothing_and_is_finished_by_the_same_command(scene, tmp_path, name):
+    place = kills.embedded(scene, tmp_path / "place")
+    command = kills.commands(scene, place)[name]
+    done = kills.kill(command, place, 1, random.Random(f"{SEED} {name}"), tell=print)
+    assert done.killed == 1
+
+
+def test_a_killed_load_into_neo4j_is_finished_by_the_same_command(
+    scene, tmp_path, neo4j, neo4j_server
+):
+    place = kills.on_server(scene, tmp_path / "place", neo4j_server)
+    command = kills.commands(scene, place)["load"]
+    assert kills.kill(command, place, 1, random.Random(SEED), tell=print).killed == 1
+
+
+COMMITTED_AND_KILLED = """
+import os, sys, ladybug
+connection = ladybug.Connection(ladybug.Database(sys.argv[1], buffer_pool_size=1 << 30))
+for word in ("auto_checkpoint=false", "force_checkpoint_on_close=false"):
+    connection.execute(f"CALL {word}")
+connection.execute("BEGIN TRANSACTION")
+connection.execute("CREATE (g:Gene {id: 'YZZ999C'})")
+connection.execute("MATCH (g:Gene {id: 'YZZ999C'}) SET g.symbol = 'LOST'")
+connection.execute("COMMIT")
+os._exit(0)
+"""
+
+
+def test_a_transaction_without_its_checkpoint_is_taken_back_when_the_database_opens(
+    scene, tmp_path
+):
+    db = tmp_path / "graph.db"
+    scene.database("most", db)
+    before = state(str(db))
+    subprocess.run([sys.executable, "-c", COMMITTED_AND_KILLED, str(db)], check=True)
+    assert recovery.left_behind(db)
+    # a reader is enough to put it right
+    assert state(str(db)) == before
+    assert not recovery.left_behind(db)
+
+
+def record(kind: int, payload: bytes = bytes(8)) -> bytes:
+    body = bytes([kind]) + payload
+    return len(body).to_bytes(8, "little") + body + bytes(8)
+
+
+HEADER, BEGIN, COMMIT, CHECKPOINT = bytes(25), record(1), record(2), record(0xFE, bytes(16))
+
+
+@pytest.mark.parametrize(
+    ("log", "stays"),
+    [
+        (b"", False),
+        (HEADER[:10], False),
+        (HEADER, False),
+        (HEADER + BEGIN + COMMIT, False),
+        (HEADER + BEGIN + COMMIT + CHECKPOINT, True),
+        (HEADER + BEGIN + COMMIT + CHECKPOINT[:-1], False),
+        (HEADER + BEGIN + COMMIT + (1 << 60).to_bytes(8, "little") + b"torn", False),
+    ],
+)
+@pytest.mark.parametrize("ending", [".wal", ".wal.checkpoint"])
+def test_only_a_log_that_ends_with_a_whole_checkpoint_stays(tmp_path, log, stays, ending):
+    db = tmp_path / "graph.db"
+    held, pages = tmp_path / f"graph.db{ending}", tmp_path / "graph.db.shadow"
+    held.write_bytes(log)
+    pages.write_bytes(b"pages")
+    assert recovery.left_behind(db)
+    recovery.discard_unfinished(db)
+    assert (held.exists(), pages.exists()) == (stays, stays)
+
+
+CATCHING = textwrap.dedent("""
+    import subprocess, sys
+    from pathlib import Path
+    db, to = Path(sys.argv[1]), Path(sys.argv[2])
+    writer = subprocess.Popen(sys.argv[3:], stderr=subprocess.DEVNULL)
+    log = Path(f"{db}.wal.checkpoint")
+    while writer.poll() is None:
+        if log.exists():
+            writer.kill()
+            break
+    writer.wait()
+    sys.exit(0 if log.exists() else 3)
+""")
+
+
+def test_a_kill_during_the_checkpoint_of_a_load_takes_the_load_back_or_keeps_it_whole(
+    scene, tmp_path
+):
+    # replaying this log would end the interpreter: it changes rows that only COPY has written
+    db = tmp_path / "graph.db"
+    load = ["load", kills.SGA[0], str(scene.sources / kills.SGA[1]), *kills.SGA[2:]]
+    load += ["--db", str(db)]
+    command = [sys.executable, "-m", "genograph", *load]
+    for _ in range(5):
+        for left in tmp_path.iterdir():
+            if left.is_file():
+                left.unlink()
+        scene.database("most", db)
+        words = [sys.executable, "-c", CATCHING, str(db), str(tmp_path), *command]
+        caught = subprocess.run(words, check=False).returncode == 0
+        if caught:
+            break
+    assert caught, "no checkpoint was caught in five loads"
+    found = {n: c for n, c in state(str(db)).counts.items() if c}
+    assert found in (kills._held(scene.dump("most")), kills._held(scene.dump("all")))
+    done(genograph(*load, folder=tmp_path), "the same load again")
+    kills.compare(str(db), scene.dump("all"), tmp_path / "again", in_parts=False)
+
+
+@pytest.fixture(scope="module")
+def cohort(scene, tmp_path_factory):
+    from genograph.cohorts import select
+
+    with open_store(scene.folder / "all.db", read_only=True) as store:
+        return select(store)
+
+
+def test_a_killed_replacing_of_a_cohort_leaves_one_that_is_whole(cohort, tmp_path):
+    n = steps.every_step(
+        tmp_path / "place",
+        lambda: cohort.save(tmp_path / "place" / "out"),
+        lambda: cohort.save(tmp_path / "place" / "out", force=True),
+        lambda: load_cohort(tmp_path / "place" / "out"),
+        absent=lambda: not (tmp_path / "place" / "out").exists(),
+    )
+    assert n >= 6
+    assert [f.name for f in (tmp_path / "place").iterdir()] == ["out"]
+
+
+def test_the_earlier_cohort_comes_back_when_a_kill_came_between_two_renames(cohort, tmp_path):
+    cohort.save(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.earlier")
+    with pytest.raises(CohortError, match="exists and is not empty"):
+        cohort.save(tmp_path / "out")
+    assert load_cohort(tmp_path / "out").sha256 == cohort.sha256
+
+
+def test_of_several_writers_one_works_and_the_others_are_refused(scene, tmp_path):
+    assert "three writers" in conditions.two_processes(scene, tmp_path / "place")
+
+
+@pytest.mark.skipif(not conditions.may_mount(), reason="needs root, to mount a small file system")
+def test_a_full_disk_is_told_in_one_line_and_nothing_is_spoilt(scene, tmp_path):
+    words = conditions.full_disk(scene, tmp_path / "place", "load", most=1)
+    assert "1 commands refused" in words
+
+
+def test_a_file_where_a_folder_is_wanted_is_told_in_one_line(scene, tmp_path):
+    wall = tmp_path / "wall"
+    wall.write_text("a file")
+    db = scene.folder / "all.db"
+    for words in (("export", "-o", wall / "out"), ("db", "dump", wall / "out")):
+        said = refused(genograph(*words, "--db", db, folder=tmp_path), " ".join(map(str, words)))
+        assert os.strerror(20) in said
+    assert wall.read_text() == "a file"
