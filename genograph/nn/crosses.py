@@ -56,10 +56,12 @@ def crossed(
     gene: Int64[Tensor, "strain perturbation"],
     dose: Float[Tensor, "strain perturbation"],
     effect: Float[Tensor, "strain perturbation"],
+    *,
+    gradients: bool = False,
 ) -> Meetings:
     """The meetings of two or more perturbations; a gene has one dose and effect throughout.
 
-    Without gradients: its matrices have no transposes.
+    With `gradients` its matrices have transposes, which takes longer.
     """
     n_strain, size = gene.shape
     flat, device = gene.reshape(-1), gene.device
@@ -83,10 +85,10 @@ def crossed(
         n_i,
         len(flat) * n_relation,
         presorted=True,
-        transpose=False,
+        transpose=gradients,
     )
     ones, here = torch.ones(n_i, device=device), torch.arange(n_i, device=device)
-    sums = bag_of(m_of_i, here, ones, n_m, n_i, presorted=True, transpose=False)
+    sums = bag_of(m_of_i, here, ones, n_m, n_i, presorted=True, transpose=gradients)
     u, entry_of_u = _expanded(reach.way_offsets, own)
     first = torch.empty_like(distinct)
     first[of_p] = torch.arange(len(flat), device=device)
@@ -101,10 +103,10 @@ def crossed(
             n_entry,
             len(distinct) * n_relation,
             presorted=True,
-            transpose=False,
+            transpose=gradients,
         ),
-        bag_of(m_of_i, i_entry, ones, n_m, n_entry, presorted=True, transpose=False),
-        bag_of(i_strain, i_entry, ones, n_strain, n_entry, presorted=True, transpose=False),
+        bag_of(m_of_i, i_entry, ones, n_m, n_entry, presorted=True, transpose=gradients),
+        bag_of(i_strain, i_entry, ones, n_strain, n_entry, presorted=True, transpose=gradients),
     )
     return Meetings(
         n_strain=n_strain,
