@@ -3,11 +3,11 @@
     python benchmarks/neo4j.py --quick           # under a minute once the server's jars are there
     python benchmarks/neo4j.py --pairs 1000000   # offline at full size
 
-Online, blocks of rows are merged in turns by `Store.write` and by one MERGE a row, the same
-statements in a transaction each, into the same running server; both sides are checked to have left
-the same. Offline, `genograph db neo4j-import` writes the files, the command that it prints is run,
-and the server is started on the result and counted. The server is made from its Maven artifacts,
-as in the tests. The last line is JSON.
+Online, blocks of strains and what they perturb are merged in turns as `genograph load` does it and
+by one MERGE a row, in a transaction each, into the same running server; both sides are checked to
+have left the same. Offline, `genograph db neo4j-import` writes the files, the command that it
+prints is run, and the server is started on the result and counted. The server is made from its
+Maven artifacts, as in the tests. The last line is JSON.
 """
 
 import argparse
@@ -40,8 +40,9 @@ PERTURBS = (
 
 def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str, object]:
     """Blocks of strains and what they perturb, in turns: some one by one, more in batches."""
+    from genograph.spool import Spool
     from genograph.store import open_store
-    from genograph.tables import Table
+    from genograph.tables import Table, new_mark
 
     names = screen.gene_names()
     pairs = iter((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
@@ -70,9 +71,13 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
             }
             fixed = {"kind": "deletion", "allele": "", "dose": 0.0}
             words = {name: [value] * (2 * batched) for name, value in fixed.items()}
+            mark = new_mark()
             began = time.perf_counter()
-            store.write(Table.of("Strain", {"id": ids, "n_perturbed": [2] * batched}))
-            store.write(Table.of("PERTURBS", ends | words))
+            with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
+                spool = Spool(Path(folder), "turn")
+                spool.put(Table.of("Strain", {"id": ids, "n_perturbed": [2] * batched}, own=mark))
+                spool.put(Table.of("PERTURBS", ends | words, own=mark))
+                spool.write(store)
             fast = 3 * batched / (time.perf_counter() - began)
             expected += single + batched
             if turn:
@@ -155,8 +160,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, help="pairs of the offline import")
     given = parser.parse_args()
     print(f"load {screen.load_average()}, Neo4j {VERSION}")
-    turns, single, batched = (3, 100, 5_000) if given.quick else (7, 400, 20_000)
-    with running(VERSION) as server:
+    turns, single, batched = (3, 100, 20_000) if given.quick else (7, 400, 40_000)
+    with running(VERSION, brief=False) as server:
         os.environ["GENOGRAPH_NEO4J_USER"] = server.user
         os.environ["GENOGRAPH_NEO4J_PASSWORD"] = server.password
         said: dict[str, object] = {
