@@ -14,7 +14,17 @@ from pathlib import Path
 
 
 class GenographError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and mend.
+
+    Its message is one line whatever the file says that it quotes: characters that are not printed
+    (line breaks, terminal codes, changes of direction) stand as escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Keep the message as one printable line."""
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        super().__init__(message)
 
 
 class SchemaError(GenographError):

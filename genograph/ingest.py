@@ -139,7 +139,8 @@ def sources(path: Path) -> list[Step]:
         raise SourceError(msg)
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # a TOMLDecodeError is a ValueError, and so is a number of too many digits
         msg = f"{path}: not valid TOML: {error}"
         raise SourceError(msg) from error
     for key, entries in raw.items():

@@ -101,6 +101,7 @@ class Run:
                     f"train again"
                 )
                 raise RunError(msg)
+            _check_record(path, manifest)
             return cls(folder, TrainConfig.model_validate(manifest["config"]), manifest)
         except FileNotFoundError:
             msg = f"{folder}: is no run folder, run.json is missing"
@@ -110,7 +111,7 @@ class Run:
             where = ".".join(map(str, first["loc"]))
             msg = f"{path}: config {where}: {first['msg']}; it was written by another version"
             raise RunError(msg) from error
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except _DAMAGE as error:
             msg = f"{path}: damaged run ({type(error).__name__}: {error}); train again"
             raise RunError(msg) from error
 
@@ -187,6 +188,25 @@ class Run:
                     f"{wanted[:12]}; name the cohort it was trained on"
                 )
                 raise RunError(msg)
+
+
+_DAMAGE = (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What reading and taking apart a JSON raises that is not what it should be."""
+_HASHES = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
+
+
+def _check_record(path: Path, record: Mapping[str, Any]) -> None:  # Any: JSON
+    """Refuse a run.json that lacks what a run is asked for, or has it of another kind."""
+    checkpoints = record.get("checkpoints")
+    kinds = {name: isinstance(record.get(name), str) for name in (*_HASHES, "status")}
+    kinds["cohort"] = isinstance(record.get("cohort"), str | None)
+    kinds["checkpoints"] = isinstance(checkpoints, dict) and all(
+        isinstance(digest, str) for digest in checkpoints.values()
+    )
+    wrong = [name for name, right in kinds.items() if not right]
+    if wrong:
+        msg = f"{path}: damaged run ({wrong[0]} is not what it should be); train again"
+        raise RunError(msg)
 
 
 def file_sha256(path: Path) -> str:

@@ -54,7 +54,8 @@ def read_config(path: Path | str | None = None, **settings: object) -> TrainConf
         except FileNotFoundError:
             msg = f"{path}: no such file"
             raise RunError(msg) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
+            # a TOMLDecodeError is a ValueError, and so is a number of too many digits
             msg = f"{path}: cannot be read as TOML: {error}"
             raise RunError(msg) from error
     try:
@@ -317,8 +318,14 @@ class _Ledger:
         """Take up the lines that an earlier training wrote."""
         path = self.out / "metrics.csv"
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as text:
-                self.rows = list(csv.DictReader(text))
+            try:
+                with path.open(newline="", encoding="utf-8") as text:
+                    self.rows = list(csv.DictReader(text))
+                for row in self.rows:
+                    int(row["member"]), int(row["epoch"])
+            except (ValueError, TypeError, KeyError, csv.Error) as error:
+                msg = f"{path}: damaged metrics ({error}); delete it, the same command resumes"
+                raise RunError(msg) from error
 
     def epoch(self, epoch: Epoch, progress: Progress) -> None:
         """Write an epoch's line and tell of it; a line written before a kill is replaced."""

@@ -7,7 +7,9 @@ about 1,032 times (zeros), screens and annotation tables stay below 30.
 
 import gzip
 import io
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,14 @@ from genograph.errors import SourceError
 LONGEST_LINE = 16 << 20
 FREE = 64 << 20
 RATIO = 200
+
+DAMAGED_NPZ = (
+    *(ValueError, EOFError, OSError, LookupError, TypeError, SyntaxError, OverflowError),
+    *(MemoryError, NotImplementedError, RuntimeError, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy raises on a file that is not what it says; its headers are Python literals, and one
+that promises more numbers than the file holds may ask for more memory than there is."""
 
 
 class Bounded(io.RawIOBase):

@@ -9,9 +9,6 @@ The kind of file is told by its first bytes. In all of them a vector belongs to 
 * parquet: columns `id` (string) and `vector` (list of numbers)
 """
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.loaders._bounds import check_ratio, check_zip
+from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, check_zip
 from genograph.tables import Table, new_mark
 
 SOURCE = Source(
@@ -138,15 +135,6 @@ def _as_float32(vectors: np.ndarray[Any, Any]) -> Floats:
         return vectors.astype(np.float32)
 
 
-_DAMAGE = (
-    *(ValueError, EOFError, OSError, LookupError, TypeError, SyntaxError, OverflowError),
-    *(MemoryError, NotImplementedError, RuntimeError, tokenize.TokenError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-"""What numpy raises on a file that is not what it says; its headers are Python literals, and one
-that promises more numbers than the file holds may ask for more memory than there is."""
-
-
 def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     try:
         check_zip(path)
@@ -156,10 +144,14 @@ def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
                     got = ", ".join(arrays.files) or "nothing"
                     raise SourceError.at(path, None, name, f"arrays {got}", "ids and vectors")
             ids, vectors = arrays["ids"], arrays["vectors"]
-    except _DAMAGE as error:
+    except DAMAGED_NPZ as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: damaged npz, or one with pickled objects: {reason:.200}"
         raise SourceError(msg) from error
+    # a member that is no array comes as its bytes
+    if not isinstance(ids, np.ndarray) or not isinstance(vectors, np.ndarray):
+        msg = f"{path}: damaged npz: ids and vectors are no arrays"
+        raise SourceError(msg)
     if ids.ndim != 1 or ids.dtype.kind not in "US":
         raise SourceError.at(path, None, "ids", f"{ids.dtype} of shape {ids.shape}", "strings")
     return ids.astype(str).tolist(), vectors

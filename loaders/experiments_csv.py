@@ -160,7 +160,10 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         texts = _texts(path, raw)
         _, header = next(texts, (1, ""))
         separator = "\t" if "\t" in header else ","
-        names = [n.strip() for n in next(csv.reader([header], delimiter=separator), [])]
+        try:
+            names = [n.strip() for n in next(csv.reader([header], delimiter=separator), [])]
+        except csv.Error as error:
+            raise SourceError.at(path, 1, None, error, "a header of CSV") from None
         for name in names:
             if name not in COLUMNS or names.count(name) > 1:
                 wanted = f"columns, each once, of {', '.join(COLUMNS)}"

@@ -35,6 +35,7 @@ SIGNS = {
     "negatively_regulates": "negative",
 }
 _CLAUSE = re.compile(r"([\w.-]+):\s*(.*)")
+_STANZAS = ("[Term]", "[Typedef]", "[Instance]")
 _SHAPE = {
     "id": re.compile(r"\S+"),
     "alt_id": re.compile(r"\S+"),
@@ -64,7 +65,10 @@ class Outline(NamedTuple):
 def read(path: Path, reading: Reading) -> Iterator[Table]:
     """Yield Term, IS_A, PART_OF and REGULATES_TERM tables; obsolete terms are kept, marked."""
     outline = _outline(path, reading)
-    graph = obonet.read_obo(io.StringIO(outline.text), ignore_obsolete=False)
+    try:
+        graph = obonet.read_obo(io.StringIO(outline.text), ignore_obsolete=False)
+    except ValueError as error:
+        raise SourceError.at(path, None, None, error, "an OBO file") from error
     nodes = dict(graph.nodes(data=True))
     kept: dict[str, tuple[object, ...]] = {}
     for term, line in outline.terms.items():
@@ -118,6 +122,8 @@ def _outline(path: Path, reading: Reading) -> Outline:
             except UnicodeDecodeError:
                 raise SourceError.at(path, line, None, content[:20], "UTF-8 text") from None
             if clause.startswith("["):
+                if clause not in _STANZAS:
+                    raise SourceError.at(path, line, None, clause, f"one of {', '.join(_STANZAS)}")
                 if stanza == "[Term]" and not term:
                     raise SourceError.at(path, opened_at, "id", "a term without one", "id: GO:…")
                 stanza, term, opened_at = clause, "", line

@@ -83,10 +83,7 @@ def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
             yield line, list(fields)
         return
     found = False
-    for line, row in enumerate(_sheet(path, reading), 1):
-        cells = list(row)
-        while cells and cells[-1] is None:
-            cells.pop()
+    for line, cells in enumerate(_sheet(path, reading), 1):
         if not cells:
             continue
         if len(cells) > 3:
@@ -97,18 +94,27 @@ def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
         raise SourceError.at(path, None, None, "no rows", "at least one")
 
 
-def _sheet(path: Path, reading: Reading) -> Iterator[tuple[object, ...]]:
+def _sheet(path: Path, reading: Reading) -> list[list[object]]:
+    """The rows of the first sheet without the empty cells at their ends."""
+    found = []
     # what the reader of workbooks warns of (parts of the file without cells) goes into the ledger
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
             check_zip(path)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            yield from book.worksheets[0].iter_rows(values_only=True)
-            book.close()
+            # a path must end in .xlsx, bytes need not
+            with path.open("rb") as raw:
+                book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
+                for row in book.worksheets[0].iter_rows(values_only=True):
+                    cells = list(row)
+                    while cells and cells[-1] is None:
+                        cells.pop()
+                    found.append(cells)
+                book.close()
         except _DAMAGE as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             msg = f"{path}: cannot be read as an xlsx workbook ({reason:.200}); fetch it again"
             raise SourceError(msg) from error
     for warning in told:
         reading.note(f"workbook: {warning.message}", None, path.name)
+    return found

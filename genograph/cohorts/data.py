@@ -358,10 +358,14 @@ def load_cohort(folder: Path | str) -> Cohort:
     except FileNotFoundError as error:
         msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
         raise CohortError(msg) from error
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        msg = f"{folder}: damaged cohort ({str(error).splitlines()[0]}); export it again"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{folder}: damaged cohort ({reason}); export it again"
         raise CohortError(msg) from error
     wanted = (FORMAT, graph_schema().version)
+    if not isinstance(manifest, dict):
+        msg = f"{folder}: damaged cohort (manifest.json holds no record); export it again"
+        raise CohortError(msg)
     found = (manifest.get("format"), manifest.get("schema_version"))
     if found != wanted:
         msg = (

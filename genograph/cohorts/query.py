@@ -172,8 +172,9 @@ class CohortQuery:
                 if found is None:
                     raise ValueError
                 values[found[1]] = json.loads(found[2])
-            except ValueError:
-                msg = f"{path}, line {number}: got {line.strip()}, wanted // :param NAME => JSON"
+            except (ValueError, RecursionError):
+                got = line.strip()[:80]
+                msg = f"{path}, line {number}: got {got}, wanted // :param NAME => JSON"
                 raise CohortError(msg) from None
         values |= parameters
         try:

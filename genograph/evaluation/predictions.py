@@ -3,6 +3,7 @@
 Each head has its own strains: a vector for every pair of a screen would be gigabytes for nothing.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 
 from genograph.cohorts import Cohort, Strains, Vectors
 from genograph.errors import RunError, SourceError
+from genograph.loaders._bounds import DAMAGED_NPZ, check_zip
 from genograph.prediction import predict
 from genograph.run import Prediction, Run
 
@@ -161,22 +163,45 @@ def load_predictions(path: Path, cohort: Cohort) -> Predictions:
             f"{path.parent}: the run has not been evaluated; run: genograph evaluate {path.parent}"
         )
         raise RunError(msg) from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:
+        # a number type that numpy has not (bfloat16) is a TypeError
         msg = f"{path}: damaged predictions ({error}); evaluate the run again"
         raise RunError(msg) from error
     if hashes.get("cohort_sha256") != cohort.sha256:
         msg = f"{path}: predictions of another cohort; evaluate the run again"
         raise RunError(msg)
-    fitness = None
-    if "fitness/rows" in arrays:
-        fitness = ScalarPrediction(*(arrays[f"fitness/{n}"] for n in ScalarPrediction._fields))
-    vectors = [
-        VectorPrediction(*(arrays[f"{head}/{n}"] for n in VectorPrediction._fields))
-        if f"{head}/rows" in arrays
-        else None
-        for head in HEADS[1:]
-    ]
+    try:
+        fitness = None
+        if "fitness/rows" in arrays:
+            fitness = ScalarPrediction(*(arrays[f"fitness/{n}"] for n in ScalarPrediction._fields))
+            _check_rows(cohort, *fitness)
+        vectors: list[VectorPrediction | None] = []
+        for head, measured in (
+            ("expression", cohort.expression),
+            ("morphology", cohort.morphology),
+        ):
+            found = None
+            if f"{head}/rows" in arrays:
+                found = VectorPrediction(*(arrays[f"{head}/{n}"] for n in VectorPrediction._fields))
+                _check_rows(cohort, *found, along=0 if measured is None else len(measured.names))
+            vectors.append(found)
+    except (KeyError, ValueError) as error:
+        msg = f"{path}: damaged predictions ({error}); evaluate the run again"
+        raise RunError(msg) from error
     return Predictions(fitness, *vectors)
+
+
+def _check_rows(cohort: Cohort, rows: object, *numbers: object, along: int | None = None) -> None:
+    """Raise ValueError unless these are strain rows of the cohort and numbers beside them."""
+    known = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.ndim == 1
+    if not known or (len(rows) and not 0 <= rows.min() <= rows.max() < len(cohort.strains)):
+        msg = "rows that the cohort does not have"
+        raise ValueError(msg)
+    shape = (len(rows),) if along is None else (len(rows), along)
+    for values in numbers:
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.shape != shape:
+            msg = f"wanted floats of shape {shape}"
+            raise ValueError(msg)
 
 
 def read_truth(path: Path | str, cohort: Cohort) -> Truth:
@@ -193,18 +218,24 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
     path = Path(path)
     path = path / "truth.npz" if path.is_dir() else path
     try:
-        with np.load(path, allow_pickle=False) as held:
+        check_zip(path)
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as held:
             single = held["single_strain"], held["single_fitness"]
             pair = held["pair_strain"], held["pair_fitness"], held["pair_interaction"]
             vectors = (
                 (held["expression_strain"], held["gene"], held["expression"]),
                 (held["morphology_strain"], held["morphology_parameter"], held["morphology"]),
             )
+        for ids, *numbers in (single, pair):
+            _check_aligned([ids], *numbers)
+        for ids, names, matrix in vectors:
+            _check_aligned([ids, names], matrix)
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None
-    except (OSError, ValueError, KeyError) as error:
-        msg = f"{path}: holds no true values ({error}); give the truth of genograph simulate"
+    except DAMAGED_NPZ as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{path}: holds no true values ({reason:.200}); give the truth of genograph simulate"
         raise SourceError(msg) from error
     n = len(cohort.strains)
     fitness, interaction = np.full(n, np.nan), np.full(n, np.nan)
@@ -225,6 +256,24 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
         for measured, arrays in zip((cohort.expression, cohort.morphology), vectors, strict=True)
     ]
     return Truth(fitness, interaction, *found)
+
+
+def _check_aligned(along: Sequence[object], *numbers: object) -> None:
+    """Raise ValueError unless these are lists of names and arrays of numbers along them.
+
+    A member of an npz that is no array comes as its bytes.
+    """
+    shape = []
+    for names in along:
+        if not isinstance(names, np.ndarray) or names.ndim != 1 or names.dtype.kind != "U":
+            msg = "names are no array of strings"
+            raise ValueError(msg)
+        shape.append(len(names))
+    for values in numbers:
+        known = isinstance(values, np.ndarray) and values.dtype.kind in "fi"
+        if not known or values.shape != tuple(shape):
+            msg = f"wanted numbers of shape {tuple(shape)}, as the names beside them"
+            raise ValueError(msg)
 
 
 def _aligned(

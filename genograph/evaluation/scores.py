@@ -238,6 +238,9 @@ def load_evaluation(path: Path) -> Evaluation:
     """
     try:
         whole = json.loads(path.read_text("utf-8"))
+        for row in (*whole["rows"], *whole["calibration"]):
+            # KeyError: what a report has no words for
+            QUANTITIES[row["quantity"]], SPLIT_WORDS[row["split"]]
         return Evaluation(
             tuple(Score._make(_values(row, Score)) for row in whole["rows"]),
             tuple(Calibration._make(_values(row, Calibration)) for row in whole["calibration"]),
@@ -251,7 +254,7 @@ def load_evaluation(path: Path) -> Evaluation:
             f"{path.parent}: the run has not been evaluated; run: genograph evaluate {path.parent}"
         )
         raise RunError(msg) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path}: damaged evaluation ({error}); evaluate the run again"
         raise RunError(msg) from error
 

@@ -112,6 +112,7 @@ def load_state(
         whole["state"] = slots
         optimizer.load_state_dict(whole)
         return parts["best"], Progress(**json.loads(metadata["progress"]))
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        msg = f"{path}: is not a state of this model ({str(error).splitlines()[0]}); train again"
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{path}: is not a state of this model ({reason}); train again"
         raise RunError(msg) from error

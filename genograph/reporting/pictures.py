@@ -51,7 +51,7 @@ def metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
     except FileNotFoundError:
         msg = f"{path}: the run has no metrics; was it trained?"
         raise RunError(msg) from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         msg = f"{path}: damaged metrics ({error}); train again"
         raise RunError(msg) from error
 

@@ -44,6 +44,7 @@ HOSTILE = (
 )
 BYTES = (b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n", b"\n\n", b"\t", b"\xc3", b"\x80")
 BYTES += (
+    b'{"a":' * 3_000,
     b"\xed\xa0\x80",
     b"\x1f\x8b",
     b"PK\x03\x04",
