@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults realdata lint clean
+.PHONY: demo test faults realdata lint clean fuzz
 
 demo: $(VENV)/.installed
 	$(BIN)/genograph demo
@@ -14,6 +14,11 @@ test: $(VENV)/.installed
 # FAULTS="--seed 7 --embedded 20 --neo4j 0" repeats or shortens it
 faults: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+
+# 10,000 broken inputs for every reader of files; INPUTS, SEED and READERS (words of their names) narrow it
+INPUTS ?= 10000
+fuzz: $(VENV)/.installed
+	cd tests && ../$(BIN)/python -m fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED)) $(READERS)
 
 realdata: $(VENV)/.installed
 	$(BIN)/python -m pytest -m realdata -q -s tests/realdata
