@@ -65,9 +65,9 @@ def library() -> Library | None:
         log.info("kernels: torch (no C++ compiler on the path: %s)", ", ".join(COMPILERS))
         return None
     source = Path(__file__).with_name("native.cpp")
-    path = _cache_folder() / f"kernels-{_fingerprint(compiler, source)}.so"
     words = "found in the cache"
     try:
+        path = _cache_folder() / f"kernels-{_fingerprint(compiler, source)}.so"
         if not path.is_file():
             _build(compiler, source, path)
             words = f"built with {compiler}"
