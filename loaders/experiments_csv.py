@@ -149,7 +149,7 @@ def _measured(
 def _replicate(path: Path, line: int, text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise SourceError.at(path, line, "replicate", text, "a whole number >= 1")
     return int(text)
 

@@ -134,7 +134,7 @@ def _feature(path: Path, line: int, fields: list[str]) -> _Feature:
         raise SourceError.at(path, line, "3 (type)", "nothing", "a feature type")
     ends = []
     for column, text in ((4, fields[3]), (5, fields[4])):
-        if not (text.isascii() and text.isdecimal() and 1 <= int(text) < 2**53):
+        if not (text.isascii() and text.isdecimal() and len(text) < 17 and 1 <= int(text) < 2**53):
             raise SourceError.at(path, line, f"{column} (coordinate)", text, "a whole number >= 1")
         ends.append(int(text))
     if ends[0] > ends[1]:

@@ -118,7 +118,7 @@ def _place(path: Path, line: int, fields: list[str]) -> tuple[int | None, int | 
 def _base(path: Path, line: int, column: int, text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 16 or int(text) < 1:
         raise SourceError.at(path, line, f"{column} (coordinate)", text, "a whole number >= 1")
     return int(text)
 

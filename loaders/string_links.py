@@ -55,7 +55,7 @@ def read(path: Path, reading: Reading, *, min_score: int, network: str) -> Itera
         if len(fields) != width:
             raise SourceError.at(path, line, None, f"{len(fields)} columns", str(width))
         text = fields[score_at]
-        score = int(text) if text.isdecimal() else -1
+        score = int(text) if text.isdecimal() and len(text) < 9 else -1
         if not 0 <= score <= 1000:
             raise SourceError.at(path, line, "combined_score", text, "a whole number 0 to 1000")
         if score < min_score:

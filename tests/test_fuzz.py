@@ -93,8 +93,8 @@ def test_an_error_comes_with_the_message_that_is_documented(case):
     assert "\n" not in message
 
 
-def test_the_page_of_errors_is_fresh(tmp_path):
-    assert PAGE.read_text("utf-8") == page(tmp_path / "files")
+def test_the_page_of_errors_is_fresh(every):
+    assert PAGE.read_text("utf-8") == page(every)
 
 
 def test_a_message_is_one_printable_line_whatever_it_quotes():
@@ -112,3 +112,17 @@ def test_an_attempt_counts_what_was_refused_and_what_was_read(every):
     attempt(reader, b"nothing of the kind", result)
     # the fixtures are fed too: one is good
     assert sum(result.refused.values()) in (result.inputs - 1, result.inputs - 2)
+
+
+@pytest.mark.parametrize("name", ["gff3", "string_links", "experiments_csv", "sgd_features"])
+def test_a_number_of_five_thousand_digits_is_refused(name, every):
+    reader = next(r for r in every if r.name == name)
+    good = reader.good[0]
+    numbers = [m.span() for m in re.finditer(rb"(?<=[\t ,])\d+(?=[\t\r\n ,])", good)]
+    refused = 0
+    for first, last in numbers:
+        try:
+            reader.read(good[:first] + b"9" * 5_000 + good[last:])
+        except SourceError:
+            refused += 1
+    assert refused

@@ -398,7 +398,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def page(folder: Path) -> str:
+def page(every: list[Reader]) -> str:
     """The page docs/errors.md."""
     lines = [
         "# Errors",
@@ -425,7 +425,7 @@ def page(folder: Path) -> str:
         "“wanted”: mend the line, or fetch the file again.",
         "",
     ]
-    by_name = {reader.name: reader for reader in readers(folder)}
+    by_name = {reader.name: reader for reader in every}
     for name in loaders.names():
         lines += [f"### {name}", "", "| what is wrong | message |", "|---|---|"]
         lines += [f"| {w} | {_cell(said)} |" for w, said in refused(by_name[name], name)]
@@ -435,4 +435,4 @@ def page(folder: Path) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="genograph-") as place:
-        PAGE.write_text(page(Path(place)), "utf-8")
+        PAGE.write_text(page(readers(Path(place))), "utf-8")
