@@ -7,10 +7,7 @@ from collections.abc import Iterator
 import neo4j as driver
 import pytest
 from neo4j.exceptions import DriverError, Neo4jError
-from neo4j_server import USER, VERSION, Server, Unavailable, running
-
-DELETED_AT_ONCE = 10_000
-
+from neo4j_server import USER, VERSION, Server, Unavailable, empty, running
 
 NEO4J_TEST = re.compile(r"\[(.*-)?neo4j(-.*)?\]$", re.DOTALL)
 """Ids of tests that need the server: the fixtures `neo4j` and `db` put its name there."""
@@ -99,18 +96,6 @@ def db(request: pytest.FixtureRequest, tmp_path) -> str:
     if request.param == "embedded":
         return str(tmp_path / "genograph.db")
     return str(request.getfixturevalue("empty_neo4j"))
-
-
-def empty(server: Server) -> None:
-    """Delete every node and relationship, in batches; constraints and indexes stay."""
-    with (
-        driver.GraphDatabase.driver(server.uri, auth=(server.user, server.password)) as opened,
-        opened.session() as session,
-    ):
-        for match in ("MATCH ()-[x]->()", "MATCH (x)"):
-            cypher = f"{match} WITH x LIMIT {DELETED_AT_ONCE} DELETE x RETURN count(*) AS n"
-            while session.run(cypher).single(strict=True)["n"]:
-                pass
 
 
 def _count(server: Server) -> int:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import empty
-from neo4j_server import Server
+from neo4j_server import Server, empty
 
 from faults.commands import Ended, Sign, appears, done, genograph, must
 from faults.scene import SGA, Scene, State, begins, compare, files_of, state
