@@ -193,8 +193,12 @@ def load_predictions(path: Path, cohort: Cohort) -> Predictions:
 
 def _check_rows(cohort: Cohort, rows: object, *numbers: object, along: int | None = None) -> None:
     """Raise ValueError unless these are strain rows of the cohort and numbers beside them."""
-    known = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.ndim == 1
-    if not known or (len(rows) and not 0 <= rows.min() <= rows.max() < len(cohort.strains)):
+    if (
+        not isinstance(rows, np.ndarray)
+        or rows.dtype != np.int64
+        or rows.ndim != 1
+        or (len(rows) and not 0 <= rows.min() <= rows.max() < len(cohort.strains))
+    ):
         msg = "rows that the cohort does not have"
         raise ValueError(msg)
     shape = (len(rows),) if along is None else (len(rows), along)
@@ -270,8 +274,11 @@ def _check_aligned(along: Sequence[object], *numbers: object) -> None:
             raise ValueError(msg)
         shape.append(len(names))
     for values in numbers:
-        known = isinstance(values, np.ndarray) and values.dtype.kind in "fi"
-        if not known or values.shape != tuple(shape):
+        if (
+            not isinstance(values, np.ndarray)
+            or values.dtype.kind not in "fi"
+            or values.shape != tuple(shape)
+        ):
             msg = f"wanted numbers of shape {tuple(shape)}, as the names beside them"
             raise ValueError(msg)
 
