@@ -9,7 +9,6 @@ the vectors of both windows as features. The exported directory is opened again 
 compared with the numbers of the source file. The last line is JSON.
 """
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -48,22 +47,13 @@ def child(folder: Path) -> None:
 
 def main() -> None:
     """Measure every size."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="10^4 and 10^5 strains")
-    parser.add_argument("--pairs", type=int, action="append", help="a size (may be repeated)")
-    parser.add_argument("--plot", type=Path, help="draw the growth into this PNG")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child is not None:
-        child(given.child)
-        return
-    sizes = given.pairs or [10_000, 100_000] + ([] if given.quick else [1_000_000])
+    given = screen.wanted(__doc__, "strains", child)
     print(f"load {screen.load_average()}")
     print(
         f"{'strains':>12} {'seconds':>9} {'strains/s':>10} {'MB':>7} {'disk MB':>8} {'open s':>7}"
     )
     results = []
-    for n in sizes:
+    for n in given.sizes:
         with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
             screen.write(Path(folder), n)
             screen.measured(load.__file__, "--child", folder)

@@ -9,7 +9,6 @@ published: genes, vectors of 768 numbers for two windows of each, singles, and t
 become a strain with two perturbations and an experiment each. The last line is JSON.
 """
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -52,22 +51,13 @@ def child(folder: Path) -> None:
 
 def main() -> None:
     """Measure every size."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="10^4 and 10^5 pairs")
-    parser.add_argument("--pairs", type=int, action="append", help="a size (may be repeated)")
-    parser.add_argument("--plot", type=Path, help="draw the growth into this PNG")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child is not None:
-        child(given.child)
-        return
-    sizes = given.pairs or [10_000, 100_000] + ([] if given.quick else [1_000_000])
+    given = screen.wanted(__doc__, "pairs", child)
     print(f"load {screen.load_average()}")
     print(
         f"{'pairs':>12} {'seconds':>9} {'pairs/s':>9} {'graph rows/s':>13} {'MB':>7} {'disk MB':>8}"
     )
     results = []
-    for n in sizes:
+    for n in given.sizes:
         with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
             screen.write(Path(folder), n)
             done = screen.measured(__file__, "--child", folder)

@@ -138,6 +138,28 @@ class Clock:
         return out
 
 
+class Wanted(NamedTuple):
+    """What the command line asks for: sizes in pairs, and where the growth is drawn."""
+
+    sizes: list[int]
+    plot: Path | None
+
+
+def wanted(about: str, unit: str, child: Callable[[Path], None]) -> Wanted:
+    """Read the command line of a benchmark by size; a child process does its part and ends."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=f"10^4 and 10^5 {unit}")
+    parser.add_argument("--pairs", type=int, action="append", help="a size (may be repeated)")
+    parser.add_argument("--plot", type=Path, help="draw the growth into this PNG")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child is not None:
+        child(given.child)
+        sys.exit()
+    sizes = given.pairs or [10_000, 100_000] + ([] if given.quick else [1_000_000])
+    return Wanted(sizes, given.plot)
+
+
 def load_average() -> str:
     """The machine's load, which every table of times shows."""
     return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
+from genograph.experiments import Study
 from genograph.loaders._bounds import Bounded
 from genograph.tables import Table
 
@@ -39,7 +40,8 @@ class Source:
         gives: labels and relationships it writes.
         needs: labels and relationships that must be loaded before.
         options: option names with a line of help; a default of None means required.
-        study: id, citation, doi of the study, for loaders of one published table.
+        citation: publication of the table or of its layout.
+        doi: of that publication.
         licence: terms of the published file, as far as known.
     """
 
@@ -53,6 +55,11 @@ class Source:
     citation: str = ""
     doi: str = ""
     licence: str = ""
+
+    def study(self, id: str) -> Study:
+        """The study a file is loaded as; under its default name it is the one that is cited."""
+        own = id == self.options["study"][1]
+        return Study(id, self.citation, self.doi, self.licence) if own else Study(id)
 
     def settings(self, given: Mapping[str, Option]) -> dict[str, Option]:
         """The options with defaults filled in.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, number, tables
+from genograph.experiments import RELATIVE, Measurement, number, tables
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders.sga_costanzo2010 import Single, derive, single_fitness
 from genograph.schema import Perturbation
@@ -37,15 +37,8 @@ SOURCE = Source(
 
 def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[Table]:
     """Yield the tables; where a single mutant's fitness is not loaded, only epsilon is there."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
-    fitness = single_fitness(reading, singles)
-    if not fitness:
-        msg = (
-            f"{path}: the database has no single-mutant fitness of the study {singles}; "
-            f"load smf_baryshnikova2010 first or choose another study with the option singles"
-        )
-        raise SourceError(msg)
+    known = SOURCE.study(study)
+    fitness = single_fitness(path, reading, singles)
     found = _measurements(path, reading, study, fitness)
     yield from tables(found, [known], source=str(path))
 

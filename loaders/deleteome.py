@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.experiments import Axis, Measurement, Study, tables, vector
+from genograph.experiments import Axis, Measurement, tables, vector
 from genograph.loaders import Reading, Source, rows
 from genograph.schema import Perturbation
 from genograph.tables import Table
@@ -57,8 +57,7 @@ class _Column(NamedTuple):
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     """Yield the tables; M and p are held in memory, as strains are columns."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
+    known = SOURCE.study(study)
     lines = rows(path)
     columns, width = _columns(path, lines, reading)
     places = np.array([c.place for c in columns])

@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from genograph.errors import SchemaError, SourceError
-from genograph.experiments import Axis, Measurement, Study, spelled_strain, tables, vector
+from genograph.errors import SourceError
+from genograph.experiments import Axis, Measurement, Study, tables
 from genograph.loaders import Reading, Source, rows
+from genograph.loaders._matrix import numbers, of_strains
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -50,37 +49,8 @@ def read(
     if not names:
         raise SourceError.at(path, first, None, "1 column", "strains and parameters")
     axis = Axis(study, "morphology", unit, names)
-    found = _measurements(path, lines, axis, reading)
+    found = (
+        Measurement(study, "morphology", unit, strain, values=row.values, axis=axis, line=row.line)
+        for strain, row in of_strains(path, numbers(path, lines, names, reading), reading)
+    )
     yield from tables(found, [Study(study, citation, doi)], source=str(path))
-
-
-def _measurements(
-    path: Path, lines: Iterator[tuple[int, list[str]]], axis: Axis, reading: Reading
-) -> Iterator[Measurement]:
-    seen = set()
-    for line, fields in lines:
-        reading.rows_read += 1
-        if len(fields) != len(axis.names) + 1:
-            got = f"{len(fields)} columns"
-            raise SourceError.at(path, line, None, got, f"{len(axis.names) + 1} as in the header")
-        values = vector(path, line, axis.names, fields[1:])
-        name = fields[0].strip()
-        try:
-            strain, unknown = spelled_strain(name, reading.genes.resolve)
-        except SchemaError:
-            reading.reject("no strain", line, name)
-            continue
-        if unknown:
-            reading.reject("unknown gene", line, name)
-            continue
-        if np.isnan(values).all():
-            reading.reject("nothing measured", line, name)
-            continue
-        if strain in seen:
-            reading.note("strain measured again", line, name)
-        seen.add(strain)
-        yield Measurement(
-            axis.study, "morphology", axis.unit, strain, values=values, axis=axis, line=line
-        )
-    if not seen:
-        raise SourceError.at(path, None, "1 (strain)", "no strain of loaded genes", "at least one")

@@ -17,17 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from genograph.errors import SchemaError, SourceError
-from genograph.experiments import (
-    RELATIVE,
-    Axis,
-    Measurement,
-    Study,
-    spelled_strain,
-    tables,
-    vector,
-)
+from genograph.errors import SourceError
+from genograph.experiments import RELATIVE, Axis, Measurement, Study, tables
 from genograph.loaders import Reading, Source, rows
+from genograph.loaders._matrix import Row, numbers, of_strains
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -138,37 +131,22 @@ def _measurements(
     *,
     scalars: bool,
 ) -> Iterator[Measurement]:
-    seen = set()
-    for line, fields in lines:
-        reading.rows_read += 1
-        if len(fields) != len(axis.names) + 1:
-            got = f"{len(fields)} columns"
-            raise SourceError.at(path, line, None, got, f"{len(axis.names) + 1} as in the header")
-        values = vector(path, line, axis.names, fields[1:])
-        name = fields[0].strip()
-        if scalars and axis.unit == RELATIVE and (values < 0.0).any():
-            at = int(np.flatnonzero(values < 0.0)[0])
-            raise SourceError.at(path, line, axis.names[at], values[at], "fitness >= 0")
-        try:
-            strain, unknown = spelled_strain(name, reading.genes.resolve)
-        except SchemaError:
-            reading.reject("no strain", line, name)
-            continue
-        if unknown:
-            reading.reject("unknown gene", line, name)
-            continue
-        if np.isnan(values).all():
-            reading.reject("nothing measured", line, name)
-            continue
-        if strain in seen:
-            reading.note("strain measured again", line, name)
-        seen.add(strain)
+    found = numbers(path, lines, axis.names, reading)
+    if scalars and axis.unit == RELATIVE:
+        found = _not_negative(path, found, axis)
+    for strain, row in of_strains(path, found, reading):
         said = (axis.study, axis.phenotype, axis.unit, strain)
         if not scalars:
-            yield Measurement(*said, values=values, axis=axis, line=line)
+            yield Measurement(*said, values=row.values, axis=axis, line=row.line)
             continue
-        for at in np.flatnonzero(~np.isnan(values)).tolist():
-            place = axis.names[at]
-            yield Measurement(*said, float(fields[at + 1].strip()), environment=place, line=line)
-    if not seen:
-        raise SourceError.at(path, None, "1 (strain)", "no strain of loaded genes", "at least one")
+        for at in np.flatnonzero(~np.isnan(row.values)).tolist():
+            value, place = float(row.fields[at + 1].strip()), axis.names[at]
+            yield Measurement(*said, value, environment=place, line=row.line)
+
+
+def _not_negative(path: Path, rows: Iterator[Row], axis: Axis) -> Iterator[Row]:
+    for row in rows:
+        if (row.values < 0.0).any():
+            at = int(np.flatnonzero(row.values < 0.0)[0])
+            raise SourceError.at(path, row.line, axis.names[at], row.values[at], "fitness >= 0")
+        yield row

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.experiments import Axis, Measurement, Study, tables, vector
+from genograph.experiments import Axis, Measurement, tables, vector
 from genograph.loaders import Reading, Source, rows
 from genograph.schema import Perturbation
 from genograph.tables import Table
@@ -72,9 +72,8 @@ def read(path: Path, reading: Reading, *, study: str, view: str) -> Iterator[Tab
     names = _parameters(path, line, header, reading)
     axis = Axis(study, "morphology", UNIT, names)
     ellipse = None if view == "parameters" else _ellipse(path, line, study, names)
-    own = study == SOURCE.options["study"][1]
-    words = (SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else ("", "", "")
-    known = [Study(study, *words), Study(f"{study}_ellipse", *words)]
+    own = SOURCE.study(study)
+    known = [own, own._replace(id=f"{study}_ellipse")]
     found = _measurements(
         path, lines, reading, axis, ellipse, wild=first == "NAME", whole=view != "ellipse"
     )

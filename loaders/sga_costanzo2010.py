@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
-from genograph.experiments import Study, screened
+from genograph.experiments import screened
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
 from genograph.pairs import Pairs, PairTables
@@ -51,24 +51,20 @@ class Single(NamedTuple):
 
 def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[Table]:
     """Yield the tables; where a single mutant's fitness is not loaded, only epsilon is there."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
-    fitness = single_fitness(reading, singles)
-    if not fitness:
-        msg = (
-            f"{path}: the database has no single-mutant fitness of the study {singles}; "
-            f"load smf_baryshnikova2010 first or choose another study with the option singles"
-        )
-        raise SourceError(msg)
+    known = SOURCE.study(study)
+    fitness = single_fitness(path, reading, singles)
     made = PairTables(known, source=str(path))
     for pairs in _pairs(path, reading, _Mutants(reading, fitness, made)):
         yield from made.tables(pairs)
 
 
-def single_fitness(reading: Reading, study: str) -> dict[str, Single]:
+def single_fitness(path: Path, reading: Reading, study: str) -> dict[str, Single]:
     """The fitness of every single mutant that a study measured, by strain id.
 
     A strain measured n times has the mean; its s.d. is that of the mean of independent values.
+
+    Raises:
+        SourceError: the database has none, so that `path` cannot be loaded.
     """
     found = reading.query(
         "MATCH (e:Experiment)-[:FROM_STUDY]->(t:Study {id: $study}) "
@@ -77,6 +73,12 @@ def single_fitness(reading: Reading, study: str) -> dict[str, Single]:
         "RETURN s.id AS id, e.value AS value, e.sd AS sd",
         study=study,
     )
+    if not len(found):
+        msg = (
+            f"{path}: the database has no single-mutant fitness of the study {study}; "
+            f"load smf_baryshnikova2010 first or choose another study with the option singles"
+        )
+        raise SourceError(msg)
     measured = defaultdict(list)
     for row in found.to_pylist():
         sd = math.nan if row["sd"] is None else row["sd"]

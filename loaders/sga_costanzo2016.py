@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, tables
+from genograph.experiments import RELATIVE, Measurement, tables
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Block, Limits, blocks, numbers
 from genograph.pairs import Pairs, PairTables
@@ -81,8 +81,7 @@ _NUMBERS = (
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     """Yield the tables of pairs as they are read, then those of the single mutants."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
+    known = SOURCE.study(study)
     made = PairTables(known, source=str(path))
     mutants = _Mutants(reading, made)
     for pairs in _pairs(path, reading, mutants):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, number, tables
+from genograph.experiments import RELATIVE, Measurement, number, tables
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders.sga_costanzo2016 import strain_perturbation
 from genograph.schema import Perturbation
@@ -63,8 +63,7 @@ HEADER: tuple[tuple[str, ...], ...] = (
 
 def read(path: Path, reading: Reading, *, study: str, control: str) -> Iterator[Table]:
     """Yield the tables; the fitness of every query and array strain is an experiment once."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
+    known = SOURCE.study(study)
     lines = rows(path, columns=(len(HEADER),))
     first, header = next(lines)
     for place, (have, wanted) in enumerate(zip(header, HEADER, strict=True), 1):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, TermIds, rows
+from genograph.loaders import Reading, Source, rows
+from genograph.loaders._annotations import Annotations
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -23,37 +24,19 @@ SOURCE = Source(
     doi="10.1093/nar/gkr1029",
 )
 
-_CHUNK = 50_000
-
 
 def read(path: Path, reading: Reading) -> Iterator[Table]:
     """Yield ANNOTATED_WITH tables with evidence "unknown" and an empty qualifier.
 
     A gene is found by its systematic name, else by its gene name.
     """
-    terms = TermIds.loaded(reading)
-    seen: set[tuple[str, str]] = set()
-    out: list[tuple[str, str]] = []
+    found = Annotations(path, reading, qualifier="")
     for line, (orf, symbol, go) in _checked(path):
         reading.rows_read += 1
         gene = reading.genes.resolve(orf) or reading.genes.resolve(symbol)
-        term = terms.resolve(go)
-        if gene is None:
-            reading.reject("unknown gene", line, f"{orf} {symbol}")
-        elif term is None:
-            reading.reject("unknown term", line, go)
-        elif term in terms.obsolete:
-            reading.reject("obsolete term", line, go)
-        elif (gene, term) in seen:
-            reading.reject("duplicate annotation", line, f"{gene} {term}")
-        else:
-            seen.add((gene, term))
-            out.append((gene, term))
-            if len(out) == _CHUNK:
-                yield _table(out, path)
-                out = []
-    if out:
-        yield _table(out, path)
+        found.add(line, gene, f"{orf} {symbol}", go)
+        yield from found.tables()
+    yield from found.tables(last=True)
 
 
 def _checked(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -63,15 +46,3 @@ def _checked(path: Path) -> Iterator[tuple[int, list[str]]]:
         if not re.fullmatch(r"GO:\d{7}", fields[2].strip()):
             raise SourceError.at(path, line, "3 (GO id)", fields[2], "GO: and seven digits")
         yield line, fields
-
-
-def _table(out: list[tuple[str, str]], path: Path) -> Table:
-    genes, terms = zip(*out, strict=True)
-    columns = {
-        "from_id": genes,
-        "to_id": terms,
-        "evidence": ["unknown"] * len(out),
-        "qualifier": [""] * len(out),
-        "negated": [False] * len(out),
-    }
-    return Table.of("ANNOTATED_WITH", columns, source=str(path))

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, TermIds, rows
+from genograph.loaders import Reading, Source, rows
+from genograph.loaders._annotations import Annotations
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -33,7 +34,6 @@ ASPECTS = {
     "F": "molecular_function",
     "P": "biological_process",
 }
-_CHUNK = 50_000
 
 
 def read(path: Path, reading: Reading) -> Iterator[Table]:
@@ -41,13 +41,11 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
 
     A gene is found by its systematic name, else by its SGDID, else by its gene name.
     """
-    terms = TermIds.loaded(reading)
     loaded = reading.query("MATCH (g:Gene) RETURN g.id AS id, g.sgd_id AS sgd_id")
     by_sgd = dict(zip(loaded["sgd_id"].to_pylist(), loaded["id"].to_pylist(), strict=True))
     branch = reading.query("MATCH (t:Term) RETURN t.id AS id, t.namespace AS namespace")
     aspect = dict(zip(branch["id"].to_pylist(), branch["namespace"].to_pylist(), strict=True))
-    seen: set[tuple[str, str]] = set()
-    out: list[tuple[str, str]] = []
+    found = Annotations(path, reading, qualifier=QUALIFIER)
     for line, (orf, symbol, sgd, letter, name, go, _) in _checked(path):
         reading.rows_read += 1
         if not go.strip():
@@ -55,26 +53,12 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
             continue
         gene = reading.genes.resolve(orf) or by_sgd.get(sgd.strip())
         gene = gene or reading.genes.resolve(symbol)
-        term = terms.resolve(go)
-        if gene is None:
-            reading.reject("unknown gene", line, f"{orf} {symbol}")
-        elif term is None:
-            reading.reject("unknown term", line, go)
-        elif term in terms.obsolete:
-            reading.reject("obsolete term", line, go)
-        elif (gene, term) in seen:
-            reading.reject("duplicate annotation", line, f"{gene} {term}")
-        else:
-            if aspect[term] not in (None, ASPECTS[letter]):
-                told = f"{go} is of {aspect[term]}, not {ASPECTS[letter]}"
-                reading.note("aspect differs from the ontology's", line, told)
-            seen.add((gene, term))
-            out.append((gene, term))
-            if len(out) == _CHUNK:
-                yield _table(out, path)
-                out = []
-    if out:
-        yield _table(out, path)
+        term = found.add(line, gene, f"{orf} {symbol}", go)
+        if term is not None and aspect[term] not in (None, ASPECTS[letter]):
+            told = f"{go} is of {aspect[term]}, not {ASPECTS[letter]}"
+            reading.note("aspect differs from the ontology's", line, told)
+        yield from found.tables()
+    yield from found.tables(last=True)
 
 
 def _checked(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -87,15 +71,3 @@ def _checked(path: Path) -> Iterator[tuple[int, list[str]]]:
             wanted = "GO: and seven digits, or nothing"
             raise SourceError.at(path, line, "6 (GO id)", fields[5], wanted)
         yield line, fields
-
-
-def _table(out: list[tuple[str, str]], path: Path) -> Table:
-    genes, terms = zip(*out, strict=True)
-    columns = {
-        "from_id": genes,
-        "to_id": terms,
-        "evidence": ["unknown"] * len(out),
-        "qualifier": [QUALIFIER] * len(out),
-        "negated": [False] * len(out),
-    }
-    return Table.of("ANNOTATED_WITH", columns, source=str(path))

@@ -17,7 +17,7 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, number, screened, tables
+from genograph.experiments import RELATIVE, Measurement, number, screened, tables
 from genograph.loaders import Reading, Source, opened, rows
 from genograph.loaders._bounds import check_zip
 from genograph.tables import Table
@@ -45,8 +45,7 @@ _DAMAGE = (
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     """Yield the tables; fitness 0 is a dead strain, a missing s.d. stays missing."""
-    own = study == SOURCE.options["study"][1]
-    known = Study(study, SOURCE.citation, SOURCE.doi, SOURCE.licence) if own else Study(study)
+    known = SOURCE.study(study)
     yield from tables(_measurements(path, reading, study), [known], source=str(path))
 
 

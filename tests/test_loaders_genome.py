@@ -203,12 +203,20 @@ def test_a_term_wins_over_the_alternative_id_of_another_term():
 # ------------------------------------------------------------------ streaming
 
 
-@pytest.mark.parametrize("name", ["sgd_features", "cre", "gaf", "sgd_gene_go"])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("sgd_features", "sgd_features"),
+        ("cre", "cre"),
+        ("gaf", "gaf"),
+        ("sgd_gene_go", "_annotations"),
+    ],
+)
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_size_of_chunks_changes_nothing(name, size, toy, monkeypatch):
+def test_the_size_of_chunks_changes_nothing(name, module, size, toy, monkeypatch):
     path = next((DATA / name).glob("input.*"))
     whole = tables_of(name, path, toy)
-    monkeypatch.setattr(f"genograph.loaders.{name}._CHUNK", size)
+    monkeypatch.setattr(f"genograph.loaders.{module}._CHUNK", size)
     assert tables_of(name, path, toy) == whole
 
 
