@@ -2,15 +2,16 @@
 
 Hides credentials, sessions, batches and how the driver's errors and values become genograph's. A
 query is planned before it is run (EXPLAIN), and only what the planner calls reading is sent, in a
-session that may only read.
+transaction that may only read. Reads and writes are managed transactions: where the server goes
+away they are repeated until it is back.
 """
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import Any, Never
+from typing import Any, Never, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,7 @@ from neo4j import (
     WRITE_ACCESS,
     GraphDatabase,
     ManagedTransaction,
-    Query,
+    ResultSummary,
     Session,
     Transaction,
     unit_of_work,
@@ -28,9 +29,11 @@ from neo4j.exceptions import (
     AuthError,
     ClientError,
     DriverError,
+    IncompleteCommit,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
+    TransientError,
 )
 
 from genograph.errors import SchemaError, StoreError
@@ -45,7 +48,9 @@ ROWS_PER_BATCH = 10_000
 VALUES_PER_BATCH = 400_000
 DELETED_AT_ONCE = 20_000
 CONNECT_SECONDS = 10.0
-RETRY_SECONDS = 15.0
+RETRY_SECONDS = 60.0
+IDLE_SECONDS = 10.0
+COMMITS_UNHEARD = 3
 
 # plan operators that read files, the server itself or whatever a procedure does, not the graph
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
@@ -56,6 +61,8 @@ _LOOK_UP = re.compile(
 # GQL status of a label, a relationship type and a property key that the database has never seen
 _UNRECOGNISED = ("01N50", "01N51", "01N52")
 _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
+
+_T = TypeVar("_T")
 
 
 class Neo4jStore(Store):
@@ -83,13 +90,19 @@ class Neo4jStore(Store):
                 auth=credentials(),
                 connection_timeout=CONNECT_SECONDS,
                 connection_acquisition_timeout=CONNECT_SECONDS + 5,
+                # a connection that has lain idle is tried before it is used
+                liveness_check_timeout=IDLE_SECONDS,
                 max_transaction_retry_time=RETRY_SECONDS,
+                # after 1, 2, 4, 6, 9, 13, 18, 24, 32, 43, 56 and 74 s
+                retry_delay_multiplier=1.3,
                 user_agent=f"genograph/{version('genograph')}",
             )
         except (DriverError, ValueError) as error:
             msg = f"{uri}: {_first_line(error)}"
             raise StoreError(msg) from error
         try:
+            # whoever names a server that is not there is told at once, not after every repetition
+            self._driver.verify_connectivity()
             self._prepare()
         except (DriverError, Neo4jError, ValueError) as error:
             self.close()
@@ -109,13 +122,12 @@ class Neo4jStore(Store):
                 msg = f"{self.uri}: is empty; fill it with `genograph load` or `genograph build`"
                 raise StoreError(msg)
             return
-        with self._session(WRITE_ACCESS) as session:
-            have = {r[0] for r in session.run("SHOW CONSTRAINTS YIELD name").values()}
-            have |= {r[0] for r in session.run("SHOW INDEXES YIELD name").values()}
-            for statement in graph_schema().neo4j_constraints():
-                if statement.split()[2] not in have:
-                    session.run(statement).consume()
-            session.run("CALL db.awaitIndexes(300)").consume()
+        have = {r[0] for r in self._run("SHOW CONSTRAINTS YIELD name", {})}
+        have |= {r[0] for r in self._run("SHOW INDEXES YIELD name", {})}
+        for statement in graph_schema().neo4j_constraints():
+            if statement.split()[2] not in have:
+                self._change(statement, {})
+        self._run("CALL db.awaitIndexes(300)", {})
         if not found:
             columns: dict[str, list[Any]] = {
                 "id": ["genograph"],
@@ -146,29 +158,27 @@ class Neo4jStore(Store):
             sent["rows__"] = {n: rows[n].to_pylist() for n in rows.column_names}
             sent["n_rows__"] = len(rows)
         above = int(rows is not None)
-        try:
-            if text not in self._checked:
-                above += 1
-                # a plan needs no rows
-                empty: dict[str, Any] = {"rows__": {n: [] for n in sent.get("rows__", ())}}
-                self._check(text, sent | empty, cypher)
-                self._checked.add(text)
-                above -= 1
-            if self._outer is not None:
-                result = self._outer.run(text, sent)
-                return arrow_table(result.keys(), result.values(), shape)
-            with self._session(READ_ACCESS) as session:
-                # to the server 0 would mean no limit
-                limit = None if timeout is None else max(timeout, 0.001)
-                result = session.run(Query(text, timeout=limit), sent)
-                return arrow_table(result.keys(), result.values(), shape)
-        except (DriverError, Neo4jError, ValueError) as error:
-            self._fail(error, cypher, timeout=timeout, above=above)
+        if text not in self._checked:
+            # a plan needs no rows
+            empty: dict[str, Any] = {"rows__": {n: [] for n in sent.get("rows__", ())}}
+            self._check(text, sent | empty, cypher, above=above + 1)
+            self._checked.add(text)
 
-    def _check(self, text: str, parameters: Mapping[str, Any], cypher: str) -> None:
+        def work(transaction: Transaction | ManagedTransaction) -> tuple[Any, list[list[Any]]]:
+            result = transaction.run(text, sent)
+            return result.keys(), result.values()
+
+        keys, values = self._do(READ_ACCESS, work, cypher, timeout=timeout, above=above)
+        return arrow_table(keys, values, shape)
+
+    def _check(self, text: str, parameters: Mapping[str, Any], cypher: str, *, above: int) -> None:
         """Plan a query and refuse it where it does more than read, or names what is not there."""
-        with self._session(READ_ACCESS, warn=True) as session, _unlogged():
-            summary = session.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
+
+        def work(transaction: Transaction | ManagedTransaction) -> ResultSummary:
+            return transaction.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
+
+        with _unlogged():
+            summary = self._do(READ_ACCESS, work, cypher, above=above, planning=True)
         refused = [o for o in _operators(summary.plan) if o.startswith(_REFUSED)]
         if summary.query_type != "r" or refused:
             what = f" ({refused[0].partition('@')[0]})" if refused else ""
@@ -195,10 +205,7 @@ class Neo4jStore(Store):
             f"MATCH ()-[x:{n}]->() WITH count(x) AS n RETURN '{n}' AS type, n"
             for n in schema.relationships
         ]
-        try:
-            found = dict(map(tuple, self._run(" UNION ALL ".join(parts), {})))
-        except (DriverError, Neo4jError) as error:
-            self._fail(error)
+        found = dict(map(tuple, self._run(" UNION ALL ".join(parts), {})))
         return {name: found[name] for name in (*schema.nodes, *schema.relationships)}
 
     def size(self) -> int | None:
@@ -304,27 +311,60 @@ class Neo4jStore(Store):
                 raise StoreError(msg)
 
     def _change(self, cypher: str, parameters: Mapping[str, Any]) -> list[list[Any]]:
-        """Run a writing statement: in the open transaction, else in one that the driver repeats."""
+        """Run a writing statement that may be repeated."""
         self._writable()
-
-        @unit_of_work(metadata={"app": "genograph"})
-        def work(transaction: ManagedTransaction) -> list[list[Any]]:
-            return transaction.run(cypher, dict(parameters)).values()
-
-        try:
-            if self._outer is not None:
-                return self._outer.run(cypher, dict(parameters)).values()
-            with self._session(WRITE_ACCESS) as session:
-                return session.execute_write(work)
-        except (DriverError, Neo4jError) as error:
-            self._fail(error, cypher)
+        return self._do(WRITE_ACCESS, lambda tx: tx.run(cypher, dict(parameters)).values(), cypher)
 
     def _run(self, cypher: str, parameters: Mapping[str, Any]) -> list[list[Any]]:
         """Run a reading statement of our own."""
-        if self._outer is not None:
-            return self._outer.run(cypher, dict(parameters)).values()
-        with self._session(READ_ACCESS) as session:
-            return session.run(cypher, dict(parameters)).values()
+        return self._do(READ_ACCESS, lambda tx: tx.run(cypher, dict(parameters)).values())
+
+    def _do(
+        self,
+        access: str,
+        work: Callable[[Transaction | ManagedTransaction], _T],
+        cypher: str | None = None,
+        *,
+        timeout: float | None = None,
+        above: int = 0,
+        planning: bool = False,
+    ) -> _T:
+        """What the work gives, in the open transaction, else in one that may be repeated.
+
+        The driver repeats it for RETRY_SECONDS where the server is gone or refuses for the time
+        being. `timeout` is that of each trial, in seconds. A plan is made outside of the open
+        transaction and brings the server's warnings with it. The other arguments are those of
+        `_fail`.
+
+        Raises:
+            StoreError: the server refuses, or stays away.
+        """
+
+        # to the server 0 would mean no limit
+        @unit_of_work(
+            metadata={"app": "genograph"}, timeout=None if timeout is None else max(timeout, 0.001)
+        )
+        def once(transaction: ManagedTransaction) -> _T:
+            try:
+                return work(transaction)
+            except TransientError as error:
+                if _too_large(error):
+                    # the same again would want as much memory: this ends the repetition
+                    self._fail(error, cypher)
+                raise
+
+        try:
+            if self._outer is not None and not planning:
+                return work(self._outer)
+            with self._session(access, warn=planning) as session:
+                execute = session.execute_read if access == READ_ACCESS else session.execute_write
+                for _ in range(COMMITS_UNHEARD - 1):
+                    # gone while it committed: it may be done, and doing it again changes nothing
+                    with suppress(IncompleteCommit):
+                        return execute(once)
+                return execute(once)
+        except (DriverError, Neo4jError, ValueError) as error:
+            self._fail(error, cypher, timeout=timeout, above=above)
 
     def _session(self, access: str, *, warn: bool = False) -> Session:
         return self._driver.session(
@@ -363,7 +403,7 @@ class Neo4jStore(Store):
         elif "TransactionTimedOut" in code:
             limit = "the server's limit" if timeout is None else f"{timeout:g} s"
             said = f"ran out of time after {limit}; select less or allow more{query}"
-        elif "MemoryPoolOutOfMemory" in code or "MemoryLimit" in code:
+        elif isinstance(error, Neo4jError) and _too_large(error):
             said = f"out of memory for one transaction; raise server.memory.heap.max_size{query}"
         elif isinstance(error, ClientError) and "AccessMode" in code:
             said = f"a query only reads the graph{query}"
@@ -380,6 +420,12 @@ class Neo4jStore(Store):
     def close(self) -> None:
         """See Store."""
         self._driver.close()
+
+
+def _too_large(error: Neo4jError) -> bool:
+    """Whether a transaction wanted more memory than the server gives to one."""
+    code = error.code or ""
+    return "MemoryPoolOutOfMemory" in code or "MemoryLimit" in code
 
 
 def _seeking(cypher: str) -> str:

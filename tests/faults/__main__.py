@@ -1,6 +1,7 @@
 """Run every fault: kills over both stores, then the conditions; the seeds are printed.
 
 python -m faults --embedded 150 --neo4j 50 --seed 7
+python -m faults --neo4j 10 --embedded 0 --only-kills --command export --command "db restore"
 
 What differs from an unbroken run is raised with the command, the seed and the moment of the kill.
 """
@@ -44,6 +45,8 @@ NEO4J = {
 def shared(n: int, weights: Mapping[str, int]) -> dict[str, int]:
     """N kills over the commands by their weights; the sum is n."""
     total = sum(weights.values())
+    if not total:
+        return {}
     out = {name: n * weight // total for name, weight in weights.items()}
     for name in list(out)[: n - sum(out.values())]:
         out[name] += 1
@@ -82,8 +85,16 @@ def main() -> None:
     parser.add_argument("--neo4j", type=int, default=50, help="kills there (%(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="of the moments  [drawn]")
     parser.add_argument("--only-kills", action="store_true", help="not the other faults")
+    parser.add_argument("--command", action="append", help="kill only this; may be repeated  [all]")
     parser.add_argument("--scene", type=Path, help="keep the unbroken results here, for next time")
     given = parser.parse_args()
+    for name in given.command or ():
+        if name not in {**EMBEDDED, **NEO4J}:
+            parser.error(f"{name!r} is not killed here; choose from {', '.join(EMBEDDED)}")
+    weights = [
+        {name: n for name, n in all_of.items() if name in (given.command or all_of)}
+        for all_of in (EMBEDDED, NEO4J)
+    ]
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     say(f"seed {seed} (again: --seed {seed})")
     begun = time.perf_counter()
@@ -98,7 +109,7 @@ def main() -> None:
             place = kills.embedded(scene, root / "embedded")
             commands = kills.commands(scene, place)
             landed["embedded"] = killing(
-                commands, place, given.embedded, EMBEDDED, seed, "embedded"
+                commands, place, given.embedded, weights[0], seed, "embedded"
             )
         faults: list[Callable[[Scene, Path], str]] = []
         if not given.only_kills:
@@ -110,7 +121,9 @@ def main() -> None:
                 if given.neo4j:
                     place = kills.on_server(scene, root / "neo4j", held.server)
                     commands = kills.commands(scene, place)
-                    landed["neo4j"] = killing(commands, place, given.neo4j, NEO4J, seed, "neo4j")
+                    landed["neo4j"] = killing(
+                        commands, place, given.neo4j, weights[1], seed, "neo4j"
+                    )
                 for number, fault in enumerate(() if given.only_kills else server.FAULTS):
                     say(fault(scene, root / f"server-{number}", held))
     seconds = time.perf_counter() - begun
