@@ -6,9 +6,8 @@ paralogous pairs, the two orders of a pair and its other alleles always stand to
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,8 @@ from jaxtyping import Float64, Int8, Int64
 from genograph.cohorts.data import TEST, TRAIN, VALIDATION, Edges, Strains
 from genograph.errors import CohortError
 
+AT_ONCE = 500_000
+"""Strains."""
 LARGEST_COMPONENT = 0.25
 """The largest share of the genes that paralogy may join; one more edge is cut instead."""
 
@@ -113,12 +114,8 @@ def strain_folds(
     What is hashed is the sorted set of paralog components, so neither kind, allele nor order
     matters. The wild type is in TRAIN: it is no perturbation to be told.
     """
-    root = components.root[strains.gene]
     owner = np.repeat(np.arange(len(strains)), strains.n_perturbed)
-    order = np.lexsort((root, owner))
-    names = [gene_ids[r] for r in root[order].tolist()]
-    bounds = strains.offsets.tolist()
-    keys = ("strain\n" + "\n".join(sorted(set(names[a:b]))) for a, b in pairwise(bounds))
+    keys = _strain_keys(strains, owner, components.root[strains.gene], gene_ids)
     place = _fractions(keys, len(strains), folds.seed)
     fold = _fold(place, folds.test_strains, folds.validation_strains)
     fold[strains.n_perturbed == 0] = TRAIN
@@ -127,14 +124,35 @@ def strain_folds(
     return fold
 
 
+def _strain_keys(
+    strains: Strains,
+    owner: Int64[np.ndarray, " perturbation"],
+    root: Int64[np.ndarray, " perturbation"],
+    gene_ids: tuple[str, ...],
+) -> Iterator[str]:
+    """The components that each strain perturbs, sorted; in parts, for lists of names are large."""
+    by_row = np.array(gene_ids, object)
+    for begin in range(0, len(strains), AT_ONCE):
+        bounds = strains.offsets[begin : begin + AT_ONCE + 1]
+        part = slice(int(bounds[0]), int(bounds[-1]))
+        order = np.lexsort((root[part], owner[part]))
+        mine, of = root[part][order], owner[part][order]
+        new = np.ones(len(mine), np.bool_)
+        new[1:] = (mine[1:] != mine[:-1]) | (of[1:] != of[:-1])
+        counts = np.bincount(of[new] - begin, minlength=len(bounds) - 1)
+        names = by_row[mine[new]].tolist()
+        at = 0
+        for n in counts.tolist():
+            yield "strain\n" + "\n".join(names[at : at + n])
+            at += n
+
+
 def _fractions(keys: Iterable[str], n: int, seed: int) -> Float64[np.ndarray, " key"]:
     """A number in [0, 1) for each of n keys: the first 52 bits of SHA-256 of seed and key."""
-    begun = hashlib.sha256(f"{seed}\n".encode())
+    begun, hashed = f"{seed}\n", hashlib.sha256
     first = bytearray()
     for key in keys:
-        one = begun.copy()
-        one.update(key.encode())
-        first += one.digest()[:8]
+        first += hashed((begun + key).encode()).digest()[:8]
     assert len(first) == 8 * n
     out: np.ndarray[Any, Any] = (np.frombuffer(first, ">u8") >> 12) / 2.0**52
     return out

@@ -5,10 +5,10 @@ Python. All is sorted by id, so that both stores give the same bytes.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +19,14 @@ from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, na
 from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, experiment_ids
+from genograph.cohorts.rows import NUMBERS, Carried, carried, experiment_rows, joined
 from genograph.errors import CohortError
 from genograph.experiments import RELATIVE
-from genograph.schema import WILD_TYPE, Perturbation
+from genograph.schema import WILD_TYPE
 from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
-NUMBERS = ("value", "sd", "interaction", "interaction_sd")
-AT_ONCE, MOST_AT_ONCE = 500_000, 2_000_000
+Column = pa.Array | pa.ChunkedArray
 CARRIED = ("fitness", "expression", "morphology")
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
 
@@ -57,22 +57,26 @@ def select(
     ids = experiment_ids(store, query, timeout=timeout)
     n_selected = len(ids)
     read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
-    experiments, n_other = _carried(_experiments(store, ids, timeout))
-    carried = _perturbations(store, pc.unique(experiments["strain"]), timeout)
+    experiments, n_other = _of_phenotypes(experiment_rows(store, ids, timeout))
+    del ids
+    perturbed = carried(store, pc.unique(experiments["strain"]), timeout)
     n_single = n_single_other = 0
     if singles:
-        more, n_single_other = _single_experiments(store, carried, experiments, timeout)
+        more, n_single_other = _single_experiments(store, perturbed, experiments, timeout)
         n_single = len(more)
         if n_single:
-            added = _experiments(store, more, timeout)
+            added = experiment_rows(store, more, timeout)
             new = pc.unique(added["strain"])
-            new = new.filter(pc.invert(pc.is_in(new, value_set=pc.unique(experiments["strain"]))))
-            experiments = pa.concat_tables([experiments, added])
-            carried = _joined([carried, _perturbations(store, new, timeout)])
-    strains, outside = _strains(carried, pc.unique(experiments["strain"]), read)
-    inside = pc.is_in(experiments["strain"], value_set=strains.ids)
-    n_outside = len(experiments) - pc.sum(inside).as_py()
-    experiments = experiments.filter(inside).sort_by("id")
+            new = new.filter(pc.invert(pc.is_in(new, value_set=perturbed.ids)))
+            experiments = pa.concat_tables([experiments, added]).unify_dictionaries().sort_by("id")
+            perturbed = joined(perturbed, carried(store, new, timeout))
+    strains, outside = _strains(perturbed, read)
+    del perturbed
+    row = _rows(experiments["strain"], strains.ids)
+    experiments = experiments.drop_columns("strain").append_column("strain", pa.array(row))
+    n_outside = int((row < 0).sum())
+    if n_outside:
+        experiments = experiments.filter(pa.array(row >= 0))
     if not len(experiments):
         msg = (
             f"the cohort is empty: each of {n_outside:,} experiments perturbs a gene outside the "
@@ -118,9 +122,9 @@ def select(
         genome,
         strains,
         studies,
-        _fitness(experiments, strains, studies),
-        _vectors(store, experiments, strains, studies, genome, "expression", timeout),
-        _vectors(store, experiments, strains, studies, genome, "morphology", timeout),
+        _fitness(experiments, studies),
+        _vectors(store, experiments, studies, genome, "expression", timeout),
+        _vectors(store, experiments, studies, genome, "morphology", timeout),
         gene_fold,
         strain_folds(strains, genome.gene_ids, gene_fold, components, folds),
         provenance,
@@ -137,7 +141,9 @@ def members(
         StoreError: the database refuses the query or it ran out of time.
     """
     ids = experiment_ids(store, query, timeout=timeout)
-    return _experiments(store, ids, timeout).sort_by("id")
+    found = experiment_rows(store, ids, timeout)
+    plain = {n: found[n].cast(pa.string()) for n in ("id", "phenotype", "unit", "strain", "study")}
+    return pa.table(plain | {n: found[n] for n in NUMBERS})
 
 
 def export(
@@ -166,116 +172,8 @@ def export(
     return cohort
 
 
-def _experiments(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table:
-    """The experiments with these ids: columns id, phenotype, strain, study and the numbers.
-
-    Raises:
-        CohortError: an id is none of an experiment, or one has no strain or study, or several.
-    """
-    parts, odd = [], []
-    for some in _slices(ids):
-        found = store.query(
-            "MATCH (e:Experiment {id: in_id}) MATCH (e)-[:TESTS]->(s:Strain) "
-            "MATCH (e)-[:FROM_STUDY]->(u:Study) "
-            "RETURN in_id AS id, e.phenotype AS phenotype, e.unit AS unit, s.id AS strain, "
-            "u.id AS study, " + ", ".join(f"e.{n} AS {n}" for n in NUMBERS),
-            rows=pa.table({"in_id": some}),
-            timeout=timeout,
-        )
-        if len(found) != len(some) or len(pc.unique(found["id"])) != len(some):
-            both = pa.chunked_array([*found["id"].chunks, some]).cast(pa.string())
-            counts = pc.value_counts(both)
-            wrong = counts.filter(pc.not_equal(counts.field("counts"), 2)).field("values")
-            odd += wrong.to_pylist()
-        columns = {n: found[n].combine_chunks().cast(pa.string()) for n in found.column_names[:5]}
-        columns |= {n: found[n].combine_chunks().cast(pa.float64()) for n in NUMBERS}
-        parts.append(pa.table(columns))
-    if odd:
-        raise _not_one(store, odd)
-    out = pa.concat_tables(parts)
-    for name in ("phenotype", "unit"):
-        if out[name].null_count:
-            at = pc.index(pc.is_null(out[name]), True).as_py()
-            msg = f"{store.uri}: experiment {out['id'][at]} has no {name}; load it again"
-            raise CohortError(msg)
-    return out
-
-
-def _not_one(store: Store, odd: list[str]) -> CohortError:
-    """What is wrong with ids that do not give one row each."""
-    known = store.query(
-        "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
-    )
-    if len(known) < len(odd):
-        missing = set(odd) - set(known["id"].to_pylist())
-        msg = (
-            f"the query's column experiment holds {len(missing):,} values that are no id of an "
-            f"experiment, first {min(missing)}; return e.id AS experiment"
-        )
-        return CohortError(msg)
-    msg = (
-        f"{store.uri}: {len(odd)} experiments, first {odd[0]}, do not have exactly one strain "
-        f"and one study; load their source again"
-    )
-    return CohortError(msg)
-
-
-def _slices(ids: pa.Array) -> Iterator[pa.Array]:
-    """The ids in parts: an engine holds a whole answer in memory, and may read a table for each."""
-    step = min(MOST_AT_ONCE, max(AT_ONCE, len(ids) // 8))
-    return (ids.slice(start, step) for start in range(0, len(ids), step))
-
-
-class Carried(NamedTuple):
-    """Perturbations of strains, one row each; `name` is the perturbation as strain ids spell it."""
-
-    strain: pa.Array
-    gene: pa.Array
-    dose: pa.Array
-    name: pa.Array
-
-
-def _perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
-    return _joined([_some_perturbations(store, some, timeout) for some in _slices(strain_ids)])
-
-
-def _joined(parts: Sequence[Carried]) -> Carried:
-    filled = [part for part in parts if len(part.strain)]
-    if not filled:
-        none = pa.array([], pa.string())
-        return Carried(none, none, pa.array([], pa.float64()), none)
-    return Carried(*(pa.concat_arrays(columns) for columns in zip(*filled, strict=True)))
-
-
-def _some_perturbations(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
-    found = store.query(
-        "MATCH (s:Strain {id: in_id}) MATCH (s)-[p:PERTURBS]->(g:Gene) "
-        "RETURN in_id AS strain, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose",
-        rows=pa.table({"in_id": strain_ids}),
-        timeout=timeout,
-    )
-    if not len(found):
-        return _joined([])
-    found = found.combine_chunks()
-    columns = {n: found[n].combine_chunks() for n in found.column_names}
-    columns["dose"] = columns["dose"].cast(pa.float64())
-    for name in ("kind", "allele", "dose"):
-        if columns[name].null_count:
-            at = pc.index(pc.is_null(columns[name]), True).as_py()
-            msg = f"{store.uri}: strain {columns['strain'][at]} has a perturbation without {name}"
-            raise CohortError(msg)
-    # each spelling is made once: there are far fewer of them than rows
-    parts = [columns["gene"], columns["kind"], columns["allele"], columns["dose"].cast(pa.string())]
-    key = pc.binary_join_element_wise(*parts, "\n").dictionary_encode()
-    _, first = np.unique(key.indices.to_numpy(), return_index=True)
-    one = [columns[n].take(pa.array(first)).to_pylist() for n in ("gene", "kind", "allele", "dose")]
-    spelled = [str(Perturbation(*values)) for values in zip(*one, strict=True)]
-    name = pa.array(spelled, pa.string()).take(key.indices)
-    return Carried(columns["strain"], columns["gene"], columns["dose"], name)
-
-
 def _single_experiments(
-    store: Store, carried: Carried, selected: pa.Table, timeout: float | None
+    store: Store, perturbed: Carried, selected: pa.Table, timeout: float | None
 ) -> tuple[pa.Array, int]:
     """The fitness experiments of single mutants that are not selected yet, sorted by id.
 
@@ -285,13 +183,13 @@ def _single_experiments(
     found = store.query(
         "MATCH (s:Strain {id: in_id}) MATCH (e:Experiment)-[:TESTS]->(s) "
         "WHERE e.phenotype = 'fitness' RETURN e.id AS id, e.unit AS unit",
-        rows=pa.table({"in_id": pc.unique(carried.name)}),
+        rows=pa.table({"in_id": perturbed.names}),
         timeout=timeout,
     )
     if not len(found):
         return pa.array([], pa.string()), 0
     fitness = selected.filter(pc.equal(selected["phenotype"], "fitness"))
-    units = pc.unique(fitness["unit"]) if len(fitness) else pa.array([RELATIVE])
+    units = pc.unique(fitness["unit"].cast(pa.string())) if len(fitness) else pa.array([RELATIVE])
     # one without a unit stays, for `_experiments` to refuse it by name
     fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), units), pc.is_null(found["unit"]))
     ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
@@ -300,7 +198,7 @@ def _single_experiments(
     return ids.take(pc.sort_indices(ids)), others
 
 
-def _carried(experiments: pa.Table) -> tuple[pa.Table, int]:
+def _of_phenotypes(experiments: pa.Table) -> tuple[pa.Table, int]:
     """The experiments of phenotypes that a cohort carries, and how many are of others.
 
     Raises:
@@ -318,36 +216,31 @@ def _carried(experiments: pa.Table) -> tuple[pa.Table, int]:
     return experiments.filter(kept), n_other
 
 
-def _strains(carried: Carried, strain_ids: pa.Array, read: Read) -> tuple[Strains, int]:
+def _strains(perturbed: Carried, read: Read) -> tuple[Strains, int]:
     """The strains whose genes are all in the genome, sorted by id, and how many are not."""
     genes = pa.array(read.genome.gene_ids, pa.string())
-    gene = pc.fill_null(pc.index_in(carried.gene, value_set=genes), -1)
-    lost = pc.unique(carried.strain.filter(pc.equal(gene, -1)))
-    ids = strain_ids if isinstance(strain_ids, pa.Array) else strain_ids.combine_chunks()
-    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=lost)))
-    ids = ids.take(pc.sort_indices(ids))
-    owner = pc.fill_null(pc.index_in(carried.strain, value_set=ids), -1)
-    rows = _whole_numbers(owner)
-    kept = np.flatnonzero(rows >= 0)
-    names = carried.name.take(pa.array(kept))
+    gene = _rows(perturbed.genes, genes)[perturbed.gene]
+    inside = np.ones(len(perturbed.ids), np.bool_)
+    inside[perturbed.strain[gene < 0]] = False
+    ids = perturbed.ids.filter(pa.array(inside))
+    place = np.where(inside, np.cumsum(inside) - 1, -1)
+    row = place[perturbed.strain]
     # a screen has few spellings and millions of rows: the spellings are sorted, not the rows
-    spelled = names.dictionary_encode()
-    place = _whole_numbers(pc.rank(spelled.dictionary, tiebreaker="dense")) if len(names) else kept
-    rank = place[_whole_numbers(spelled.indices)] if len(names) else kept
-    order = kept[np.lexsort((rank, rows[kept]))]
-    rows = rows[order]
-    n_perturbed = np.bincount(rows, minlength=len(ids))
+    spelled = _whole_numbers(pc.rank(perturbed.names, tiebreaker="dense"))[perturbed.name]
+    order = np.lexsort((spelled, row))
+    order = order[row[order] >= 0]
+    n_perturbed = np.bincount(row[order], minlength=len(ids))
     _check_bare(ids, n_perturbed)
-    single = pc.index_in(carried.name.take(pa.array(order)), value_set=ids)
+    single = _rows(perturbed.names, ids)
     return (
         Strains(
             ids,
             np.concatenate([[0], np.cumsum(n_perturbed)]).astype(np.int64),
-            _whole_numbers(gene)[order],
-            carried.dose.to_numpy(zero_copy_only=False).astype(np.float32)[order],
-            _whole_numbers(pc.fill_null(single, -1)),
+            gene[order],
+            perturbed.dose[order],
+            single[perturbed.name[order]],
         ),
-        len(lost),
+        int((~inside).sum()),
     )
 
 
@@ -359,7 +252,7 @@ def _check_bare(ids: pa.Array, n_perturbed: Int64[np.ndarray, " strain"]) -> Non
         raise CohortError(msg)
 
 
-def _whole_numbers(column: pa.Array) -> Int64[np.ndarray, " row"]:
+def _whole_numbers(column: Column) -> Int64[np.ndarray, " row"]:
     out: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
 
@@ -370,7 +263,8 @@ def _check_units(experiments: pa.Table) -> None:
         [("study", "distinct"), ([], "count_all")]
     )
     for phenotype in sorted(set(units["phenotype"].to_pylist())):
-        mine = units.filter(pc.equal(units["phenotype"], phenotype)).sort_by("unit").to_pylist()
+        mine = units.filter(pc.equal(units["phenotype"], phenotype)).to_pylist()
+        mine.sort(key=lambda row: row["unit"])
         if len(mine) > 1:
             each = "; ".join(
                 f"{r['unit']} ({r['count_all']:,} of {', '.join(sorted(r['study_distinct']))})"
@@ -383,26 +277,24 @@ def _check_units(experiments: pa.Table) -> None:
             raise CohortError(msg)
 
 
-def _rows(column: pa.ChunkedArray, names: pa.Array | Sequence[str]) -> Int64[np.ndarray, " row"]:
+def _rows(column: Column, names: pa.Array | Sequence[str]) -> Int64[np.ndarray, " row"]:
+    """Where the values of a column are among names, -1 where they are not."""
     vocabulary = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
-    return _whole_numbers(pc.index_in(column.combine_chunks(), value_set=vocabulary))
+    found = pc.index_in(column, value_set=vocabulary)
+    return _whole_numbers(pc.fill_null(found, -1))
 
 
-def _fitness(experiments: pa.Table, strains: Strains, studies: Sequence[str]) -> Fitness | None:
+def _fitness(experiments: pa.Table, studies: Sequence[str]) -> Fitness | None:
     mine = experiments.filter(pc.equal(experiments["phenotype"], "fitness"))
     if not len(mine):
         return None
-    numbers = (
-        mine[name].to_numpy().astype(np.float32)
-        for name in ("value", "sd", "interaction", "interaction_sd")
-    )
-    return Fitness(_rows(mine["strain"], strains.ids), _rows(mine["study"], studies), *numbers)
+    numbers = (mine[name].to_numpy().astype(np.float32) for name in NUMBERS)
+    return Fitness(mine["strain"].to_numpy(), _rows(mine["study"], studies), *numbers)
 
 
 def _vectors(
     store: Store,
     experiments: pa.Table,
-    strains: Strains,
     studies: Sequence[str],
     genome: Genome,
     phenotype: str,
@@ -448,10 +340,9 @@ def _vectors(
         values[np.ix_(rows[here.to_numpy()], column)] = block.reshape(-1, len(column))
     gene = np.empty(0, np.int64)
     if phenotype == "expression":
-        known = pc.index_in(pa.array(names), value_set=pa.array(genome.gene_ids, pa.string()))
-        gene = _whole_numbers(pc.fill_null(known, -1))
+        gene = _rows(pa.array(names), genome.gene_ids)
     return Vectors(
-        _rows(mine["strain"], strains.ids),
+        mine["strain"].to_numpy(),
         _rows(mine["study"], studies),
         values,
         tuple(names),
