@@ -29,8 +29,9 @@ from genograph.nn.engines import Engine, engine_of
 from genograph.nn.fit import Epoch, Material, fit, material_of
 from genograph.nn.setting import setting_of, single_effects
 from genograph.nn.state import Progress
-from genograph.nn.tasks import HEAD_OF, TASKS, Tasks, tasks_of
+from genograph.nn.tasks import HEAD_OF, TASKS, Scalars, Tasks, tasks_of
 from genograph.nn.topology import Topology, threads
+from genograph.nn.validation import MOST_VALIDATED
 from genograph.run import FORMAT, Run, file_sha256, write_json
 from genograph.schema import graph_schema
 
@@ -94,8 +95,8 @@ def train(
     topology = Topology.of(cohort.genome, largest_term=config.largest_term)
     singles = single_effects(cohort, floor=config.fitness_floor)
     folds = tuple(
-        tasks_of(cohort, fold, singles.log_fitness, topology, config)
-        for fold in (TRAIN, VALIDATION)
+        tasks_of(cohort, fold, singles.log_fitness, topology, config, most=most)
+        for fold, most in ((TRAIN, None), (VALIDATION, MOST_VALIDATED))
     )
     untrained = [
         h for h in config.heads if not any(_size(folds[0], t) for t in TASKS if HEAD_OF[t] == h)
@@ -109,11 +110,15 @@ def train(
     setting = setting_of(cohort, topology, config)
     fabric = _fabric(config)
     fabric.launch()
+    left_out_of_validation = {
+        t: task.n_left_out for t in TASKS if isinstance(task := getattr(folds[1], t), Scalars)
+    }
     facts = {
         "examples": {
             name: {t: _size(tasks, t) for t in TASKS}
             for name, tasks in zip(("train", "validation"), folds, strict=True)
         },
+        "validation_left_out": left_out_of_validation,
         "heads_left_out": left_out,
         "singles_floored": singles.n_floored,
         "terms_left_out": topology.n_general_terms,
@@ -133,6 +138,8 @@ def train(
         return Run.open(out)
     with threads(config.threads, topology.n_node) as n_thread:
         words = _circumstances(config, fabric, engine, n_thread)
+    if n_left := sum(left_out_of_validation.values()):
+        words += f", validation without {n_left:,} more examples of its fold"
     material = material_of(
         cohort, engine.topology, engine, setting, (folds[0], folds[1]), fabric.device
     )

@@ -8,34 +8,37 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from test_train import config_of, metrics
 
-from genograph.cohorts import TRAIN, load_cohort
+from genograph.cohorts import TRAIN, VALIDATION, load_cohort
 from genograph.cohorts.mapped import mapped
 from genograph.errors import CohortError
 from genograph.nn.config import TrainConfig
-from genograph.nn.plans import Plan, Planner
-from genograph.nn.setting import single_effects
-from genograph.nn.tasks import Stream, tasks_of
+from genograph.nn.planning import Planned, Planner
+from genograph.nn.setting import setting_of, single_effects
+from genograph.nn.tasks import Rows, Stream, tasks_of
 from genograph.nn.topology import Topology
+from genograph.nn.walk import rows_where
 from genograph.run import file_sha256
 from genograph.training import train
 
 
-def tasks(cohort):
+def tasks(cohort, fold=TRAIN, **options):
     effects = single_effects(cohort, floor=0.05).log_fitness
-    return tasks_of(cohort, TRAIN, effects, Topology.of(cohort.genome), TrainConfig())
+    return tasks_of(cohort, fold, effects, Topology.of(cohort.genome), TrainConfig(), **options)
 
 
 def test_a_plan_made_when_it_is_asked_for_is_the_plan_made_before(monkeypatch):
     cohort = cohort_of()
     whole = tasks(cohort)
-    monkeypatch.setattr("genograph.nn.plans.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.nn.planning.MOST_PLANNED", 5)
     later = tasks(cohort)
-    rows = np.random.default_rng(0).permutation(12)
     for name in whole._fields:
-        one, other = getattr(whole, name).plan, getattr(later, name).plan
-        assert isinstance(one, Plan)
+        task = getattr(whole, name)
+        one, other = task.plan, getattr(later, name).plan
+        assert isinstance(one, Planned)
         assert isinstance(other, Planner)
-        assert one.n_strain == other.n_strain
+        strain = task.strain if isinstance(task, Rows) else task.all().strain
+        assert len(strain) > 5
+        rows = np.random.default_rng(0).permutation(strain)
         for a, b in zip(one.take(rows), other.take(rows), strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -44,9 +47,64 @@ def test_a_training_from_disk_and_batch_by_batch_gives_the_same_weights(tmp_path
     cohort = cohort_of()
     cohort.save(tmp_path / "cohort")
     one = train(cohort, config_of(epochs=2), tmp_path / "one")
-    monkeypatch.setattr("genograph.nn.plans.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.nn.planning.MOST_PLANNED", 5)
     other = train(load_cohort(tmp_path / "cohort"), config_of(epochs=2), tmp_path / "other")
     assert file_sha256(one.checkpoint(0)) == file_sha256(other.checkpoint(0))
+
+
+def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_setting(monkeypatch):
+    cohort = cohort_of()
+    topology, config = Topology.of(cohort.genome), TrainConfig()
+    whole = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
+    monkeypatch.setattr("genograph.nn.walk.PIECE", 7)
+    parts = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
+    for name in ("pairs", "singles"):
+        one, other = getattr(whole[0], name), getattr(parts[0], name)
+        assert len(one) > 7
+        for a, b in zip(one.all(), other.all(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(whole[1].log_fitness, parts[1].log_fitness)
+    for name, one, other in zip(whole[2]._fields, whole[2], parts[2], strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+    kept = np.random.default_rng(0).random(50) < 0.4
+    found = rows_where(50, lambda piece: kept[piece])
+    np.testing.assert_array_equal(found, np.flatnonzero(kept))
+    assert found.dtype == np.int32
+
+
+def test_of_a_large_validation_fold_evenly_spaced_examples_decide_and_the_rest_is_counted(
+    tmp_path, monkeypatch
+):
+    cohort = cohort_of()
+    everything = tasks(cohort, VALIDATION)
+    few = tasks(cohort, VALIDATION, most=4)
+    n = len(everything.pairs)
+    assert n > 8
+    assert (len(few.pairs), few.pairs.n_left_out) == (4, n - 4)
+    gaps = np.diff(np.searchsorted(everything.pairs.experiment, few.pairs.experiment))
+    assert gaps.max() - gaps.min() <= 1
+    assert everything.pairs.n_left_out == 0
+    monkeypatch.setattr("genograph.training.MOST_VALIDATED", 4)
+    said = []
+    run = train(cohort, config_of(epochs=1), tmp_path / "run", report=lambda f, w: said.append(w))
+    left_out = run.manifest["validation_left_out"]
+    assert left_out["pairs"] == n - 4
+    assert run.manifest["examples"]["validation"]["pairs"] == 4
+    assert f"validation without {sum(left_out.values())} more examples" in said[0]
+
+
+def test_memory_for_a_record_is_a_few_bytes_beside_the_mapped_file(tmp_path):
+    # what a training holds of each record: its row, its place in the order, its strain's effect
+    cohort = cohort_of()
+    cohort.save(tmp_path / "cohort")
+    held = load_cohort(tmp_path / "cohort")
+    pairs = tasks(held).pairs
+    assert pairs.fitness is held.fitness
+    assert isinstance(pairs.fitness.value.base, np.memmap)
+    assert pairs.experiment.nbytes == 4 * len(pairs)
+    stream = Stream(len(pairs), 3, (0, 0))
+    stream.at(0)
+    assert stream._order[1].nbytes == 4 * len(pairs)
 
 
 def test_mapped_arrays_are_those_of_the_library_and_writing_leaves_the_file_alone(tmp_path):

@@ -438,7 +438,7 @@ def test_values_that_were_not_measured_weigh_nothing():
     assert all(torch.isfinite(g).all() for g in gradients)
     # by hand: mean over the measured values of the Gaussian's negative log-likelihood
     model = objective.model
-    plan = tasks.expression.plan.take(tasks.expression.row[:4]).tensors()
+    plan = tasks.expression.plan.take(tasks.expression.strain[:4]).tensors()
     guess = model.expression(objective.encode(), perturbed_of(plan), plan, objective.engine)
     values = torch.from_numpy(tasks.expression.values[:4])
     measured = ~torch.isnan(values)

@@ -19,7 +19,7 @@ from genograph.nn.model import GenomeModel, Setting
 from genograph.nn.state import Progress, load_state, save_state, write_tensors
 from genograph.nn.tasks import TASKS, Batch, Objective, Stream, Tasks, batch_of
 from genograph.nn.topology import Topology
-from genograph.nn.validation import Scores, validate
+from genograph.nn.validation import Scores, pace_of, validate
 
 QUOTA = {
     "pairs": "pairs",
@@ -134,7 +134,8 @@ def fit(
     """Train a member from its last saved state, or from the start, and write its checkpoint.
 
     `told` hears of every epoch, after its state is safe on disk; `planned`, before the first, of
-    its steps and of the seconds it should take, by the pace of two steps that change nothing.
+    its steps and of the seconds it should take with the validation after them, by the pace of two
+    steps that change nothing.
     """
     seed = config.seed + member
     with torch.random.fork_rng(devices=[]):
@@ -162,7 +163,8 @@ def fit(
     }
     steps = steps_of(config, material.train)
     if planned is not None and not progress.done:
-        planned(steps, steps * _pace(fabric, wrapped, optimizer, material, streams))
+        pace = _pace(fabric, wrapped, optimizer, material, streams)
+        planned(steps, steps * pace + pace_of(scored, material.validation))
     while not progress.done:
         start = time.perf_counter()
         sums = dict.fromkeys(TASKS, 0.0)

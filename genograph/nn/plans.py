@@ -17,8 +17,6 @@ from genograph.nn.topology import REACHING, Reach
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
-MOST_PLANNED = 200_000
-"""Strains that are planned once for a training; of more, each batch is planned when it comes."""
 WORTH_SHARING = 0.8
 """Share of a batch's perturbations that may be distinct before finding the others costs more."""
 
@@ -199,43 +197,6 @@ class Plan(NamedTuple):
                 presorted=True,
             ),
         )
-
-
-class Planner(NamedTuple):
-    """Plans of strains made when they are asked for: what a Plan of all would not fit in memory.
-
-    Its arrays may be mapped from disk; a batch touches its own rows.
-    """
-
-    strains: Strains
-    rows: Int64[np.ndarray, " strain"]
-    effect: Float32[np.ndarray, " perturbation"]
-    reach: Reach
-    n_node: int
-    at_least: int
-
-    @property
-    def n_strain(self) -> int:
-        """How many strains there are."""
-        return len(self.rows)
-
-    def take(self, rows: Int64[np.ndarray, " strain"]) -> Plan:
-        """The plan of these strains, in this order."""
-        return Plan.of(
-            self.strains,
-            self.rows[rows],
-            self.effect,
-            self.reach,
-            self.n_node,
-            at_least=self.at_least,
-        )
-
-
-def plans_of(planner: Planner) -> "Plan | Planner":
-    """The plan of all of a planner's strains where it is small, else the planner."""
-    return (
-        planner if planner.n_strain > MOST_PLANNED else planner.take(np.arange(len(planner.rows)))
-    )
 
 
 class Alone(NamedTuple):

@@ -1,5 +1,6 @@
 """What a model takes from its cohort: measured single effects, projections, scales."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +9,14 @@ from jaxtyping import Float32
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from genograph.cohorts import TRAIN, Cohort, Strains, Vectors
+from genograph.cohorts import TRAIN, Cohort, Fitness, Strains, Vectors
 from genograph.errors import RunError
 from genograph.nn.config import ModelConfig
 from genograph.nn.model import Setting
 from genograph.nn.overlap import N_CONTEXT, N_OVERLAP, extent, lowest_and_highest, overlap
 from genograph.nn.plans import Plan
 from genograph.nn.topology import REACHING, Topology
+from genograph.nn.walk import n_perturbed_of, pieces, rows_where, taken
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,19 +40,23 @@ def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
     fitness = cohort.fitness
     if fitness is None:
         return SingleEffects(out, 0)
-    rows = (cohort.strains.n_perturbed[fitness.strain] == 1) & ~np.isnan(fitness.value)
-    strain, value, sd = fitness.strain[rows], fitness.value[rows], fitness.sd[rows]
-    n = len(out)
+
+    def kept(piece: slice) -> Array:
+        several = n_perturbed_of(cohort.strains, fitness.strain[piece]) != 1
+        alone: Array = ~(several | np.isnan(fitness.value[piece]))
+        return alone
+
+    rows = rows_where(len(fitness), kept)
+    known, strain = np.unique(fitness.strain[rows], return_inverse=True)
+    value, sd, n = fitness.value[rows], fitness.sd[rows], len(known)
     # one experiment without s.d. among several makes their weights equal
     lacking = np.bincount(strain, weights=~(sd > 0), minlength=n)[strain] > 0
     used = np.where(lacking, 1.0, sd).astype(np.float64)
     weight = used**-2.0
     total = np.bincount(strain, weights=weight, minlength=n)
-    summed = np.bincount(strain, weights=weight * value, minlength=n)
-    known = total > 0
-    mean = summed / np.where(known, total, 1.0)
-    out[known] = np.log(np.maximum(mean[known], floor)).astype(np.float32)
-    return SingleEffects(out, int((mean[known] < floor).sum()))
+    mean = np.bincount(strain, weights=weight * value, minlength=n) / total
+    out[known] = np.log(np.maximum(mean, floor)).astype(np.float32)
+    return SingleEffects(out, int((mean < floor).sum()))
 
 
 def perturbation_effects(
@@ -191,13 +197,18 @@ def _scales(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Root mean square of overlaps; mean and s.d. of sizes, over training strains with several."""
     unscaled = torch.ones(N_OVERLAP), torch.zeros(N_CONTEXT), torch.ones(N_CONTEXT)
-    strains = cohort.strains
-    rows = np.flatnonzero((cohort.strain_fold == TRAIN) & (strains.n_perturbed >= 2))
-    if len(rows) < 2 or "fitness" not in config.heads:
+    if "fitness" not in config.heads:
         return unscaled
-    rows = rows[:: max(len(rows) // SAMPLE, 1)]
-    effect = np.nan_to_num(perturbation_effects(strains, effects, config, "fitness"))
-    plan = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2).tensors()
+    strains, fold = cohort.strains, cohort.strain_fold
+    rows = rows_where(
+        len(strains), lambda p: (fold[p] == TRAIN) & (n_perturbed_of(strains, p) >= 2)
+    )
+    if len(rows) < 2:
+        return unscaled
+    some = taken(strains, rows[:: max(len(rows) // SAMPLE, 1)])
+    effect = np.nan_to_num(perturbation_effects(some, effects, config, "fitness"))
+    whole = np.arange(len(some))
+    plan = Plan.of(some, whole, effect, topology.reach, topology.n_node, at_least=2).tensors()
     shared = overlap(plan, extents)
     sizes = lowest_and_highest(plan, plan.p_effect, topology.features, extents)
     # what is hardly ever there in training stays small when it comes
@@ -206,17 +217,31 @@ def _scales(
 
 def _noise(cohort: Cohort) -> Array:
     """Log variance of the training values about their mean, by study; see Setting.noise."""
-    out = np.zeros((len(cohort.studies), 4), np.float32)
+    n_study = len(cohort.studies)
+    out = np.zeros((n_study, 4), np.float32)
     fitness = cohort.fitness
     if fitness is not None:
-        train = cohort.strain_fold[fitness.strain] == TRAIN
-        for study in np.unique(fitness.study):
-            for column, values in enumerate((fitness.value, fitness.interaction)):
-                found = values[train & (fitness.study == study)]
-                found = found[~np.isnan(found)].astype(np.float64)
-                if len(found) > 1:
-                    out[study, column] = np.log(max(found.var(), 1e-5))
+        for column, values in enumerate((fitness.value, fitness.interaction)):
+            # twice over the experiments, since a difference of squares would lose digits
+            n, total, square = np.zeros((3, n_study))
+            for study, found in _of_training(cohort, fitness, values):
+                n += np.bincount(study, minlength=n_study)
+                total += np.bincount(study, weights=found, minlength=n_study)
+            mean = total / np.maximum(n, 1)
+            for study, found in _of_training(cohort, fitness, values):
+                away = (found - mean[study]) ** 2
+                square += np.bincount(study, weights=away, minlength=n_study)
+            told = n > 1
+            out[told, column] = np.log(np.maximum(square[told] / n[told], 1e-5))
     return out
+
+
+def _of_training(cohort: Cohort, fitness: Fitness, values: Array) -> Iterator[tuple[Array, Array]]:
+    """Study and value of the training experiments that have one, in pieces."""
+    for piece in pieces(len(fitness)):
+        found = values[piece].astype(np.float64)
+        kept = (cohort.strain_fold[fitness.strain[piece]] == TRAIN) & ~np.isnan(found)
+        yield fitness.study[piece][kept], found[kept]
 
 
 def _morphology(cohort: Cohort, morphology: Vectors) -> tuple[Array, Array]:

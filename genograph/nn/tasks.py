@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
-from genograph.cohorts import Cohort, Vectors
+from genograph.cohorts import Cohort, Fitness, Strains, Vectors
 from genograph.nn.config import ModelConfig
 from genograph.nn.engines import Engine, Perturbed
 from genograph.nn.model import Encoded, GenomeModel
-from genograph.nn.plans import Meetings, Plan, Planner, plans_of
+from genograph.nn.planning import Planned, Planner, plans_of
+from genograph.nn.plans import Meetings
 from genograph.nn.setting import perturbation_effects
 from genograph.nn.topology import Topology
+from genograph.nn.walk import n_perturbed_of, rows_where
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TASKS = ("pairs", "singles", "expression", "morphology")
@@ -26,15 +28,10 @@ HEAD_OF = {
 }
 
 
-class Scalars(NamedTuple):
-    """Fitness examples.
-
-    Pairs (and strains with more perturbations) are trained on the interaction score where it was
-    reported, since fitness is then the score plus a constant, and on fitness elsewhere.
+class Examples(NamedTuple):
+    """Some fitness examples.
 
     Attributes:
-        plan: meetings of the distinct strains.
-        row: row of `plan` of each example.
         strain: strain row in the cohort.
         study: index into Cohort.studies.
         target: interaction score or fitness.
@@ -42,31 +39,67 @@ class Scalars(NamedTuple):
         is_interaction: which of the two `target` is.
     """
 
-    plan: Plan | Planner
-    row: Int64[np.ndarray, " example"]
     strain: Int64[np.ndarray, " example"]
     study: Int64[np.ndarray, " example"]
     target: Float32[np.ndarray, " example"]
     variance: Float32[np.ndarray, " example"]
     is_interaction: Array
 
+
+class Scalars(NamedTuple):
+    """Fitness examples, as rows of the cohort's arrays, which may lie on disk.
+
+    Pairs (and strains with more perturbations) are trained on the interaction score where it was
+    reported, since fitness is then the score plus a constant, and on fitness elsewhere.
+
+    Attributes:
+        plan: meetings of the strains.
+        fitness: the experiments of the whole cohort.
+        experiment: row of `fitness` of each example.
+        several: whether the strains have two or more perturbations.
+        n_left_out: examples of the fold that are not among these.
+    """
+
+    plan: Planned | Planner
+    fitness: Fitness
+    experiment: Array
+    several: bool
+    n_left_out: int
+
     def __len__(self) -> int:
         """Return the number of examples."""
-        return len(self.row)
+        return len(self.experiment)
+
+    def take(self, index: Array) -> Examples:
+        """These examples."""
+        fitness, rows = self.fitness, self.experiment[index]
+        score = fitness.interaction[rows]
+        scored = ~np.isnan(score) if self.several else np.zeros(len(rows), bool)
+        sd = np.where(scored, fitness.interaction_sd[rows], fitness.sd[rows])
+        return Examples(
+            fitness.strain[rows],
+            fitness.study[rows],
+            np.where(scored, score, fitness.value[rows]).astype(np.float32),
+            np.nan_to_num(sd, nan=0.0).astype(np.float32) ** 2,
+            scored,
+        )
+
+    def all(self) -> Examples:
+        """Every example, in memory."""
+        return self.take(np.arange(len(self)))
 
 
 class Rows(NamedTuple):
     """Vector examples: `values` of each, NaN where not measured or not predictable."""
 
-    plan: Plan | Planner
-    row: Int64[np.ndarray, " example"]
+    plan: Planned | Planner
     strain: Int64[np.ndarray, " example"]
     study: Int64[np.ndarray, " example"]
     values: Float32[np.ndarray, "example axis"]
 
     def __len__(self) -> int:
         """Return the number of examples."""
-        return len(self.row)
+        return len(self.strain)
 
 
 class Tasks(NamedTuple):
@@ -84,78 +117,78 @@ def tasks_of(
     effects: Float32[np.ndarray, " strain"],
     topology: Topology,
     config: ModelConfig,
+    *,
+    most: int | None = None,
 ) -> Tasks:
     """The examples of the strains of a fold. The wild type is no example: every head knows it.
 
     `effects` is the measured log fitness of single mutants, by strain row; NaN where there is none.
+    Of more than `most` fitness examples of a task, as many are taken, evenly spaced.
     """
-    strains = cohort.strains
-    mine = (cohort.strain_fold == fold) & (strains.n_perturbed > 0)
-    heads = config.heads
-    shared = {
-        head: (perturbation_effects(strains, effects, config, head), topology) for head in heads
-    }
+    strains, heads = cohort.strains, config.heads
+
+    def planner(head: str, at_least: int) -> Planner:
+        def effect(some: Strains) -> Array:
+            return perturbation_effects(some, effects, config, head)
+
+        return Planner(strains, effect, topology.reach, topology.n_node, at_least)
+
     found: dict[str, Any] = dict.fromkeys(TASKS)  # Any: Scalars and Rows by task
     if "fitness" in heads and cohort.fitness is not None:
-        many = strains.n_perturbed >= 2
-        found["pairs"] = _scalars(cohort, mine & many, *shared["fitness"])
-        found["singles"] = _scalars(cohort, mine & ~many, *shared["fitness"])
+        of_fitness = planner("fitness", 2)
+        for name, several in (("pairs", True), ("singles", False)):
+            found[name] = _scalars(cohort, fold, several, of_fitness, most)
     if "expression" in heads and cohort.expression is not None:
         usable = cohort.expression.gene >= 0
         found["expression"] = _rows(
-            cohort, cohort.expression, mine, usable, 2, *shared["expression"]
+            cohort, cohort.expression, fold, usable, planner("expression", 2)
         )
     if "morphology" in heads and cohort.morphology is not None:
         usable = np.ones(len(cohort.morphology.names), bool)
         found["morphology"] = _rows(
-            cohort, cohort.morphology, mine, usable, 1, *shared["morphology"]
+            cohort, cohort.morphology, fold, usable, planner("morphology", 1)
         )
     return Tasks(**found)
 
 
-def _scalars(cohort: Cohort, mine: Array, effect: Array, topology: Topology) -> Scalars | None:
+def _scalars(
+    cohort: Cohort, fold: int, several: bool, planner: Planner, most: int | None
+) -> Scalars | None:
     fitness = cohort.fitness
     assert fitness is not None
-    scored = ~np.isnan(fitness.interaction) & (cohort.strains.n_perturbed[fitness.strain] >= 2)
-    rows = np.flatnonzero(mine[fitness.strain] & (scored | ~np.isnan(fitness.value)))
+
+    def kept(piece: slice) -> Array:
+        strain = fitness.strain[piece]
+        n = n_perturbed_of(cohort.strains, strain)
+        mine = (cohort.strain_fold[strain] == fold) & ((n >= 2) if several else (n == 1))
+        told = ~np.isnan(fitness.value[piece])
+        if several:
+            told |= ~np.isnan(fitness.interaction[piece])
+        chosen: Array = mine & told
+        return chosen
+
+    rows = rows_where(len(fitness), kept)
     if not len(rows):
         return None
-    scored = scored[rows]
-    target = np.where(scored, fitness.interaction[rows], fitness.value[rows])
-    sd = np.where(scored, fitness.interaction_sd[rows], fitness.sd[rows])
-    distinct, row = np.unique(fitness.strain[rows], return_inverse=True)
-    plan = plans_of(
-        Planner(cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least=2)
-    )
-    return Scalars(
-        plan,
-        row,
-        fitness.strain[rows],
-        fitness.study[rows],
-        target.astype(np.float32),
-        np.nan_to_num(sd, nan=0.0).astype(np.float32) ** 2,
-        scored,
-    )
+    n_left_out = 0
+    if most is not None and len(rows) > most:
+        n_left_out = len(rows) - most
+        rows = rows[np.arange(most) * len(rows) // most]
+    plan = plans_of(planner, fitness.strain, rows)
+    return Scalars(plan, fitness, rows, several, n_left_out)
 
 
 def _rows(
-    cohort: Cohort,
-    vectors: Vectors,
-    mine: Array,
-    usable: Array,
-    at_least: int,
-    effect: Array,
-    topology: Topology,
+    cohort: Cohort, vectors: Vectors, fold: int, usable: Array, planner: Planner
 ) -> Rows | None:
     values = np.where(usable, vectors.values, np.nan).astype(np.float32)
-    rows = np.flatnonzero(mine[vectors.strain] & ~np.isnan(values).all(1))
+    strain = vectors.strain
+    mine = (cohort.strain_fold[strain] == fold) & (n_perturbed_of(cohort.strains, strain) > 0)
+    rows = np.flatnonzero(mine & ~np.isnan(values).all(1))
     if not len(rows):
         return None
-    distinct, row = np.unique(vectors.strain[rows], return_inverse=True)
-    plan = plans_of(
-        Planner(cohort.strains, distinct, effect, topology.reach, topology.n_node, at_least)
-    )
-    return Rows(plan, row, vectors.strain[rows], vectors.study[rows], values[rows])
+    plan = plans_of(planner, strain, rows)
+    return Rows(plan, strain[rows], vectors.study[rows], values[rows])
 
 
 class ScalarBatch(NamedTuple):
@@ -194,7 +227,10 @@ class Stream:
         while position < end:
             lap, place = divmod(position, self.n)
             if self._order is None or self._order[0] != lap:
-                self._order = (lap, np.random.default_rng((*self.seed, lap)).permutation(self.n))
+                # half the memory of a permutation in int64, and the same order
+                order = np.arange(self.n, dtype=np.int32 if self.n < 2**31 else np.int64)
+                np.random.default_rng((*self.seed, lap)).shuffle(order)
+                self._order = (lap, order)
             part = self._order[1][place : place + end - position]
             out.append(part)
             position += len(part)
@@ -214,20 +250,24 @@ def batch_of(
     for name, index in chosen.items():
         task = getattr(tasks, name)
         mine = index[rank::world]
-        plan = task.plan.take(task.row[mine]).tensors(device)
-        study = torch.from_numpy(task.study[mine]).to(device)
         if isinstance(task, Scalars):
+            some = task.take(mine)
             out[name] = ScalarBatch(
-                plan,
-                study,
-                torch.from_numpy(task.target[mine]).to(device),
-                torch.from_numpy(task.variance[mine]).to(device),
-                torch.from_numpy(task.is_interaction[mine]).to(device),
+                task.plan.take(some.strain).tensors(device),
+                torch.from_numpy(some.study).to(device),
+                torch.from_numpy(some.target).to(device),
+                torch.from_numpy(some.variance).to(device),
+                torch.from_numpy(some.is_interaction).to(device),
                 len(index),
             )
         else:
             n = int((~np.isnan(task.values[index])).sum())
-            out[name] = RowBatch(plan, study, torch.from_numpy(task.values[mine]).to(device), n)
+            out[name] = RowBatch(
+                task.plan.take(task.strain[mine]).tensors(device),
+                torch.from_numpy(task.study[mine]).to(device),
+                torch.from_numpy(task.values[mine]).to(device),
+                n,
+            )
     return out
 
 

@@ -1,18 +1,24 @@
 """Validation during training: a few correlations that tell when to stop. Scores are elsewhere."""
 
 import math
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genograph.nn.plans import Plan, Planner
-from genograph.nn.tasks import Objective, Rows, Scalars, Tasks, perturbed_of
+from genograph.nn.model import Encoded
+from genograph.nn.planning import Planned, Planner
+from genograph.nn.plans import Plan
+from genograph.nn.tasks import TASKS, Objective, Scalars, Tasks, perturbed_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = {"pairs": 4096, "singles": 8192, "expression": 16, "morphology": 256}
+MOST_VALIDATED = 100_000
+"""Pairs, and singles, of the validation fold that decide when to stop; of more, so many are taken,
+evenly spaced. Scores of all of them are `evaluate`'s."""
 FEWEST = 20
 """A correlation over fewer examples does not decide when to stop."""
 
@@ -51,45 +57,35 @@ def pearson(a: Array, b: Array) -> float:
 @torch.no_grad()
 def validate(objective: Objective, tasks: Tasks, mean_profile: Array | None) -> Scores:
     """The scores of a model on the examples of a fold."""
-    model, topology = objective.model, objective.topology
     encoded = objective.encode()
-    h = encoded.h
-    device = h.device
     interaction = fitness = expression = morphology = math.nan
     enough = []
     if tasks.pairs is not None:
-        t = tasks.pairs
-        parts = [
-            model.fitness(h, part.tensors(device), topology).interaction
-            for part in _chunks(t.plan, CHUNK["pairs"])
-        ]
-        interaction = _scalar(t, parts, t.is_interaction)
-        enough.append((interaction, int(t.is_interaction.sum())))
+        t = tasks.pairs.all()
+        guess = _guessed(objective, encoded, "pairs", tasks.pairs.plan, t.strain)
+        scored = t.is_interaction
+        interaction = pearson(guess[scored], t.target[scored])
+        enough.append((interaction, int(scored.sum())))
     if tasks.singles is not None:
-        t = tasks.singles
-        parts = [
-            model.fitness(h, part.tensors(device), topology).fitness
-            for part in _chunks(t.plan, CHUNK["singles"])
-        ]
-        fitness = _scalar(t, parts, np.ones(len(t), bool))
-        enough.append((fitness, len(t)))
+        t = tasks.singles.all()
+        guess = _guessed(objective, encoded, "singles", tasks.singles.plan, t.strain)
+        fitness = pearson(guess, t.target)
+        enough.append((fitness, len(guess)))
     if tasks.expression is not None:
-        meetings = [p.tensors(device) for p in _chunks(tasks.expression.plan, CHUNK["expression"])]
-        parts = [model.expression(encoded, perturbed_of(m), m, objective.engine) for m in meetings]
+        e = tasks.expression
+        guess = _guessed(objective, encoded, "expression", e.plan, e.strain)
         mean = 0.0 if mean_profile is None else mean_profile
-        guess, measured = _vectors(tasks.expression, parts)
-        expression = _mean(map(pearson, guess - mean, measured - mean))
-        enough.append((expression, len(measured)))
+        expression = _mean(map(pearson, guess - mean, e.values - mean))
+        enough.append((expression, len(e)))
     if tasks.morphology is not None:
-        parts = [
-            model.morphology(h, part.tensors(device), topology)
-            for part in _chunks(tasks.morphology.plan, CHUNK["morphology"])
-        ]
-        guess, measured = _vectors(tasks.morphology, parts)
-        morphology = _mean(map(pearson, guess.T, measured.T))
-        enough.append((morphology, len(measured)))
+        m = tasks.morphology
+        guess = _guessed(objective, encoded, "morphology", m.plan, m.strain)
+        morphology = _mean(map(pearson, guess.T, m.values.T))
+        enough.append((morphology, len(m)))
     decisive = next((s for s, n in enough if n >= FEWEST and not math.isnan(s)), math.nan)
-    return Scores(interaction, fitness, expression, morphology, _wild_type(objective, h), decisive)
+    return Scores(
+        interaction, fitness, expression, morphology, _wild_type(objective, encoded.h), decisive
+    )
 
 
 def _wild_type(objective: Objective, h: Tensor) -> float:
@@ -106,18 +102,49 @@ def empty_plan(n: int) -> Plan:
     return Plan(zeros, none, real, real, zeros, none, start, none, start, none, real)
 
 
-def _chunks(plan: Plan | Planner, size: int) -> Iterator[Plan]:
-    for start in range(0, plan.n_strain, size):
-        yield plan.take(np.arange(start, min(start + size, plan.n_strain)))
+def _guessed(
+    objective: Objective, encoded: Encoded, name: str, plan: Planned | Planner, strain: Array
+) -> Array:
+    """What the model says of a task's strains, example by example."""
+    distinct, row = np.unique(strain, return_inverse=True)
+    size = CHUNK[name]
+    parts = [
+        _guess(objective, encoded, name, plan.take(distinct[start : start + size]))
+        for start in range(0, len(distinct), size)
+    ]
+    return np.concatenate(parts)[row]
 
 
-def _scalar(task: Scalars, parts: list[Tensor], rows: Array) -> float:
-    guess = torch.cat(parts).float().cpu().numpy()[task.row]
-    return pearson(guess[rows], task.target[rows])
+def _guess(objective: Objective, encoded: Encoded, name: str, plan: Plan) -> Array:
+    model, topology, h = objective.model, objective.topology, encoded.h
+    meetings = plan.tensors(h.device)
+    if name == "expression":
+        found = model.expression(encoded, perturbed_of(meetings), meetings, objective.engine)
+    elif name == "morphology":
+        found = model.morphology(h, meetings, topology)
+    else:
+        both = model.fitness(h, meetings, topology)
+        found = both.interaction if name == "pairs" else both.fitness
+    guess: Array = found.float().cpu().numpy()
+    return guess
 
 
-def _vectors(task: Rows, parts: list[Tensor]) -> tuple[Array, Array]:
-    return torch.cat(parts).float().cpu().numpy()[task.row], task.values
+@torch.no_grad()
+def pace_of(objective: Objective, tasks: Tasks) -> float:
+    """Seconds that `validate` should take, by a chunk of each task."""
+    start = time.perf_counter()
+    encoded = objective.encode()
+    total = time.perf_counter() - start
+    for name in TASKS:
+        task = getattr(tasks, name)
+        if task is None:
+            continue
+        strain = np.unique(task.all().strain if isinstance(task, Scalars) else task.strain)
+        some = strain[: CHUNK[name]]
+        start = time.perf_counter()
+        _guess(objective, encoded, name, task.plan.take(some))
+        total += (time.perf_counter() - start) * len(strain) / len(some)
+    return total
 
 
 def _mean(values: Iterable[float]) -> float:
