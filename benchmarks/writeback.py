@@ -1,0 +1,101 @@
+"""How fast predictions go back into the embedded database: time, strains/s, peak memory, by size.
+
+    python benchmarks/writeback.py --quick       # 10^4 and 10^5 strains, under a minute
+    python benchmarks/writeback.py               # 10^4 to 10^6
+
+Every size is loaded in one process; another one writes fitness and interaction of every strain,
+each with its s.d., as a run's, with `genograph.writeback`, and reads them again with Cypher. The
+run is made up, its numbers are random: what is measured is the way into the database. The last line
+is JSON.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import load
+import screen
+
+TARGETS = {1_000_000: (60.0, None)}
+"""Strains: seconds and MB."""
+
+
+def child(folder: Path) -> None:
+    """Write predictions for every strain of the database of a folder, twice, and read them."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from genograph.cohorts import export
+    from genograph.nn.config import TrainConfig
+    from genograph.run import Prediction, Run
+    from genograph.store import open_store
+    from genograph.writeback import write_predictions
+
+    clock = screen.Clock()
+    path = folder / "bench.db"
+    with open_store(path, read_only=True) as store:
+        cohort = export(store, folder / "cohort")
+    n, draw = len(cohort.strains), np.random.default_rng(0)
+    names = ("fitness", "fitness_sd", "interaction", "interaction_sd")
+    numbers = {name: draw.uniform(size=n).astype(np.float32) for name in names}
+    none = dict.fromkeys(("expression", "expression_sd", "morphology", "morphology_sd"))
+    genes = cohort.genome.genes_sha256
+    prediction = Prediction(cohort.strains.ids, **numbers, **none, expression_names=(),
+                            morphology_names=(), genes_sha256=genes)  # fmt: skip
+    made_up = dict.fromkeys(("version", "config_sha256", "created"), "made up")
+    manifest = made_up | {"checkpoints": {"0": "made up"}, "cohort_sha256": cohort.sha256,
+                          "genes_sha256": genes}  # fmt: skip
+    run = Run(folder / "run", TrainConfig(), manifest)
+    with open_store(path) as store:
+        done = clock.time("write", lambda: write_predictions(store, run, prediction, cohort))
+        assert done.predicted == n, done
+        again = clock.time("write again", lambda: write_predictions(store, run, prediction, cohort))
+        assert (again.predicted, again.unchanged) == (0, n), again
+        found = clock.time(
+            "read",
+            lambda: store.query(
+                "MATCH (s:Strain) RETURN s.id AS id, s.predicted_interaction AS interaction"
+            ),
+        )
+        size = store.size()
+    row = pc.index_in(cohort.strains.ids, value_set=found["id"].combine_chunks()).to_numpy()
+    assert np.array_equal(found["interaction"].to_numpy()[row], numbers["interaction"])
+    screen.tell(stages=clock.seconds, strains=n, disk_mb=round((size or 0) / 1e6, 1))
+
+
+def main() -> None:
+    """Measure every size."""
+    given = screen.wanted(__doc__, "strains", child)
+    print(f"load {screen.load_average()}")
+    print(
+        f"{'strains':>12} {'write s':>9} {'strains/s':>10} {'again s':>8} {'read s':>7} {'MB':>7} "
+        f"{'disk MB':>8}"
+    )
+    results = []
+    for n in given.sizes:
+        with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
+            screen.write(Path(folder), n)
+            screen.measured(load.__file__, "--child", folder)
+            done = screen.measured(__file__, "--child", folder)
+        said = done.said | {"peak_mb": done.peak_mb}
+        seconds = said["stages"]
+        print(
+            f"{said['strains']:>12,} {seconds['write']:>9.1f} "
+            f"{said['strains'] / seconds['write']:>10,.0f} {seconds['write again']:>8.1f} "
+            f"{seconds['read']:>7.1f} {done.peak_mb:>7,.0f} {said['disk_mb']:>8,.1f}",
+            flush=True,
+        )
+        if n in TARGETS:
+            said["target"] = dict(zip(("seconds", "peak_mb"), TARGETS[n], strict=True))
+        results.append(said)
+    if given.plot is not None:
+        lines = {
+            "seconds": [(r["strains"], r["stages"]["write"]) for r in results],
+            "peak memory, MB": [(r["strains"], r["peak_mb"]) for r in results],
+        }
+        screen.growth(given.plot, "Writing predictions back", "strains", lines)
+    print(json.dumps({"benchmark": "writeback", "load": screen.load_average(), "sizes": results}))
+
+
+if __name__ == "__main__":
+    main()
