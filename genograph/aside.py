@@ -2,15 +2,23 @@
 
 At every moment the place holds the earlier folder, or the new one, or for the time between two
 renames none; never half of one. What a killed writer left is cleared, or put back, by the next.
+So is what it left of files and folders for the time of its work: each is locked by its process, and
+the system opens the lock when the process ends, however it ends.
 """
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from genograph.errors import GenographError
+
+SCRATCH = "genograph-"
+LOCK = ".lock"
 
 
 @contextmanager
@@ -55,3 +63,53 @@ def written_aside(
     except OSError as refused:
         msg = f"{folder}: cannot be written: {refused.strerror or refused}"
         raise error(msg) from refused
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder among the system's temporary ones for the time of the block.
+
+    Those that a killed process left there are removed first.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/{LOCK}"):
+        clear_abandoned(left, left.parent)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name:
+        folder = Path(name)
+        with held(folder / f"{LOCK}ing") as lock:
+            # by the name that others look for it is there only when it is locked
+            Path(lock.name).rename(folder / LOCK)
+            yield folder
+
+
+def held(file: Path) -> TextIO:
+    """A new file that is open for writing and locked by this process until it is closed."""
+    while True:
+        opened = file.open("w", encoding="utf-8", newline="")
+        # where the file system has no locks, nothing there is ever taken for abandoned
+        with suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        if os.fstat(opened.fileno()).st_nlink:
+            return opened
+        # between its making and its locking it was taken for abandoned
+        opened.close()
+
+
+def clear_abandoned(lock: Path, left: Path) -> None:
+    """Remove a file or folder whose lock file is there, this user's, and held by no process."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+    except OSError:
+        # it is in use, or cannot be locked or removed: it stays
+        return
+    finally:
+        os.close(descriptor)

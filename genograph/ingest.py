@@ -7,7 +7,6 @@ store is written whole or not at all; a larger one that is interrupted leaves a 
 """
 
 import os
-import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genograph import loaders
+from genograph.aside import scratch
 from genograph.errors import SourceError
 from genograph.ledger import Entry, Ledger, begun, digest_of, listed
 from genograph.loaders import GeneNames, Option, Reading, Source
@@ -60,14 +60,14 @@ def load(
         raise SourceError(msg)
     entry = Entry(store, _begun(spec, path, settings))
     with (
-        tempfile.TemporaryDirectory(prefix="genograph-") as folder,
+        scratch() as folder,
         listed(rejects, store, entry) as unused,
     ):
         reading = Reading(gene_names(store), store.query)
         if unused is not None:
             reading.on_reject = unused.row
         entry.note_earlier(reading)
-        spool = Spool(Path(folder), str(path))
+        spool = Spool(folder, str(path))
         for table in read(path, reading, **settings):
             spool.put(table)
         list_of_unused = unused.done() if unused is not None else None

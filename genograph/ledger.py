@@ -8,14 +8,16 @@ another file of the same name, or a newer loader, is another load.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from genograph import loaders
+from genograph.aside import clear_abandoned, held
 from genograph.errors import SourceError
 from genograph.loaders import Reading
 from genograph.schema import graph_schema
@@ -236,7 +238,7 @@ class Rejects:
         self._path = path
         self._aside = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._rows: list[str] = []
-        self._begun = False
+        self._file: TextIO | None = None
 
     def row(self, line: int | None, count: int, reason: str, detail: str) -> None:
         """Add one rejected row, or `count` of them at one place."""
@@ -247,7 +249,7 @@ class Rejects:
 
     def done(self) -> Path | None:
         """Put the file in its place; None where nothing was rejected."""
-        if not self._rows and not self._begun:
+        if not self._rows and self._file is None:
             return None
         self._flush()
         try:
@@ -258,12 +260,14 @@ class Rejects:
 
     def _flush(self) -> None:
         try:
-            if not self._begun:
+            if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._aside.write_text("line\trows\treason\tdetail\n", "utf-8")
-                self._begun = True
-            with self._aside.open("a", encoding="utf-8", newline="") as out:
-                out.writelines(self._rows)
+                for left in self._path.parent.glob(f".{escape(self._path.name)}.*.part"):
+                    clear_abandoned(left, left)
+                self._file = held(self._aside)
+                self._file.write("line\trows\treason\tdetail\n")
+            self._file.writelines(self._rows)
+            self._file.flush()
         except OSError as error:
             raise self._fail(error) from error
         self._rows = []
@@ -278,7 +282,10 @@ class Rejects:
 
     def __exit__(self, *_: object) -> None:
         """Leave nothing half-written."""
-        if self._begun:
+        if self._file is not None:
+            with suppress(OSError):
+                # what could not be written was told of when it was flushed
+                self._file.close()
             self._aside.unlink(missing_ok=True)
 
 

@@ -11,13 +11,13 @@ molecules are taken as linear.
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 import pyfaidx
 
+from genograph.aside import scratch
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
 from genograph.tables import Table
@@ -118,7 +118,7 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     """Yield CRE and HAS_CRE tables; ORFs whose chromosome has no sequence are rejected."""
     cut: list[tuple[str, str, str, str, bool]] = []
     atg = stop = 0
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder, Genome(path, folder) as fasta:
+    with scratch() as folder, Genome(path, folder) as fasta:
         found = orfs(reading, fasta, path)
         for orf in found:
             length = fasta.lengths[orf.chromosome]

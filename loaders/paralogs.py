@@ -7,7 +7,6 @@ from the whole gene on its coding strand: all of frame 1, and of frames 2 and 3 
 without a stop that are long enough to be exons, so that introns do not matter.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from genograph.aside import scratch
 from genograph.loaders import Reading, Source
 from genograph.loaders.cre import ORF, Genome, orfs, reverse_complement
 from genograph.tables import Table
@@ -65,7 +65,7 @@ def read(path: Path, reading: Reading, *, min_containment: float) -> Iterator[Ta
     ORFs that overlap on the genome share words because they share DNA: such pairs are left out and
     noted.
     """
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder, Genome(path, folder) as fasta:
+    with scratch() as folder, Genome(path, folder) as fasta:
         genes = orfs(reading, fasta, path)
         found = [words(_coding(fasta, orf)) for orf in genes]
     first, second, shared = _shared(found)

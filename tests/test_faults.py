@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from faults import conditions, kills, steps
@@ -183,3 +184,52 @@ def test_a_file_where_a_folder_is_wanted_is_told_in_one_line(scene, tmp_path):
         said = refused(genograph(*words, "--db", db, folder=tmp_path), " ".join(map(str, words)))
         assert os.strerror(20) in said
     assert wall.read_text() == "a file"
+
+
+KILLED_AT_WORK = """
+import os, signal, sys
+from pathlib import Path
+from genograph.aside import scratch
+from genograph.ledger import Rejects
+with scratch() as folder, Rejects(Path(sys.argv[1])) as rejects:
+    (folder / "rows.parquet").write_bytes(b"rows")
+    for _ in range(10_000):
+        rejects.row(1, 1, "unknown gene", "YZZ999C")
+    print(folder, flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_load_left_lying_is_removed_by_the_next_and_what_is_in_use_stays(
+    tmp_path, monkeypatch
+):
+    from genograph.aside import scratch
+    from genograph.ledger import Rejects
+
+    listed, temporary = tmp_path / "rejects" / "load.tsv", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    # without a lock file it is nobody's to remove
+    (temporary / "genograph-other").mkdir()
+    words = [sys.executable, "-c", KILLED_AT_WORK, str(listed)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        folder = writer.stdout.readline().strip()
+        (part,) = listed.parent.iterdir()
+
+        def again() -> tuple[bool, bool]:
+            with scratch(), Rejects(listed) as rejects:
+                rejects.row(1, 1, "unknown gene", "YZZ999C")
+                rejects.done()
+            return Path(folder).exists(), part.exists()
+
+        assert again() == (True, True)
+        writer.stdin.close()
+        writer.wait(timeout=60)
+        assert (Path(folder).exists(), part.exists()) == (True, True)
+        assert again() == (False, False)
+    assert [f.name for f in listed.parent.iterdir()] == ["load.tsv"]
+    assert [f.name for f in temporary.iterdir()] == ["genograph-other"]

@@ -9,7 +9,6 @@ import ctypes
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from genograph.aside import scratch
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
@@ -266,8 +266,8 @@ class EmbeddedStore(Store):
         return int(n)
 
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
-        with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
-            file = Path(folder) / "rows.parquet"
+        with scratch() as folder:
+            file = folder / "rows.parquet"
             rows = rows.select([c for c in spec.columns if c in rows.column_names])
             pq.write_table(rows, file, row_group_size=100_000)
             self._copy(spec, [file], rows.column_names)

@@ -17,7 +17,7 @@ from pathlib import Path
 from neo4j_server import VERSION
 
 from faults import conditions, kills, server, steps
-from faults.scene import Scene, made
+from faults.scene import EACH_ON_SERVER, Scene, made
 
 # how often each command is killed, in every sixteen kills
 EMBEDDED = {
@@ -100,9 +100,8 @@ def main() -> None:
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="genograph-faults-") as temporary:
         root = Path(temporary)
-        where = given.scene or root / "scene"
-        kept = (where / "final" / "manifest.json").is_file()
-        scene = Scene(where.resolve()) if kept else made(where.resolve(), seed=0)
+        where = (given.scene or root / "scene").resolve()
+        scene = made(where / "whole", seed=0)
         say(f"the scene is there after {time.perf_counter() - begun:.0f} s")
         landed = {"embedded": 0, "neo4j": 0}
         if given.embedded:
@@ -117,6 +116,7 @@ def main() -> None:
         for number, fault in enumerate(faults):
             say(fault(scene, root / f"fault-{number}"))
         if given.neo4j or not given.only_kills:
+            scene = made(where / "small", seed=0, each=EACH_ON_SERVER)
             with server.running(VERSION) as held:
                 if given.neo4j:
                     place = kills.on_server(scene, root / "neo4j", held.server)

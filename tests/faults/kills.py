@@ -145,7 +145,7 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
         out |= {c.name: c for c in (load, build, restore)}
     write = Command(
         "predict --write",
-        (*_predict(scene), "--db", db),
+        (*predict(scene), "--db", db),
         "predicted",
         (opening,),
         lambda said: _all_or_nothing(db, before["predicted"], before["final"]),
@@ -176,7 +176,8 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
     return out
 
 
-def _predict(scene: Scene) -> tuple[object, ...]:
+def predict(scene: Scene) -> tuple[object, ...]:
+    """The words that predict the pairs by the second run and write what they give."""
     root = scene.folder
     strains = ("--strains", root / "pairs.csv", "--cohort", root / "cohort")
     return ("predict", root / "two", *strains, "--write", "-q")
