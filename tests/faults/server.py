@@ -138,8 +138,8 @@ def _asked(server: Server, cypher: str, **parameters: object) -> int:
 def _unfinished(server: Server, type: str, held: int) -> Callable[[], bool]:
     """The SGA screen is on the ledger, unfinished, and there are more relationships than before."""
     ask = (
-        "MATCH (s:Source {loader: $loader}) WHERE s.loaded IS NULL WITH count(s) AS begun "
-        f"MATCH ()-[x:{type}]->() RETURN CASE begun WHEN 0 THEN 0 ELSE count(x) END AS n"
+        "MATCH (s:Source {loader: $loader}) WHERE s.loaded IS NULL WITH count(s) > 0 AS begun "
+        f"MATCH ()-[x:{type}]->() WHERE begun RETURN count(x) AS n"
     )
     return lambda: _asked(server, ask, loader=SGA[0]) > held
 
