@@ -15,16 +15,12 @@ from jaxtyping import Float32, Int32, Int64
 from genograph.errors import CohortError
 from genograph.schema import Perturbation
 from genograph.store import Store
+from genograph.store.stream import Part, of_nodes
 
 NUMBERS = ("value", "sd", "interaction", "interaction_sd")
 CODED = ("phenotype", "unit", "study")
 AT_ONCE = 500_000
 """Ids of one query: an engine holds a whole answer in memory."""
-SPARSE = 8
-"""Where more than one node in so many is wanted, ranges of ids are read and the rest is dropped.
-
-On the embedded store that is five times as fast as to look each up, when all are wanted.
-"""
 
 
 def experiment_rows(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table:
@@ -205,29 +201,9 @@ def _numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
 
 def _of_nodes(
     store: Store, label: str, rest: str, ids: pa.Array, timeout: float | None
-) -> Iterator[tuple[pa.Array, pa.Table]]:
-    """What a query gives for nodes `n` of a label with these sorted ids, in parts of the ids.
-
-    `rest` is what follows MATCH (n:label) and returns n.id AS id; its answers come in any order.
-    """
-    look_up = f"MATCH (n:{label} {{id: in_id}}) {rest}"
-    ranged = f"MATCH (n:{label}) WHERE $first <= n.id AND n.id <= $last {rest}"
+) -> Iterator[Part]:
     held = store.query(f"MATCH (n:{label}) RETURN count(*) AS n")["n"][0].as_py()
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids.slice(start, AT_ONCE)
-        if len(ids) * SPARSE < held:
-            yield some, store.query(look_up, rows=pa.table({"in_id": some}), timeout=timeout)
-            continue
-        first, last = some[0].as_py(), some[-1].as_py()
-        found = store.query(ranged, timeout=timeout, first=first, last=last)
-        ids_found = found["id"].combine_chunks().cast(pa.string())
-        found = found.filter(pc.is_in(ids_found, value_set=some))
-        # none, where both order ids alike: Arrow does by bytes
-        missing = some.filter(pc.invert(pc.is_in(some, value_set=ids_found)))
-        if len(missing):
-            more = store.query(look_up, rows=pa.table({"in_id": missing}), timeout=timeout)
-            found = pa.concat_tables([found, more], promote_options="permissive")
-        yield some, found
+    return of_nodes(store, label, rest, ids, held=held, at_once=AT_ONCE, timeout=timeout)
 
 
 def _row(found: pa.Table, ids: pa.Array) -> Int64[np.ndarray, " row"]:

@@ -1,0 +1,72 @@
+"""Rows in the order of their keys, from both stores: ranges of ids and ids one by one agree."""
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from genograph.schema import graph_schema
+from genograph.store import open_store, stream
+from genograph.tables import Table
+
+# ids whose order differs by bytes, by UTF-16 units, by case and by language
+ODD = [
+    "Z",
+    "a",
+    "ab",
+    "a b",
+    "a'b",
+    "B",
+    "\u00e9",
+    "e\u0301",
+    "\u0153",
+    "\uff5e",
+    "\U0001d11e",
+    "~",
+]
+LETTERS = [chr(65 + i) for i in range(20)]
+
+
+@pytest.fixture
+def filled(db):
+    ids = [a + b for a in ODD for b in LETTERS]
+    random.Random(0).shuffle(ids)
+    with open_store(db) as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C"]}))
+        store.write(Table.of("Strain", {"id": ids, "n_perturbed": [1] * len(ids)}))
+        some = {"from_id": ids[::2], "to_id": ["YAL001C"] * len(ids[::2])}
+        fixed = {"kind": "deletion", "allele": "", "dose": 0.0}
+        words = {name: [value] * len(ids[::2]) for name, value in fixed.items()}
+        store.write(Table.of("PERTURBS", some | words))
+        yield store, ids
+
+
+def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(filled, monkeypatch):
+    store, ids = filled
+    ids = sorted(ids, key=str.encode)
+    rest = "RETURN n.id AS id, n.n_perturbed AS n"
+    for wide in (0, 10**6):
+        monkeypatch.setattr(stream, "WIDE", wide)
+        for wanted in (ids, ids[1::3]):
+            parts = list(
+                stream.of_nodes(
+                    store, "Strain", rest, pa.array(wanted), held=len(ids), at_once=7
+                )
+            )  # fmt: skip
+            assert [p.ids.to_pylist() for p in parts] == [
+                wanted[i : i + 7] for i in range(0, len(wanted), 7)
+            ]
+            for part in parts:
+                assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
+
+
+@pytest.mark.parametrize("type", ["Strain", "PERTURBS"])
+def test_every_row_is_streamed_once_sorted_by_its_key_however_it_is_cut(filled, monkeypatch, type):
+    store, ids = filled
+    key = graph_schema().type(type).key[0]
+    wanted = sorted(ids if type == "Strain" else ids[::2], key=str.encode)
+    for at_once, wide in ((1_000, 64), (11, 64), (11, 0)):
+        monkeypatch.setattr(stream, "NODES_AT_ONCE", at_once)
+        monkeypatch.setattr(stream, "WIDE", wide)
+        tables = list(stream.stream(store, type, stream.Keys(store)))
+        assert pa.concat_tables(tables)[key].to_pylist() == wanted
