@@ -128,15 +128,15 @@ def carried(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carrie
         genes.append(columns["gene"].cast(pa.string()).dictionary_encode())
         names.append(_spelled(columns))
         doses.append(columns["dose"].to_numpy(zero_copy_only=False).astype(np.float32))
-    gene, name = _coded(genes), _coded(names)
+    gene, spelled = _coded(genes), _coded(names)
     return Carried(
         ids,
         np.concatenate([np.empty(0, np.int32), *rows]),
         gene.codes,
         np.concatenate([np.empty(0, np.float32), *doses]),
-        name.codes,
+        spelled.codes,
         gene.vocabulary,
-        name.vocabulary,
+        spelled.vocabulary,
     )
 
 

@@ -26,7 +26,6 @@ from genograph.schema import WILD_TYPE
 from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
-Column = pa.Array | pa.ChunkedArray
 CARRIED = ("fitness", "expression", "morphology")
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
 
@@ -252,7 +251,7 @@ def _check_bare(ids: pa.Array, n_perturbed: Int64[np.ndarray, " strain"]) -> Non
         raise CohortError(msg)
 
 
-def _whole_numbers(column: Column) -> Int64[np.ndarray, " row"]:
+def _whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
     out: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
 
@@ -277,7 +276,9 @@ def _check_units(experiments: pa.Table) -> None:
             raise CohortError(msg)
 
 
-def _rows(column: Column, names: pa.Array | Sequence[str]) -> Int64[np.ndarray, " row"]:
+def _rows(
+    column: pa.Array | pa.ChunkedArray, names: pa.Array | Sequence[str]
+) -> Int64[np.ndarray, " row"]:
     """Where the values of a column are among names, -1 where they are not."""
     vocabulary = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
     found = pc.index_in(column, value_set=vocabulary)
