@@ -1,4 +1,4 @@
-"""Run every fault: kills over both stores, then the conditions; the seeds are printed.
+"""Run every fault: the conditions, and kills over both stores; the seeds are printed.
 
 python -m faults --embedded 150 --neo4j 50 --seed 7
 python -m faults --neo4j 10 --embedded 0 --only-kills --command export --command "db restore"
@@ -103,6 +103,9 @@ def main() -> None:
         where = (given.scene or root / "scene").resolve()
         scene = made(where / "whole", seed=0)
         say(f"the scene is there after {time.perf_counter() - begun:.0f} s")
+        faults: list[Callable[[Scene, Path], str]] = [*steps.FAULTS, *conditions.FAULTS]
+        for number, fault in enumerate(() if given.only_kills else faults):
+            say(fault(scene, root / f"fault-{number}"))
         landed = {"embedded": 0, "neo4j": 0}
         if given.embedded:
             place = kills.embedded(scene, root / "embedded")
@@ -110,11 +113,6 @@ def main() -> None:
             landed["embedded"] = killing(
                 commands, place, given.embedded, weights[0], seed, "embedded"
             )
-        faults: list[Callable[[Scene, Path], str]] = []
-        if not given.only_kills:
-            faults = [*steps.FAULTS, *conditions.FAULTS]
-        for number, fault in enumerate(faults):
-            say(fault(scene, root / f"fault-{number}"))
         if given.neo4j or not given.only_kills:
             scene = made(where / "small", seed=0, each=EACH_ON_SERVER)
             with server.running(VERSION) as held:
@@ -127,9 +125,10 @@ def main() -> None:
                 for number, fault in enumerate(() if given.only_kills else server.FAULTS):
                     say(fault(scene, root / f"server-{number}", held))
     seconds = time.perf_counter() - begun
+    others = 0 if given.only_kills else len(faults) + len(server.FAULTS)
     say(
         f"{landed['embedded']} kills embedded, {landed['neo4j']} on Neo4j, "
-        f"{len(faults)} other faults, seed {seed}, {seconds:.0f} s: all well"
+        f"{others} other faults, seed {seed}, {seconds:.0f} s: all well"
     )
 
 

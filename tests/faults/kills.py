@@ -368,7 +368,11 @@ def _prepare(command: Command, place: Place) -> None:
 
 def _old(command: Command, place: Place) -> None:
     """Where a folder is replaced, an earlier one of the same content is there."""
-    done(_run(command, place), f"{command.name}, for the first time")
+    earlier = place.folder.with_name(f"{place.folder.name}, {command.name}")
+    if not earlier.exists():
+        done(_run(command, place), f"{command.name}, for the first time")
+        (place.folder / "out").rename(earlier)
+    shutil.copytree(earlier, place.folder / "out")
 
 
 def _run(
