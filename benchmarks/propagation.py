@@ -1,15 +1,17 @@
 """Time, growth and memory of message passing over perturbed strains: delta against its peers.
 
-    python benchmarks/propagation.py            # about 15 minutes, one thread
-    python benchmarks/propagation.py --quick    # under a minute
-    python benchmarks/propagation.py --graph yeast
+    python benchmarks/propagation.py                  # about 15 minutes on a quiet core
+    python benchmarks/propagation.py --graph yeast    # about 8; GENOGRAPH_REALDATA names the tables
+    python benchmarks/propagation.py --quick          # under a minute
 
 Every engine does the same work: the states of all nodes of B strains after L layers of width d,
 pooled over nodes into one vector a strain; `fwd+bwd` also the gradients of the inputs and of every
 parameter, with the wild type, the plans and (where so named) the batching of copies inside the
 measured time; `forward` has the wild type ready. Engines are interleaved, one repetition of each in
 turn; medians, and the spread as the quartiles. Outputs and gradients are compared in the same run.
-The last line is JSON.
+With 32 strains each peer runs as it is used, batching per step, and PyG only forward where the
+messages that its backward keeps do not fit the memory. The floor under delta's forward is made of
+rates that roofline.py measures on the spot. The last line is JSON.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import numpy as np
 import torch
 from graphs import synthetic, yeast
 from peers import DglCopies, PygCopies
+from roofline import floor, machine
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -43,7 +46,9 @@ SIZES = (1, 2, 3, 2)
 """Perturbations of strains, in turn."""
 LIMIT = 1e-5
 NAMES = ("delta", "delta, torch only", "shared", "dgl, batched per step", "dgl, batched before")
-PEERS = ("pyg, batched before",)
+PEERS = ("pyg, batched per step", "pyg, batched before")
+QUICK = ("delta", "shared", "dgl, batched before", *PEERS)
+AT_32 = ("delta", "shared", "dgl, batched per step", "pyg, batched per step")
 BYTES_LEFT = 3e9
 
 
@@ -156,10 +161,14 @@ class Runner:
 
 
 def measured(
-    runners: list[Runner], act: Callable[[Runner], object], *, repeats: int
+    runners: list[Runner],
+    act: Callable[[Runner], object],
+    *,
+    repeats: int,
+    warm: bool = False,
 ) -> dict[str, Times]:
     seconds: dict[str, list[float]] = {r.name: [] for r in runners}
-    for runner in runners:
+    for runner in [] if warm else runners:
         act(runner)
     for repeat in range(repeats):
         order = runners[repeat % len(runners) :] + runners[: repeat % len(runners)]
@@ -189,6 +198,17 @@ def difference(runners: list[Runner], batch: Perturbed) -> float:
             size = max(float(one.abs().max()), 1e-12)
             worst = max(worst, float((one - other).abs().max()) / size)
         assert worst <= LIMIT, f"{runner.name} differs from {runners[0].name} by {worst:.2g}"
+    return worst
+
+
+def _apart(runners: dict[str, Runner], batch: Perturbed, wild: dict[str, WildType | None]) -> float:
+    """Largest relative difference of what `forward` gives from delta's; refuses more than LIMIT."""
+    first, worst = runners["delta"].forward(batch, wild["delta"]), 0.0
+    for name, runner in runners.items():
+        away = float((runner.forward(batch, wild[name]) - first).abs().max())
+        away /= max(float(first.abs().max()), 1e-12)
+        assert away <= LIMIT, f"{name} differs from delta by {away:.2g}"
+        worst = max(worst, away)
     return worst
 
 
@@ -225,11 +245,13 @@ def _free() -> float:
     return 1024.0 * int(next(x for x in text.splitlines() if x.startswith("MemAvail")).split()[1])
 
 
-def _enough(name: str, topology: Topology, n: int) -> bool:
-    """Whether copies of n strains fit: per layer and edge PyG keeps two messages, DGL about one."""
+def _enough(name: str, topology: Topology, n: int, *, backward: bool = True) -> bool:
+    """Whether copies of n strains fit: per layer and edge PyG keeps two messages, DGL about one;
+    without gradients none is kept, and those of the largest relation stand at a time."""
     per_edge = {"pyg": 2, "dgl": 1}.get(name.partition(",")[0], 0)
-    edges = sum(len(bag.column) for bag in topology.passing)
-    return n * LAYERS * edges * WIDTH * 4.0 * per_edge * 1.3 + BYTES_LEFT < _free()
+    sizes = [len(bag.column) for bag in topology.passing]
+    edges = LAYERS * sum(sizes) if backward else max(sizes)
+    return n * edges * WIDTH * 4.0 * per_edge * 1.3 + BYTES_LEFT < _free()
 
 
 def graph_of(name: str, scale: float = 1.0):  # noqa: ANN201
@@ -281,30 +303,46 @@ def main() -> None:
         f"load average {load[0]:.1f}, kernels {'native' if native.library() else 'torch'}"
     )
     repeats = options.repeats or (3 if options.quick else 7)
-    batches = options.strains or ([2] if options.quick else [1, 4, 16, 32])
+    usual = [1, 16] if options.graph == "yeast" else [1, 4, 16, 32]
+    batches = options.strains or ([2] if options.quick else usual)
     answer: dict[str, object] = {"graph": options.graph, "load": load[0], "repeats": repeats}
-    names = [*NAMES, *PEERS]
-    if options.quick:
-        names = ["delta", "shared", "dgl, batched before", *PEERS]
+    rates = machine()
+    print(f"this machine, one thread: {rates}")
+    answer["machine"] = {name: round(rate / 1e9, 2) for name, rate in rates._asdict().items()}
     worst = 0.0
     for n in batches:
-        fits = [name for name in names if _enough(name, topology, n)]
-        for name in set(names) - set(fits):
-            print(f"  B={n}: {name}: left out, its messages do not fit the free memory")
-        runners = [Runner(name, work) for name in fits]
+        names = QUICK if options.quick else AT_32 if n >= 32 else (*NAMES, *PEERS)
+        both_fit = [name for name in names if _enough(name, topology, n)]
+        ahead_fit = [name for name in names if _enough(name, topology, n, backward=False)]
+        for name in names:
+            if name not in both_fit:
+                which = "fwd+bwd" if name in ahead_fit else "fwd+bwd and forward"
+                print(f"  B={n}: {name}: {which} left out, its messages do not fit the free memory")
+        runners = {name: Runner(name, work) for name in ahead_fit}
         batch = strains(n, topology.n_gene)
         print(f"B={n}")
-        worst = max(worst, difference(runners, batch))
-        wild = {r.name: r.ready() for r in runners}
-        # copies take seconds: seven repetitions all the same
-        both = measured(runners, partial(Runner.step, batch=batch), repeats=repeats)
+        trained = [runners[name] for name in both_fit]
+        worst = max(worst, difference(trained, batch))
+        wild = {name: r.ready() for name, r in runners.items()}
+        worst = max(worst, _apart(runners, batch, wild))
+        # comparing has warmed them up
+        step = partial(Runner.step, batch=batch)
+        both = measured(trained, step, repeats=repeats, warm=True)
         said("fwd+bwd", both)
-        ahead = measured(runners, partial(_forward, batch=batch, wild=wild), repeats=repeats)
+        forward = partial(_forward, batch=batch, wild=wild)
+        ahead = measured(list(runners.values()), forward, repeats=repeats, warm=True)
         said("forward", ahead)
-        for name in fits[1:]:
-            answer[f"B={n} fwd+bwd {name}"] = round(both[name].median / both["delta"].median, 2)
-            answer[f"B={n} forward {name}"] = round(ahead[name].median / ahead["delta"].median, 2)
-        del runners, wild
+        for label, found in (("fwd+bwd", both), ("forward", ahead)):
+            for name in list(found)[1:]:
+                ratio = found[name].median / found["delta"].median
+                answer[f"B={n} {label} {name}"] = round(ratio, 2)
+            answer[f"B={n} {label} ms"] = round(1e3 * found["delta"].median, 1)
+        engine = runners["delta"].engine
+        assert isinstance(engine, DeltaEngine)
+        least = floor(engine, batch, LAYERS, rates)
+        print(f"  {least}; delta takes {ahead['delta'].median / least.seconds:.1f} times as long")
+        answer[f"B={n} forward floor ms"] = round(1e3 * least.seconds, 1)
+        del runners, trained, wild
         gc.collect()
     print(f"largest relative difference of outputs and gradients: {worst:.2g}")
     answer["largest difference"] = worst
