@@ -27,7 +27,7 @@ from genograph.store.base import Store, Value, check_version
 from genograph.tables import Table
 
 BUFFER_POOL = 1 << 30
-LARGEST_POOL = 4 << 30
+LARGEST_POOL = 3 << 30
 CHUNK = 10_000
 
 
@@ -75,8 +75,8 @@ class EmbeddedStore(Store):
         """The engine's database; what a killed writer left half-done is finished first."""
 
         def opened(read_only: bool) -> ladybug.Database:
-            pool = _pool(self._path, read_only=read_only)
-            return ladybug.Database(self._path, buffer_pool_size=pool, read_only=read_only)
+            self._pool = _pool(self._path, read_only=read_only)
+            return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.left_behind(self._path):
             self._hold(self._lock, fcntl.LOCK_EX)
@@ -221,10 +221,22 @@ class EmbeddedStore(Store):
         files = (self._path, Path(f"{self._path}.wal"))
         return sum(f.stat().st_size for f in files if f.exists())
 
+    def _grow(self) -> None:
+        """Open the database again with a larger pool once the file has outgrown it.
+
+        A checkpoint holds all edges of 131,072 nodes at once: those of all genes, for one.
+        """
+        if _pool(self._path, read_only=False) > 1.2 * self._pool:
+            self._connection.close()
+            self._database.close()
+            self._database = self._opened(read_only=False)
+            self._connection = ladybug.Connection(self._database)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides."""
         if self._depth == 0:
+            self._grow()
             self._begin("BEGIN TRANSACTION")
         self._depth += 1
         try:
@@ -243,6 +255,11 @@ class EmbeddedStore(Store):
             except RuntimeError as error:
                 self._spoilt = True
                 msg = f"{self.uri}: cannot be written: {_first_line(error)}"
+                if "Buffer manager" in msg:
+                    msg = (
+                        f"{self.uri}: cannot be written within {self._pool >> 20:,} MiB, a quarter "
+                        f"of this machine's memory or less; load on a larger one, or into Neo4j"
+                    )
                 raise StoreError(msg) from error
 
     def clear(self, type: str, where: str, **parameters: Value) -> int:
