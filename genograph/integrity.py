@@ -204,7 +204,9 @@ def _hashed(store: Store) -> Found:
     for row in store.query(
         "MATCH (r:Run) RETURN r.id AS id, r.database_genes_sha256 AS genes"
     ).to_pylist():
-        if row["genes"] not in (None, genes):
+        if row["genes"] is None:
+            yield f"run {row['id']} does not say which genes the database had", "predict it again"
+        elif row["genes"] != genes:
             what = f"run {row['id']} was trained when the database had other genes"
             yield what, "export, train and predict again"
 

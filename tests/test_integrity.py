@@ -138,6 +138,7 @@ def test_a_run_of_other_genes_and_two_promoted_runs_are_found(store):
     store.write(Table.of("Strain", {"id": ["YAL001W"], "predicted_run": ["r3"]}))
     spoiled = found(store)
     assert "run r1 was trained when the database had other genes" in spoiled["hashes"]
+    assert "run r2 does not say which genes the database had" in spoiled["hashes"]
     assert len(spoiled["predictions"]) == 2
 
 
