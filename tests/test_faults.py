@@ -1,11 +1,15 @@
 """The shorter form of `make faults`: a few kills of each kind, and what the recovery rests on."""
 
+import contextlib
 import os
 import random
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from faults import conditions, kills, steps
@@ -13,8 +17,9 @@ from faults.commands import done, genograph, refused
 from faults.scene import Scene, made, state
 
 from genograph.cohorts import load_cohort
-from genograph.errors import CohortError
-from genograph.store import open_store, recovery
+from genograph.errors import CohortError, StoreError
+from genograph.store import Store, open_store, recovery
+from genograph.tables import Table
 
 SEED = 11
 pytestmark = pytest.mark.slow
@@ -233,3 +238,89 @@ def test_what_a_killed_load_left_lying_is_removed_by_the_next_and_what_is_in_use
         assert again() == (False, False)
     assert [f.name for f in listed.parent.iterdir()] == ["load.tsv"]
     assert [f.name for f in temporary.iterdir()] == ["genograph-other"]
+
+
+COMMIT_OF_BOLT = b"\x00\x02\xb0\x12\x00\x00"
+
+
+class Wire:
+    """A wire to a server that is cut after the next bytes of some kind, and can be used again."""
+
+    def __init__(self, port: int) -> None:
+        self._server = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.cut_after: bytes | None = None
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                for one, other, out in ((near, far, True), (far, near, False)):
+                    words = (one, other, out)
+                    threading.Thread(target=self._carry, args=words, daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket, out: bool) -> None:
+        with contextlib.suppress(OSError):
+            while said := one.recv(65_536):
+                other.sendall(said)
+                if out and self.cut_after is not None and self.cut_after in said:
+                    self.cut_after = None
+                    self.cuts += 1
+                    # the server does what it was told, and its answer is not heard
+                    one.shutdown(socket.SHUT_RDWR)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def wire(neo4j):
+    held = Wire(urlsplit(neo4j).port)
+    yield held
+    held.close()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("after", [b"MATCH (g:Gene)", COMMIT_OF_BOLT])
+def test_a_read_from_neo4j_is_repeated_when_its_connection_is_cut(wire, after):
+    with open_store(f"bolt://127.0.0.1:{wire.port}") as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C", "YAL002W"]}))
+        wire.cut_after = after
+        assert store.query("MATCH (g:Gene) RETURN count(*) AS n")["n"].to_pylist() == [2]
+    assert wire.cuts == 1
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("after", [b"MERGE", COMMIT_OF_BOLT])
+def test_a_write_into_neo4j_is_repeated_when_its_connection_is_cut(wire, after):
+    with open_store(f"bolt://127.0.0.1:{wire.port}") as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C"]}))
+        wire.cut_after = after
+        written = store.write(Table.of("Gene", {"id": ["YAL001C", "YAL002W"]}))
+        assert (written.created, written.unchanged) == (1, 1)
+        assert store.counts()["Gene"] == 2
+    assert wire.cuts == 1
+
+
+@pytest.mark.timeout(120)
+def test_one_transaction_of_neo4j_is_not_repeated_and_leaves_nothing_when_it_is_cut(wire):
+    def write(store: Store) -> None:
+        with store.transaction():
+            store.write(Table.of("Gene", {"id": ["YAL001C"]}))
+            wire.cut_after = b"MERGE"
+            store.write(Table.of("Gene", {"id": ["YAL002W"]}))
+
+    with open_store(f"bolt://127.0.0.1:{wire.port}") as store:
+        with pytest.raises(StoreError, match="no answer from the server"):
+            write(store)
+        assert store.counts()["Gene"] == 0
+    assert wire.cuts == 1
