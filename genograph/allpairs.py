@@ -37,7 +37,9 @@ By = Literal["interaction", "negative", "positive", "fitness"]
 ORDERS: tuple[By, ...] = ("interaction", "negative", "positive", "fitness")
 TILE = {2: 64, 3: 16}
 """Genes along each side of a tile, by the number of genes deleted: 4,096 strains."""
-TILES_PER_SHARD = 64
+TILES_PER_SHARD, SHARDS = 64, 32
+"""The most tiles of a shard; where that makes fewer shards than SHARDS, they are smaller, so that
+several processes can share them out."""
 PATIENCE = 3600.0
 """Seconds that one process waits for what another makes."""
 NUMBERS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
@@ -71,6 +73,11 @@ class _Work(NamedTuple):
     single: Int64[np.ndarray, " listed"]
     size: int
     tiles: list[tuple[int, ...]]
+
+    @property
+    def tiles_per_shard(self) -> int:
+        """Tiles of a shard."""
+        return min(TILES_PER_SHARD, max(len(self.tiles) // SHARDS, 1))
 
 
 def score_all(
@@ -109,7 +116,7 @@ def score_all(
         msg = f"run {run.folder} has no head fitness; train one that has"
         raise RunError(msg)
     work = _work(run, cohort, genes, size)
-    n_shard = math.ceil(len(work.tiles) / TILES_PER_SHARD)
+    n_shard = math.ceil(len(work.tiles) / work.tiles_per_shard)
     n_strain = math.comb(len(work.gene), size)
     _begin(out, work, n_shard, first=rank == 0)
     mine = [s for s in range(rank, n_shard, world) if not _shard(out, s).is_file()]
@@ -244,7 +251,8 @@ def _work(run: Run, cohort: Cohort, genes: Sequence[str] | None, size: int) -> _
 
 
 def _tiles_of(work: _Work, shard: int) -> list[tuple[int, ...]]:
-    return work.tiles[shard * TILES_PER_SHARD : (shard + 1) * TILES_PER_SHARD]
+    n = work.tiles_per_shard
+    return work.tiles[shard * n : (shard + 1) * n]
 
 
 def _strains(work: _Work, tile: tuple[int, ...]) -> Strains:
@@ -276,7 +284,7 @@ def _begin(out: Path, work: _Work, n_shard: int, *, first: bool) -> None:
         "genes": [work.cohort.genome.gene_ids[int(g)] for g in work.gene],
         "size": work.size,
         "tile": TILE[work.size],
-        "tiles_per_shard": TILES_PER_SHARD,
+        "tiles_per_shard": work.tiles_per_shard,
         "shards": n_shard,
     }
     path = out / "plan.json"
