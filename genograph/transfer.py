@@ -7,6 +7,7 @@ written aside and renamed, so a folder with a manifest is whole.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -186,6 +187,10 @@ def opened(folder: Path | str) -> Dump:
         raw = json.loads(text)
         found = (raw["format"], raw["schema_version"])
         files = tuple(File(**file) for file in raw["files"])
+        for entry in files:
+            if [type(value) for value in entry] != [str, str, int, str]:
+                msg = f"{entry!s:.80} is no entry of a file"
+                raise ValueError(msg)
     except (OSError, NotADirectoryError) as error:
         msg = f"{folder}: is no dump: {MANIFEST} cannot be read ({error.strerror})"
         raise StoreError(msg) from error
@@ -202,7 +207,9 @@ def opened(folder: Path | str) -> Dump:
     for file in files:
         path = folder / file.name
         known = file.type in graph_schema().nodes or file.type in graph_schema().relationships
-        if not known or path.parent != folder or not path.is_file():
+        # a name that `dump` gives leads nowhere else and is not too long for the disk
+        named = re.fullmatch(rf"{re.escape(file.type)}-[0-9]{{4,9}}\.parquet", file.name)
+        if not known or not named or not path.is_file():
             msg = f"{folder}: damaged dump: {file.name!s:.80} of {file.type!s:.80} is missing"
             raise StoreError(msg)
         if digest_of(path) != file.sha256:

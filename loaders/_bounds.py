@@ -8,12 +8,20 @@ about 1,032 times (zeros), screens and annotation tables stay below 30.
 import gzip
 import io
 import tokenize
+import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
 
 from genograph.errors import SourceError
+
+if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
 
 LONGEST_LINE = 16 << 20
 FREE = 64 << 20
@@ -22,9 +30,9 @@ RATIO = 200
 DAMAGED_NPZ = (
     *(ValueError, EOFError, OSError, LookupError, TypeError, SyntaxError, OverflowError),
     *(MemoryError, NotImplementedError, RuntimeError, tokenize.TokenError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, Warning),
 )
-"""What numpy raises on a file that is not what it says; its headers are Python literals, and one
+"""What `npz` raises on a file that is not what it says; its headers are Python literals, and one
 that promises more numbers than the file holds may ask for more memory than there is."""
 
 
@@ -82,6 +90,27 @@ def check_ratio(path: Path, packed: int, unpacked: int, part: str = "") -> None:
             f"{RATIO} times as much; unpack it yourself if it is what it should be"
         )
         raise SourceError(msg)
+
+
+@contextmanager
+def npz(path: Path) -> "Iterator[NpzFile]":
+    """The arrays of an npz of bounded size, without pickled objects.
+
+    What numpy would warn of and then read in its own way (the header of an array that is no plain
+    literal) is raised.
+
+    Raises:
+        SourceError: it unpacks to more than the limits.
+        DAMAGED_NPZ: any of these.
+    """
+    check_zip(path)
+    with (
+        warnings.catch_warnings(),
+        path.open("rb") as raw,
+        np.load(raw, allow_pickle=False) as held,
+    ):
+        warnings.simplefilter("error")
+        yield held
 
 
 def check_zip(path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, check_zip
+from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, npz
 from genograph.tables import Table, new_mark
 
 SOURCE = Source(
@@ -137,8 +137,7 @@ def _as_float32(vectors: np.ndarray[Any, Any]) -> Floats:
 
 def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     try:
-        check_zip(path)
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
+        with npz(path) as arrays:
             for name in ("ids", "vectors"):
                 if name not in arrays:
                     got = ", ".join(arrays.files) or "nothing"

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from genograph.cohorts import Cohort, Strains, Vectors
 from genograph.errors import RunError, SourceError
-from genograph.loaders._bounds import DAMAGED_NPZ, check_zip
+from genograph.loaders._bounds import DAMAGED_NPZ, npz
 from genograph.prediction import predict
 from genograph.run import Prediction, Run
 
@@ -222,8 +222,7 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
     path = Path(path)
     path = path / "truth.npz" if path.is_dir() else path
     try:
-        check_zip(path)
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as held:
+        with npz(path) as held:
             single = held["single_strain"], held["single_fitness"]
             pair = held["pair_strain"], held["pair_fitness"], held["pair_interaction"]
             vectors = (
@@ -280,6 +279,10 @@ def _check_aligned(along: Sequence[object], *numbers: object) -> None:
             or values.shape != tuple(shape)
         ):
             msg = f"wanted numbers of shape {tuple(shape)}, as the names beside them"
+            raise ValueError(msg)
+        # they are kept as 32 bits, where a larger one would become infinite
+        if (np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)).any():
+            msg = "a number is beyond 32 bits"
             raise ValueError(msg)
 
 

@@ -7,15 +7,26 @@ or hours.
 import gzip
 import io
 import json
+import resource
 import struct
+import sys
+import time
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from fuzz.engine import HangError, time_limit
+from fuzz.readers import Reader
+
+from genograph.errors import SourceError
 
 WIDE = 1_000_000
+MEMORY = 700 << 20
+"""Bytes that refusing a bomb may add to the process."""
+SECONDS = 300.0
+"""Processor time that a slow bomb may take."""
 _LEVEL = 9
 
 
@@ -182,6 +193,29 @@ BOMBS = (
     Bomb("a parquet of 25 million zeros", "embeddings", ".parquet", _parquet, "over 200 times"),
     Bomb("a safetensors that promises 4 PB", "embeddings", ".st", _safetensors, "safetensors"),
 )
+
+
+def lit(bomb: Bomb, reader: Reader) -> tuple[str, int, dict[str, bytes]]:
+    """A line on what a reader did with a bomb, 1 input, and the defects: slow, large, let in."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    data = bomb.make()
+    defects = []
+    try:
+        with time_limit(SECONDS):
+            reader.read(data)
+        defects.append("it was let in")
+    except SourceError as error:
+        if bomb.wanted not in str(error):
+            defects.append(f"got {error}, wanted {bomb.wanted}")
+    except HangError:
+        defects.append(f"over {SECONDS:.0f} s")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * scale
+    if grown > MEMORY:
+        defects.append(f"{grown >> 20} MB of memory")
+    spent = time.process_time() - begun
+    line = f"{bomb.name}: {spent:.1f} s, {grown >> 20} MB more, {len(defects)} defects"
+    return line, 1, {f"{bomb.name}: {defect}": data[:1000] for defect in defects}
 
 
 def wide(good: bytes) -> bytes:

@@ -4,12 +4,13 @@ The property: within a limit of time a reader returns or raises GenographError w
 line; it raises and warns of nothing else, and leaves no file beside the one that it read.
 """
 
+import os
 import signal
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ from genograph.errors import GenographError
 LIMIT = 20.0
 """Seconds of processor time for one input of a few kilobytes."""
 
+ROUND = 500
+"""Examples that hypothesis draws before it begins anew; it keeps a tree of those it has drawn."""
+
 
 class HangError(BaseException):
     """A reader took longer than the limit; no reader may catch it."""
@@ -30,7 +34,14 @@ class HangError(BaseException):
 
 @dataclass
 class Result:
-    """What a reader did with its inputs."""
+    """What a reader did with its inputs.
+
+    Attributes:
+        inputs: inputs that it was given, no two of them the same.
+        refused: how many were refused, by class of error.
+        slowest, seconds: processor time of the slowest input, and time of all.
+        defects: what must not be, each with its shortest input.
+    """
 
     name: str
     inputs: int = 0
@@ -65,9 +76,33 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def attempt(reader: Reader, data: bytes, result: Result) -> str | None:
-    """Read one input; the defect in a line, None where there is none."""
+def listing(folders: Sequence[Path], fed: Path | None) -> dict[str, tuple[int, int]]:
+    """Every file under the folders but the one that is fed, with its size and time of change."""
+    out = {}
+    left = [str(folder) for folder in folders]
+    own = None if fed is None else str(fed)
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                    out[entry.path] = (0, 0)
+                elif entry.path != own:
+                    stat = entry.stat(follow_symlinks=False)
+                    out[entry.path] = (stat.st_size, stat.st_mtime_ns)
+    return out
+
+
+def attempt(
+    reader: Reader, data: bytes, result: Result, watched: Sequence[Path] = ()
+) -> str | None:
+    """Read one input; the defect in a line, None where there is none.
+
+    The reader's folder and the `watched` ones must be afterwards as they were.
+    """
     result.inputs += 1
+    folders = (*watched, *((reader.file.parent,) if reader.file else ()))
+    before = listing(folders, reader.file)
     begun = time.process_time()
     defect = None
     with warnings.catch_warnings():
@@ -88,6 +123,10 @@ def attempt(reader: Reader, data: bytes, result: Result) -> str | None:
             where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "?"
             defect = f"{type(error).__name__} at {where}: {str(error)[:160]!r}"
     result.slowest = max(result.slowest, time.process_time() - begun)
+    after = listing(folders, reader.file)
+    if defect is None and after != before:
+        changed = sorted(path for path, _ in after.items() ^ before.items())
+        defect = f"files beside the one that is read: {changed[:3]}"
     if defect is not None:
         key = defect.split(": ")[0]
         held = result.defects.get(key)
@@ -97,25 +136,50 @@ def attempt(reader: Reader, data: bytes, result: Result) -> str | None:
     return None
 
 
-def fuzz(reader: Reader, inputs: int, *, seed_number: int) -> Result:
-    """Feed a reader with this many inputs; every kind of defect is kept with its shortest input."""
+def fuzz(reader: Reader, inputs: int, *, seed_number: int, watched: Sequence[Path] = ()) -> Result:
+    """Feed a reader with at least this many different inputs, its good files among them."""
     result = Result(reader.name)
     begun = time.monotonic()
-    for good in reader.good:
-        attempt(reader, good, result)
 
-    @seed(seed_number)
-    @settings(
-        max_examples=inputs,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(broken(reader.good))
-    def one(data: bytes) -> None:
-        attempt(reader, data, result)
+    def feed(data: bytes) -> None:
+        attempt(reader, data, result, watched)
 
-    one()
+    for good in reader.good[:inputs]:
+        feed(good)
+    different(reader.good, feed, lambda: inputs - result.inputs, seed_number=seed_number)
     result.seconds = time.monotonic() - begun
     return result
+
+
+def different(
+    good: tuple[bytes, ...],
+    feed: Callable[[bytes], object],
+    left: Callable[[], int],
+    *,
+    seed_number: int,
+) -> None:
+    """Give `feed` broken files, no two of them the same and none a good one, while some are left.
+
+    Every stage of an example is an input: drawing costs more than most readers do.
+    """
+    seen = {hash(data) for data in good}
+    while left() > 0:
+
+        @seed(seed_number)
+        @settings(
+            # the first example of a round is always the same
+            max_examples=min(ROUND, left() // 2 + 10),
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(broken(good))
+        def one(stages: list[bytes]) -> None:
+            for data in stages:
+                if left() > 0 and (key := hash(data)) not in seen:
+                    seen.add(key)
+                    feed(data)
+
+        one()
+        seed_number += 1

@@ -6,6 +6,7 @@ dropped; cells replaced by what breaks parsers; packed, packed and cut, or repla
 
 import gzip
 import io
+import json
 import zipfile
 
 from hypothesis import strategies as st
@@ -61,15 +62,24 @@ _where = st.integers(0, 1 << 16)
 
 @st.composite
 def broken(draw, good):
-    """One of the good files (bytes), broken one to four times, or bytes that were never good."""
-    data = draw(st.sampled_from(good))
+    """One of the good files (bytes), broken one to four times: what it was after each time."""
+    # the well formed file leads further than the others, which have a trap already
+    data = draw(st.sampled_from(good[:1] * len(good) + good))
     packed = data.startswith(b"\x1f\x8b")
     if packed:
         data = gzip.decompress(data)
+    ways = _ways(data)
+    # behind a broken header nothing is read, so it is mostly left as it is
+    lines = draw(st.sampled_from((0, 1, 1, 2, 3))) if ways is WAYS else 0
+    head = b"".join(data.splitlines(keepends=True)[:lines])
+    data = data[len(head) :]
+    stages = []
     for _ in range(draw(st.integers(1, 4))):
-        how = draw(st.sampled_from(ZIPPED if data.startswith(b"PK") else WAYS))
-        data = how(draw, data)
-    return gzip.compress(data, 1) if packed and draw(st.booleans()) else data
+        data = draw(st.sampled_from(ways))(draw, data)
+        stages.append(head + data)
+    if packed and draw(st.booleans()):
+        stages = [gzip.compress(stage, 1, mtime=0) for stage in stages]
+    return stages
 
 
 def _place(draw, n):
@@ -185,7 +195,7 @@ def wide(draw, data):
 def packed_and_damaged(draw, data):
     """A gzip that is cut or has a byte flipped."""
     how = draw(st.sampled_from((cut, flipped, flipped)))
-    return how(draw, gzip.compress(data[:20_000], 1))
+    return how(draw, gzip.compress(data[:20_000], 1, mtime=0))
 
 
 def replaced(draw, data):
@@ -219,8 +229,46 @@ def member_broken(draw, data):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as held:
         for key, content in members.items():
-            held.writestr(key, content)
+            # its time is fixed, so that a seed gives the same bytes again
+            held.writestr(zipfile.ZipInfo(key), content)
     return out.getvalue()
+
+
+def value(draw, data):
+    """A value of a JSON record is another, missing, or there under another name."""
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        return flipped(draw, data)
+    if not isinstance(record, dict | list) or not record:
+        return flipped(draw, data)
+    inner = record
+    while True:
+        keys = sorted(inner) if isinstance(inner, dict) else range(len(inner))
+        key = draw(st.sampled_from(keys))
+        below = inner[key]
+        if not isinstance(below, dict | list) or not below or draw(st.integers(0, 3)) == 0:
+            break
+        inner = below
+    how = draw(st.integers(0, 9))
+    if how == 0:
+        del inner[key]
+    elif how == 1 and isinstance(inner, dict):
+        inner[draw(st.sampled_from(HOSTILE))] = inner.pop(key)
+    elif how == 2:
+        inner[key] = inner[draw(st.sampled_from(keys))]
+    else:
+        inner[key] = draw(st.sampled_from(VALUES))
+    return json.dumps(record).encode("utf-8", "surrogatepass")
+
+
+def header(draw, data):
+    """A value in the header of a safetensors file is another; its length is right."""
+    size = int.from_bytes(data[:8], "little")
+    if size > len(data) - 8:
+        return flipped(draw, data)
+    new = draw(st.sampled_from((value, value, value, flipped, cell)))(draw, data[8 : 8 + size])
+    return len(new).to_bytes(8, "little") + new + data[8 + size :]
 
 
 def xml(draw, data):
@@ -235,4 +283,32 @@ def xml(draw, data):
     return data[:first] + word + data[last if last >= 0 else first :]
 
 
+VALUES = (None, True, False, 0, -1, 1, 2**31, 2**63, 10**30, 0.5, -0.0, float("nan"), float("inf"))
+VALUES += (
+    "",
+    "x",
+    "\x00",
+    "\ud800",
+    "9" * 400,
+    "../x",
+    [],
+    [[]],
+    [0],
+    [-1, 2],
+    {},
+    {"": 0},
+    [None],
+)
+VALUES += ([0, 2**63], [2**40, 2**40], "F32", "I64", "BOOL", "BF16", "F8_E4M3", "__metadata__")
+JSON = (value, value, value, value, value, flipped, inserted, cut, dropped, replaced)
+SAFETENSORS = (header, header, header, flipped, flipped, inserted, cut, dropped, replaced)
 ZIPPED = (member_broken, member_broken, member_broken, flipped, inserted, cut, dropped, replaced)
+
+
+def _ways(data):
+    """What can be done to a file of this kind."""
+    if data.startswith(b"PK"):
+        return ZIPPED
+    if data.startswith(b"{"):
+        return JSON
+    return SAFETENSORS if data[8:10] == b'{"' else WAYS

@@ -53,11 +53,13 @@ class Reader(NamedTuple):
         name: what the line of result calls it.
         good: files as they should be, and ones with the format's own traps.
         read: reads one file, given as bytes.
+        file: where it is written to be read; nothing else in its folder may change.
     """
 
     name: str
     good: tuple[bytes, ...]
     read: Callable[[bytes], object]
+    file: Path | None = None
 
 
 def readers(folder: Path) -> list[Reader]:
@@ -104,13 +106,14 @@ def _loaders(folder: Path) -> Iterator[Reader]:
     def reader(name: str, good: tuple[bytes, ...], label: str) -> Reader:
         spec, read = loaders.loader(name)
         settings = spec.settings(case_of(name).get("options", {}))
-        path = folder / f"{label}{next((DATA / name).glob('input.*')).suffix}"
+        path = folder / label / f"{name}{next((DATA / name).glob('input.*')).suffix}"
+        path.parent.mkdir()
 
         def run(data: bytes) -> int:
             path.write_bytes(data)
             return sum(len(t) for t in read(path, loaders.Reading(genes, query), **settings))
 
-        return Reader(label, good, run)
+        return Reader(label, good, run, path)
 
     for name in loaders.names():
         yield reader(name, fixtures(name), name)
@@ -159,7 +162,7 @@ def _cypher(folder: Path) -> Iterator[Reader]:
         return CohortQuery.read(path)
 
     yield Reader("fence and lint", library, words)
-    yield Reader(".cypher file", library, file)
+    yield Reader(".cypher file", library, file, path)
 
 
 def _in_folder(name: str, folder: Path, file: str, read: Callable[[Path], object]) -> Reader:
@@ -174,7 +177,7 @@ def _in_folder(name: str, folder: Path, file: str, read: Callable[[Path], object
         (copy / file).write_bytes(data)
         return read(copy)
 
-    return Reader(name, (good,), run)
+    return Reader(name, (good,), run, copy / file)
 
 
 def _cohort_files(folder: Path, cohort) -> Iterator[Reader]:
@@ -262,10 +265,10 @@ def _lists(folder: Path, cohort) -> Iterator[Reader]:
     listed = """
 [[source]]
 loader = "sgd_features"
-file = "genes.tab"
+file = "../genes.tab"
 [[source]]
 loader = "obo"
-file = "go.obo"
+file = "../go.obo"
 [[embed]]
 provider = "kmer"
 seed = 1
@@ -279,7 +282,8 @@ seed = 1
         ("pairs.csv", strains, lambda path: read_strains(path, cohort)),
         ("genes.txt", genes, lambda path: read_genes(path, cohort)),
     ):
-        path = folder / name
+        path = folder / f"{name} alone" / name
+        path.parent.mkdir()
         path.write_text(text, "utf-8")
 
         def run(data: bytes, path: Path = path, read: Callable[[Path], object] = read) -> object:
