@@ -137,6 +137,29 @@ def test_the_fused_layer_is_the_torch_layer_at_every_width_and_number_of_threads
     assert_equal_runs(plain, fused, torch.float64)
 
 
+@pytest.mark.parametrize("steepness", [1.0, 30.0, 300.0])
+def test_the_fused_layer_s_exponential_holds_from_tiny_to_overflowing_arguments(steepness):
+    if native.library() is None:
+        pytest.skip("no C++ compiler")
+    topology = Topology.of(genome_of(40, 15, 4, seed=3))
+    genotypes = [[(i, 0.0), ((7 * i + 1) % 39, 0.5)] for i in range(20)]
+    layers = network(1, torch.float32, 1, width=64)
+    with torch.no_grad():
+        # LayerNorm's output has variance 1, so arguments reach several times the steepness
+        layers[0].scale.mul_(steepness)
+    fused, plain = (
+        run(DeltaEngine(topology, fused=f), layers, genotypes, torch.float32, 5)
+        for f in (True, False)
+    )
+    assert torch.isfinite(fused[0]).all()
+    assert all(torch.isfinite(g).all() for g in fused[1])
+    # an error of LayerNorm's output is multiplied by the steepness
+    limit = 1e-5 * max(steepness / 30.0, 1.0)
+    for a, b in zip((fused[0], *fused[1]), (plain[0], *plain[1]), strict=True):
+        size = max(float(b.abs().max()), 1.0)
+        torch.testing.assert_close(a / size, b / size, rtol=limit, atol=limit)
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_only_wanted_nodes_that_differ_are_listed(fused):
     if fused and native.library() is None:
