@@ -4,6 +4,7 @@ The only room that imports dgl; `import_dgl` hides how its wheels are made to lo
 current torch. Edge types are those of the cohort, and `rev_` ones that run the other way.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -104,10 +105,17 @@ def to_dgl(genome: Genome, *, reverse: bool = True) -> "dgl.DGLGraph":
     return graph
 
 
+_HASHED = b"\ngenograph sha256 "
+_END = len(_HASHED) + 65
+"""Bytes of the last line of a file of `save_dgl`: the words above, the hash in hex, a line break.
+`dgl.load_graphs` does not read so far."""
+
+
 def save_dgl(cohort: Cohort, path: Path | str) -> Path:
     """Write the cohort's heterograph with `dgl.save_graphs`; return the path.
 
-    The file's labels hold `gene_fold`, so that it is of use without the rest of the cohort.
+    The file's labels hold `gene_fold`, so that it is of use without the rest of the cohort. Its
+    last line is the SHA-256 of what stands before.
 
     Raises:
         CohortError: it cannot be written.
@@ -125,6 +133,14 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
         # the disk's refusal, with DGL's own stack below its first line
         msg = f"{path}: cannot be written: {str(error).splitlines()[0].rpartition('] ')[2]}"
         raise CohortError(msg) from error
+    try:
+        with aside.open("r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0, os.SEEK_END)
+            file.write(_HASHED + digest.encode() + b"\n")
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror}"
+        raise CohortError(msg) from error
     aside.replace(path)
     return path
 
@@ -132,13 +148,17 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
 def load_dgl(path: Path | str) -> "dgl.DGLGraph":
     """Read the heterograph that `save_dgl` wrote.
 
+    DGL believes the sizes in a file, and a damaged one can end the interpreter; so the hash is
+    checked first.
+
     Raises:
-        CohortError: there is no such file, or it is no graph of DGL's.
+        CohortError: there is no such file, it is no graph that `save_dgl` wrote, or it was changed.
     """
     path = Path(path)
     if not path.is_file():
         msg = f"{path}: no such file; `genograph export` writes it"
         raise CohortError(msg)
+    _check_hash(path)
     dgl = import_dgl()
     try:
         graphs, _ = dgl.load_graphs(str(path))
@@ -147,6 +167,30 @@ def load_dgl(path: Path | str) -> "dgl.DGLGraph":
         msg = f"{path}: is no graph that dgl.save_graphs wrote; export the cohort again"
         raise CohortError(msg) from error
     return graphs[0]
+
+
+def _check_hash(path: Path) -> None:
+    """Refuse a file whose last line is not the hash of what stands before."""
+    try:
+        with path.open("rb") as file:
+            left = file.seek(0, os.SEEK_END) - _END
+            file.seek(max(0, left))
+            end = file.read(_END)
+            file.seek(0)
+            digest = hashlib.sha256()
+            while left > 0:
+                piece = file.read(min(left, 1 << 20))
+                digest.update(piece)
+                left -= len(piece) or left
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise CohortError(msg) from error
+    if end != _HASHED + digest.hexdigest().encode() + b"\n":
+        msg = (
+            f"{path}: does not end with the hash of a heterograph; it is no graph that genograph "
+            f"wrote, or it was changed or cut; export the cohort again"
+        )
+        raise CohortError(msg)
 
 
 def to_networkx(genome: Genome) -> "nx.MultiDiGraph":

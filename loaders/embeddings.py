@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
 from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, npz
+from genograph.loaders._parquet import columns as parquet_columns
 from genograph.tables import Table, new_mark
 
 SOURCE = Source(
@@ -179,8 +180,8 @@ def _safetensors(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
 
 def _parquet(path: Path) -> Iterator[tuple[list[str], Floats]]:
     try:
+        _check_size(path)
         with pq.ParquetFile(path) as file:
-            _check_size(path, file.metadata)
             names = file.schema_arrow.names
             if "id" not in names or "vector" not in names:
                 raise SourceError.at(path, None, None, "columns " + ", ".join(names), "id, vector")
@@ -191,18 +192,21 @@ def _parquet(path: Path) -> Iterator[tuple[list[str], Floats]]:
                 ids, lists = batch.column("id"), batch.column("vector")
                 yield ids.cast(pa.string()).to_pylist(), _matrix(path, lists, row)
                 row += len(batch)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
+        # names and ids are only taken for text when they are asked for
         msg = f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}"
         raise SourceError(msg) from error
 
 
-def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
+def _check_size(path: Path) -> None:
     """Refuse a file that says it holds far more numbers than its bytes can."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    columns = [group.column(j) for group in groups for j in range(group.num_columns)]
+    try:
+        held = parquet_columns(path)
+    except ValueError as error:
+        msg = f"{path}: damaged parquet: {error}"
+        raise SourceError(msg) from None
     # equal values are stored once, so what they take unpacked is told by their number
-    unpacked = sum(max(c.num_values * 4, c.total_uncompressed_size) for c in columns)
-    check_ratio(path, path.stat().st_size, unpacked)
+    check_ratio(path, path.stat().st_size, sum(max(c.values * 4, c.unpacked) for c in held))
 
 
 def _matrix(path: Path, lists: pa.Array, row: int) -> Floats:

@@ -34,6 +34,7 @@ from genograph.evaluation.predictions import (
     save_predictions,
 )
 from genograph.evaluation.scores import Calibration, Evaluation, Score, load_evaluation
+from genograph.graph import load_dgl, save_dgl
 from genograph.ingest import gene_names, load, sources
 from genograph.nn.state import Progress, load_state, save_state
 from genograph.reporting.pictures import metrics
@@ -184,6 +185,10 @@ def _cohort_files(folder: Path, cohort) -> Iterator[Reader]:
     cohort.save(folder)
     for file in ("manifest.json", "genome.safetensors", "labels.safetensors"):
         yield _in_folder(f"cohort {file}", folder, file, load_cohort)
+    save_dgl(cohort, folder / "genome.dgl")
+    yield _in_folder(
+        "genome.dgl", folder, "genome.dgl", lambda place: load_dgl(place / "genome.dgl")
+    )
 
 
 def _run_files(folder: Path, cohort) -> Iterator[Reader]:
