@@ -28,6 +28,8 @@ from genograph.tables import Table
 
 BUFFER_POOL = 1 << 30
 LARGEST_POOL = 3 << 30
+AFRESH = 3_000_000
+"""Rows copied after which the database is opened again."""
 CHUNK = 10_000
 
 
@@ -75,7 +77,7 @@ class EmbeddedStore(Store):
         """The engine's database; what a killed writer left half-done is finished first."""
 
         def opened(read_only: bool) -> ladybug.Database:
-            self._pool = _pool(self._path, read_only=read_only)
+            self._pool, self._copied = _pool(self._path, read_only=read_only), 0
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.left_behind(self._path):
@@ -221,12 +223,13 @@ class EmbeddedStore(Store):
         files = (self._path, Path(f"{self._path}.wal"))
         return sum(f.stat().st_size for f in files if f.exists())
 
-    def _grow(self) -> None:
-        """Open the database again with a larger pool once the file has outgrown it.
+    def _begin_afresh(self) -> None:
+        """Open the database again where it has copied many rows, or the file outgrew the pool.
 
-        A checkpoint holds all edges of 131,072 nodes at once: those of all genes, for one.
+        A checkpoint holds all edges of 131,072 nodes at once, those of all genes for one; and the
+        engine keeps gigabytes of what it has copied until the database is closed.
         """
-        if _pool(self._path, read_only=False) > 1.2 * self._pool:
+        if self._copied > AFRESH or _pool(self._path, read_only=False) > 1.2 * self._pool:
             self._connection.close()
             self._database.close()
             self._database = self._opened(read_only=False)
@@ -236,7 +239,7 @@ class EmbeddedStore(Store):
     def transaction(self) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides."""
         if self._depth == 0:
-            self._grow()
+            self._begin_afresh()
             self._begin("BEGIN TRANSACTION")
         self._depth += 1
         try:
@@ -308,6 +311,7 @@ class EmbeddedStore(Store):
         with self.transaction():
             try:
                 self._connection.execute(f"COPY {spec.name}{listed} FROM [{quoted}]")
+                self._copied += sum(pq.read_metadata(f).num_rows for f in files)
             except RuntimeError as error:
                 msg = f"{self.uri}: writing {spec.name}: {_first_line(error)}"
                 raise StoreError(msg) from error
