@@ -10,7 +10,6 @@ compared with the numbers of the source file. The last line is JSON.
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 import load
@@ -30,12 +29,13 @@ def child(folder: Path) -> None:
     clock = screen.Clock()
     out = folder / "cohort"
     with open_store(folder / "bench.db", read_only=True) as store:
-        cohort = clock.time("export", lambda: export(store, out))
+        cohort = clock.time("export", lambda: export(store, out, force=True))
     n = len(cohort.strains)
     wanted = cohort.sha256
     del cohort
     again = clock.time("open", lambda: load_cohort(out))
     assert again.sha256 == wanted
+    assert again.genome.features.shape == (screen.GENES, 2 * screen.DIM)
     assert again.fitness is not None
     scores = again.fitness.interaction
     with screen.Files.within(folder).doubles.open(encoding="utf-8") as lines:
@@ -54,10 +54,10 @@ def main() -> None:
     )
     results = []
     for n in given.sizes:
-        with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
-            screen.write(Path(folder), n)
-            screen.measured(load.__file__, "--child", folder)
-            done = screen.measured(__file__, "--child", folder)
+        with given.screen(n) as folder:
+            if not (folder / "bench.db").exists():
+                screen.measured(load.__file__, "--child", str(folder))
+            done = screen.measured(__file__, "--child", str(folder))
         said = done.said | {"peak_mb": done.peak_mb}
         assert said["strains"] == n + screen.GENES
         seconds = said["stages"]["export"]

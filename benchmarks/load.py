@@ -10,7 +10,6 @@ become a strain with two perturbations and an experiment each. The last line is 
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 import screen
@@ -30,7 +29,7 @@ def child(folder: Path) -> None:
     with open_store(folder / "bench.db") as store:
         clock.time("genes", lambda: load(store, "sgd_features", files.genes))
         ids = screen.windows(screen.gene_names())
-        store.write(Table.of("CRE", {"id": ids}))
+        store.write(Table.of("CRE", {"id": ids, "kind": [i.partition(":")[2] for i in ids]}))
         ends = {"from_id": [i.partition(":")[0] for i in ids], "to_id": ids}
         store.write(Table.of("HAS_CRE", ends))
         clock.time("vectors", lambda: load(store, "embeddings", files.vectors, model="made-up"))
@@ -58,9 +57,10 @@ def main() -> None:
     )
     results = []
     for n in given.sizes:
-        with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
-            screen.write(Path(folder), n)
-            done = screen.measured(__file__, "--child", folder)
+        with given.screen(n) as folder:
+            for old in folder.glob("bench.db*"):
+                old.unlink()
+            done = screen.measured(__file__, "--child", str(folder))
         said = done.said | {"peak_mb": done.peak_mb}
         assert said["pairs"] == n
         assert said["strains"] == n + screen.GENES

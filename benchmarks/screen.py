@@ -11,8 +11,10 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,6 +145,21 @@ class Wanted(NamedTuple):
 
     sizes: list[int]
     plot: Path | None
+    keep: Path | None
+
+    @contextmanager
+    def screen(self, n: int) -> Iterator[Path]:
+        """A folder with the files of a screen of n pairs, which is there afterwards if kept."""
+        if self.keep is None:
+            with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
+                write(Path(folder), n)
+                yield Path(folder)
+            return
+        folder = self.keep / str(n)
+        if not Files.within(folder).doubles.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder, n)
+        yield folder
 
 
 def wanted(about: str, unit: str, child: Callable[[Path], None]) -> Wanted:
@@ -151,13 +168,14 @@ def wanted(about: str, unit: str, child: Callable[[Path], None]) -> Wanted:
     parser.add_argument("--quick", action="store_true", help=f"10^4 and 10^5 {unit}")
     parser.add_argument("--pairs", type=int, action="append", help="a size (may be repeated)")
     parser.add_argument("--plot", type=Path, help="draw the growth into this PNG")
+    parser.add_argument("--keep", type=Path, help="keep files and databases here, and use them")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child is not None:
         child(given.child)
         sys.exit()
     sizes = given.pairs or [10_000, 100_000] + ([] if given.quick else [1_000_000])
-    return Wanted(sizes, given.plot)
+    return Wanted(sizes, given.plot, given.keep)
 
 
 def load_average() -> str:

@@ -10,7 +10,7 @@ is JSON.
 """
 
 import json
-import tempfile
+import shutil
 from pathlib import Path
 
 import load
@@ -32,9 +32,10 @@ def child(folder: Path) -> None:
     from genograph.writeback import write_predictions
 
     clock = screen.Clock()
-    path = folder / "bench.db"
+    path = folder / "written.db"
+    shutil.copyfile(folder / "bench.db", path)
     with open_store(path, read_only=True) as store:
-        cohort = export(store, folder / "cohort")
+        cohort = export(store, folder / "cohort", force=True)
     n, draw = len(cohort.strains), np.random.default_rng(0)
     names = ("fitness", "fitness_sd", "interaction", "interaction_sd")
     numbers = {name: draw.uniform(size=n).astype(np.float32) for name in names}
@@ -58,6 +59,7 @@ def child(folder: Path) -> None:
             ),
         )
         size = store.size()
+    path.unlink()
     row = pc.index_in(cohort.strains.ids, value_set=found["id"].combine_chunks()).to_numpy()
     assert np.array_equal(found["interaction"].to_numpy()[row], numbers["interaction"])
     screen.tell(stages=clock.seconds, strains=n, disk_mb=round((size or 0) / 1e6, 1))
@@ -73,10 +75,10 @@ def main() -> None:
     )
     results = []
     for n in given.sizes:
-        with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
-            screen.write(Path(folder), n)
-            screen.measured(load.__file__, "--child", folder)
-            done = screen.measured(__file__, "--child", folder)
+        with given.screen(n) as folder:
+            if not (folder / "bench.db").exists():
+                screen.measured(load.__file__, "--child", str(folder))
+            done = screen.measured(__file__, "--child", str(folder))
         said = done.said | {"peak_mb": done.peak_mb}
         seconds = said["stages"]
         print(

@@ -536,6 +536,16 @@ def test_a_model_of_embeddings_must_be_named_where_there_are_two(fresh):
     assert select(fresh, embedding=()).genome.features.shape == (12, 0)
 
 
+def test_vectors_of_windows_without_a_kind_are_refused_not_left_out(fresh):
+    columns = {"id": ["w@other"], "model": ["other"], "dim": [1], "vector": [[1.0]]}
+    fresh.write(Table.of("CRE", {"id": ["w"]}))
+    fresh.write(Table.of("HAS_CRE", {"from_id": ["YAL001C"], "to_id": ["w"]}))
+    fresh.write(Table.of("Embedding", columns))
+    fresh.write(Table.of("EMBEDDED_AS", {"from_id": ["w"], "to_id": ["w@other"]}))
+    with pytest.raises(CohortError, match="no vector of model other belongs to a gene's upstream"):
+        select(fresh, embedding=("kmer", "other"))
+
+
 def test_a_subgraph_holds_the_neighbourhood_and_leaves_out_what_perturbs_others(store, cohort):
     small = select(store, subgraph=Subgraph(genes=("GEN1",), hops=2))
     assert small.genome.gene_ids == ("YAL001C", "YAL002C", "YAL003C")

@@ -360,6 +360,12 @@ def _features(
             has[rows] = True
             blocks.append(block)
             names.append(f"{model}:{kind}")
+        if not names or not names[-1].startswith(f"{model}:"):
+            msg = (
+                f"{store.uri}: no vector of model {model} belongs to a gene's upstream or "
+                f"downstream window; load the windows (cre), then the vectors"
+            )
+            raise CohortError(msg)
     if not blocks:
         return np.zeros((len(gene_ids), 0), np.float32), has, ()
     return np.concatenate(blocks, axis=1), has, tuple(names)
