@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults realdata lint clean fuzz
+.PHONY: demo test faults realdata lint clean fuzz fuzz-guided
 
 demo: $(VENV)/.installed
 	$(BIN)/genograph demo
@@ -15,10 +15,18 @@ test: $(VENV)/.installed
 faults: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
-# 10,000 broken inputs for every reader of files; INPUTS, SEED and READERS (words of their names) narrow it
+# 10,000 broken inputs for every reader of files, 50 refused files loaded by every loader, the slow
+# bombs; INPUTS, LOADS, SEED, JOBS (processes) and READERS (words of their names) narrow it
 INPUTS ?= 10000
+LOADS ?= 50
+JOBS ?= 1
 fuzz: $(VENV)/.installed
-	cd tests && ../$(BIN)/python -m fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED)) $(READERS)
+	cd tests && ../$(BIN)/python -m fuzz --inputs $(INPUTS) --loads $(LOADS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(READERS)
+
+# the same guided by coverage, SECONDS a reader; needs atheris, which nothing else does
+SECONDS ?= 60
+fuzz-guided: $(VENV)/.installed
+	cd tests && ../$(BIN)/python -m fuzz.guided --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(READERS)
 
 realdata: $(VENV)/.installed
 	$(BIN)/python -m pytest -m realdata -q -s tests/realdata

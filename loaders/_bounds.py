@@ -7,6 +7,7 @@ about 1,032 times (zeros), screens and annotation tables stay below 30.
 
 import gzip
 import io
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -111,6 +112,20 @@ def npz(path: Path) -> "Iterator[NpzFile]":
     ):
         warnings.simplefilter("error")
         yield held
+
+
+def check_text(array: "np.ndarray[Any, Any]") -> None:
+    """Refuse an array of strings with a code that is no character; Python would fail on it later.
+
+    Raises:
+        ValueError: it has one.
+    """
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
+    if codes.size and int(codes.max()) > sys.maxunicode:
+        msg = f"a string holds the code {int(codes.max()):#x}, which is no character"
+        raise ValueError(msg)
 
 
 def check_zip(path: Path) -> None:

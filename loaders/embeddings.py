@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, npz
+from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, check_text, npz
 from genograph.loaders._parquet import columns as parquet_columns
 from genograph.tables import Table, new_mark
 
@@ -144,6 +144,8 @@ def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
                     got = ", ".join(arrays.files) or "nothing"
                     raise SourceError.at(path, None, name, f"arrays {got}", "ids and vectors")
             ids, vectors = arrays["ids"], arrays["vectors"]
+            if isinstance(ids, np.ndarray):
+                check_text(ids)
     except DAMAGED_NPZ as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: damaged npz, or one with pickled objects: {reason:.200}"

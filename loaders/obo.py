@@ -72,7 +72,10 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     nodes = dict(graph.nodes(data=True))
     kept: dict[str, tuple[object, ...]] = {}
     for term, line in outline.terms.items():
-        data = nodes[term]
+        data = nodes.get(term)
+        if data is None:
+            # obonet takes what follows a ! or a { as a comment only behind a blank
+            raise SourceError.at(path, line, "id", term, "an id, and a blank before any comment")
         space = data.get("namespace", outline.namespace)
         if space not in NAMESPACES:
             reading.reject(f"namespace {space} is not the Gene Ontology's", line, term)

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from genograph.cohorts import Cohort, Strains, Vectors
 from genograph.errors import RunError, SourceError
-from genograph.loaders._bounds import DAMAGED_NPZ, npz
+from genograph.loaders._bounds import DAMAGED_NPZ, check_text, npz
 from genograph.prediction import predict
 from genograph.run import Prediction, Run
 
@@ -271,6 +271,7 @@ def _check_aligned(along: Sequence[object], *numbers: object) -> None:
         if not isinstance(names, np.ndarray) or names.ndim != 1 or names.dtype.kind != "U":
             msg = "names are no array of strings"
             raise ValueError(msg)
+        check_text(names)
         shape.append(len(names))
     for values in numbers:
         if (

@@ -271,6 +271,17 @@ def header(draw, data):
     return len(new).to_bytes(8, "little") + new + data[8 + size :]
 
 
+def number(draw, data):
+    """One of the 64-bit numbers behind the header of a safetensors file is another."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    n = (len(data) - begin) // 8
+    if n <= 0:
+        return flipped(draw, data)
+    at = begin + 8 * _place(draw, n)
+    new = draw(st.sampled_from((-1, -(2**63), 0, 1, 2, 12, 31, 2**31, 2**32, 2**62, 2**63 - 1)))
+    return data[:at] + new.to_bytes(8, "little", signed=True) + data[at + 8 :]
+
+
 def xml(draw, data):
     """What stands between two brackets, or in quotation marks, is what breaks parsers."""
     left, right = draw(st.sampled_from(((b">", b"<"), (b'"', b'"'), (b"(", b")"), (b"'", b"'"))))
@@ -301,7 +312,20 @@ VALUES += (
 )
 VALUES += ([0, 2**63], [2**40, 2**40], "F32", "I64", "BOOL", "BF16", "F8_E4M3", "__metadata__")
 JSON = (value, value, value, value, value, flipped, inserted, cut, dropped, replaced)
-SAFETENSORS = (header, header, header, flipped, flipped, inserted, cut, dropped, replaced)
+SAFETENSORS = (
+    header,
+    header,
+    header,
+    number,
+    number,
+    number,
+    flipped,
+    flipped,
+    inserted,
+    cut,
+    dropped,
+    replaced,
+)
 ZIPPED = (member_broken, member_broken, member_broken, flipped, inserted, cut, dropped, replaced)
 
 

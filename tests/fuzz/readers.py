@@ -4,6 +4,7 @@
 files of a run. A reader returns or raises GenographError; whatever else it does is a defect.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,11 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from model_cohort import cohort_of
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from genograph import loaders, transfer
 from genograph.allpairs import read_genes
 from genograph.cohorts import CohortQuery, load_cohort
+from genograph.cohorts.bounds import check_bounds
 from genograph.cohorts.strains import read_strains
 from genograph.cypher import fence, lint
 from genograph.evaluation.predictions import (
@@ -37,6 +40,7 @@ from genograph.evaluation.scores import Calibration, Evaluation, Score, load_eva
 from genograph.graph import load_dgl, save_dgl
 from genograph.ingest import gene_names, load, sources
 from genograph.nn.state import Progress, load_state, save_state
+from genograph.nn.topology import Topology
 from genograph.reporting.pictures import metrics
 from genograph.run import Run
 from genograph.store import open_store
@@ -185,10 +189,48 @@ def _cohort_files(folder: Path, cohort) -> Iterator[Reader]:
     cohort.save(folder)
     for file in ("manifest.json", "genome.safetensors", "labels.safetensors"):
         yield _in_folder(f"cohort {file}", folder, file, load_cohort)
+    for file in ("genome.safetensors", "labels.safetensors"):
+        yield _hashed_anew(folder, file)
     save_dgl(cohort, folder / "genome.dgl")
     yield _in_folder(
         "genome.dgl", folder, "genome.dgl", lambda place: load_dgl(place / "genome.dgl")
     )
+
+
+def _hashed_anew(folder: Path, file: str) -> Reader:
+    """A cohort whose hash was made again after its file was changed, and what makes use of it."""
+    copy = folder.with_name(f"{folder.name}-hashed-{file}")
+    shutil.copytree(folder, copy)
+    good = (folder / file).read_bytes()
+    record = json.loads((folder / "manifest.json").read_text("utf-8"))
+
+    def run(data: bytes) -> object:
+        (copy / file).unlink()
+        (copy / file).write_bytes(data)
+        parts = []
+        for name in ("genome.safetensors", "labels.safetensors"):
+            try:
+                parts.append(load_file(copy / name))
+            except (SafetensorError, TypeError, ValueError, OSError):
+                # what is no safetensors has no hash that it could be given
+                parts.append({})
+        total = hashlib.sha256()
+        named = ("format", "schema_version", "version", "genes", "symbols", "terms", "term_names")
+        named += ("complexes", "feature_names", "studies", "fitness", "expression", "morphology")
+        own = {name: record[name] for name in named if name in record}
+        total.update(json.dumps(own, sort_keys=True).encode())
+        for arrays in parts:
+            for name in sorted(arrays):
+                total.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
+                total.update(np.ascontiguousarray(arrays[name]).data)
+        text = json.dumps(record | {"sha256": total.hexdigest()})
+        (copy / "manifest.json").write_text(text, "utf-8")
+        cohort = load_cohort(copy)
+        check_bounds(cohort, copy)
+        Topology.of(cohort.genome)
+        return cohort.to_networkx(), cohort.to_pandas(), cohort.test_strains("random")
+
+    return Reader(f"cohort hashed anew, {file}", (good,), run)
 
 
 def _run_files(folder: Path, cohort) -> Iterator[Reader]:

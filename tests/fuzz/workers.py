@@ -7,7 +7,7 @@ the interpreter dies.
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -43,7 +43,13 @@ def memory() -> Path | None:
     return place if place.is_dir() and os.access(place, os.W_OK) else None
 
 
-def work(tasks: list[Task], *, jobs: int, seed_number: int) -> Iterator[Fed]:
+Serve = Callable[[Connection, Path, int], object]
+"""What a process does: takes tasks from the pipe until it is closed, and answers each."""
+
+
+def work(
+    tasks: list[Task], *, jobs: int, seed_number: int, serve: Serve | None = None
+) -> Iterator[Fed]:
     """What came of each task, as they end; the processes are ended with the last."""
     waiting = list(reversed(tasks))
     busy: dict[Connection, tuple[_Worker, Task]] = {}
@@ -51,14 +57,14 @@ def work(tasks: list[Task], *, jobs: int, seed_number: int) -> Iterator[Fed]:
         try:
             while waiting or busy:
                 while waiting and len(busy) < jobs:
-                    worker = _begun(Path(tempfile.mkdtemp(dir=place)), seed_number)
+                    worker = _begun(serve or _serve, Path(tempfile.mkdtemp(dir=place)), seed_number)
                     worker.pipe.send(waiting[-1])
                     busy[worker.pipe] = (worker, waiting.pop())
                 for pipe in wait(list(busy)):
                     worker, task = busy.pop(pipe)
                     try:
                         yield pipe.recv()
-                    except EOFError:
+                    except (EOFError, ConnectionResetError):
                         yield _died(worker, task)
                         continue
                     if waiting:
@@ -72,11 +78,11 @@ def work(tasks: list[Task], *, jobs: int, seed_number: int) -> Iterator[Fed]:
                 worker.process.join()
 
 
-def _begun(folder: Path, seed_number: int) -> _Worker:
+def _begun(serve: Serve, folder: Path, seed_number: int) -> _Worker:
     # a fork would inherit the threads of torch and the database
     new = multiprocessing.get_context("spawn")
     ours, theirs = new.Pipe()
-    process = new.Process(target=_serve, args=(theirs, folder, seed_number), daemon=True)
+    process = new.Process(target=serve, args=(theirs, folder, seed_number), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours, folder)

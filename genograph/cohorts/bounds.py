@@ -1,0 +1,136 @@
+"""Bounds: whether a cohort's arrays fit each other, so that no index leads outside of another.
+
+A hash tells that a cohort is as it was written, not that what was written makes sense. Kernels and
+Arrow read where an index points, without looking.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.errors import CohortError
+
+if TYPE_CHECKING:
+    from genograph.cohorts.data import Cohort
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class _Wanted(NamedTuple):
+    """What one array must be: its numbers, its shape, and for indices the first and last."""
+
+    name: str
+    array: Array
+    kind: type
+    shape: tuple[int, ...]
+    first: int | None = None
+    last: int | None = None
+
+
+def check_bounds(cohort: "Cohort", where: Path | str) -> None:
+    """Refuse a cohort of which an array has another type, length or index than it must.
+
+    `where` is the folder that messages name.
+
+    Raises:
+        CohortError: names the first such array, with what it holds and what was wanted.
+    """
+    for wrong in _wrong(cohort):
+        msg = f"{where}: damaged cohort: {wrong}; export it again"
+        raise CohortError(msg)
+
+
+def _wrong(cohort: "Cohort") -> Iterator[str]:
+    """What is wrong; a check may rely on those before it."""
+    yield from _wrong_names(cohort)
+    for wanted in _arrays(cohort):
+        yield from _wrong_array(wanted)
+    offsets, n = cohort.strains.offsets, len(cohort.strains.gene)
+    if offsets[0] != 0 or offsets[-1] != n or (np.diff(offsets) < 0).any():
+        yield f"strain/offsets do not cut {n:,} perturbations"
+
+
+def _wrong_names(cohort: "Cohort") -> Iterator[str]:
+    genome, strains = cohort.genome, cohort.strains
+    try:
+        # Arrow looks neither at the offsets nor for text when it is given buffers
+        strains.ids.validate(full=True)
+    except pa.ArrowInvalid as error:
+        yield f"strain/id: {str(error).splitlines()[0]}"
+    named: list[tuple[str, tuple[str, ...]]] = [
+        ("genes", genome.gene_ids),
+        ("symbols", genome.gene_symbols),
+        ("terms", genome.term_ids),
+        ("term_names", genome.term_names),
+        ("complexes", genome.complex_ids),
+        ("feature_names", genome.feature_names),
+        ("studies", cohort.studies),
+    ]
+    for kind in ("expression", "morphology"):
+        vectors = getattr(cohort, kind)
+        if vectors is not None:
+            named += [(f"{kind}/names", vectors.names), (f"{kind}/unit", (vectors.unit,))]
+    for name, names in named:
+        if not all(isinstance(text, str) for text in names):
+            yield f"{name} are no list of texts"
+    for name, along, of in (
+        ("symbols", genome.gene_symbols, genome.gene_ids),
+        ("term_names", genome.term_names, genome.term_ids),
+    ):
+        if len(along) != len(of):
+            yield f"{len(along):,} {name} for {len(of):,} ids"
+
+
+def _arrays(cohort: "Cohort") -> Iterator[_Wanted]:
+    genome, strains = cohort.genome, cohort.strains
+    n_gene, n_strain, n_study = len(genome.gene_ids), len(strains.ids), len(cohort.studies)
+    n_feature = genome.features.shape[-1] if genome.features.ndim == 2 else 0
+    yield _Wanted("features", genome.features, np.float32, (n_gene, n_feature))
+    yield _Wanted("has_features", genome.has_features, np.bool_, (n_gene,))
+    for relation, edges in genome.edges.items():
+        source, _, target = relation.split(":")
+        n_edge = (len(edges.source),) if edges.source.ndim else (0,)
+        for end, kind, rows in (("source", source, edges.source), ("target", target, edges.target)):
+            last = genome.n_node(kind) - 1
+            yield _Wanted(f"{relation}/{end}", rows, np.int64, n_edge, 0, last)
+        yield _Wanted(f"{relation}/weight", edges.weight, np.float32, n_edge)
+    annotated = (len(genome.edges["gene:annotated_with:term"].source),)
+    yield _Wanted("direct", genome.direct, np.bool_, annotated)
+
+    n = strains.gene.shape[:1]
+    yield _Wanted("strain/offsets", strains.offsets, np.int64, (n_strain + 1,))
+    yield _Wanted("strain/gene", strains.gene, np.int64, n, 0, n_gene - 1)
+    yield _Wanted("strain/dose", strains.dose, np.float32, n)
+    yield _Wanted("strain/single", strains.single, np.int64, n, -1, n_strain - 1)
+    yield _Wanted("gene_fold", cohort.gene_fold, np.int8, (n_gene,), 0, 2)
+    yield _Wanted("strain_fold", cohort.strain_fold, np.int8, (n_strain,), 0, 2)
+
+    for phenotype in ("fitness", "expression", "morphology"):
+        held = getattr(cohort, phenotype)
+        if held is None:
+            continue
+        n = held.strain.shape[:1]
+        yield _Wanted(f"{phenotype}/strain", held.strain, np.int64, n, 0, n_strain - 1)
+        yield _Wanted(f"{phenotype}/study", held.study, np.int64, n, 0, n_study - 1)
+        if phenotype == "fitness":
+            for name in ("value", "sd", "interaction", "interaction_sd"):
+                yield _Wanted(f"fitness/{name}", getattr(held, name), np.float32, n)
+            continue
+        n_name = len(held.names)
+        yield _Wanted(f"{phenotype}/values", held.values, np.float32, (*n, n_name))
+        n_column = n_name if phenotype == "expression" else 0
+        yield _Wanted(f"{phenotype}/gene", held.gene, np.int64, (n_column,), -1, n_gene - 1)
+
+
+def _wrong_array(wanted: _Wanted) -> Iterator[str]:
+    name, array, kind, shape, first, last = wanted
+    if array.dtype != kind or array.shape != shape:
+        got = f"{array.dtype} of {array.shape}"
+        yield f"{name} is {got}, wanted {np.dtype(kind)} of {shape}"
+    elif first is not None and last is not None and array.size:
+        least, most = int(array.min()), int(array.max())
+        if least < first or most > last:
+            yield f"{name} holds {least} to {most}, wanted {first} to {last}"
