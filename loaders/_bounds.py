@@ -12,17 +12,14 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from genograph.errors import SourceError
-
-if TYPE_CHECKING:
-    from numpy.lib.npyio import NpzFile
 
 LONGEST_LINE = 16 << 20
 FREE = 64 << 20
@@ -94,8 +91,8 @@ def check_ratio(path: Path, packed: int, unpacked: int, part: str = "") -> None:
 
 
 @contextmanager
-def npz(path: Path) -> "Iterator[NpzFile]":
-    """The arrays of an npz of bounded size, without pickled objects.
+def npz(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The arrays of an npz of bounded size, without pickled objects; of no array come its bytes.
 
     What numpy would warn of and then read in its own way (the header of an array that is no plain
     literal) is raised.

@@ -141,7 +141,7 @@ def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
         with npz(path) as arrays:
             for name in ("ids", "vectors"):
                 if name not in arrays:
-                    got = ", ".join(arrays.files) or "nothing"
+                    got = ", ".join(arrays) or "nothing"
                     raise SourceError.at(path, None, name, f"arrays {got}", "ids and vectors")
             ids, vectors = arrays["ids"], arrays["vectors"]
             if isinstance(ids, np.ndarray):
