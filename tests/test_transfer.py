@@ -139,9 +139,15 @@ def test_a_restore_into_one_transaction_is_whole_or_not_there(filled, tmp_path):
 def test_a_database_that_is_not_empty_is_left_alone(filled, tmp_path):
     made = transfer.dump(filled, tmp_path / "dump")
     before = filled.counts()
+    # what is already there to the byte is what was asked for: the end of a restore that was killed
+    assert transfer.restore(filled, made.folder) == before
+    gene = filled.query("MATCH (g:Gene) RETURN g.id AS id LIMIT 1")["id"].to_pylist()
+    filled.write(Table.of("Gene", {"id": gene, "symbol": ["another"]}))
     with pytest.raises(StoreError, match="is not empty"):
         transfer.restore(filled, made.folder)
     assert filled.counts() == before
+    held = filled.query("MATCH (g:Gene {id: $id}) RETURN g.symbol AS symbol", id=gene[0])
+    assert held["symbol"].to_pylist() == ["another"]
 
 
 def test_a_folder_that_is_there_is_replaced_only_where_it_is_a_dump_and_asked_for(filled, tmp_path):
