@@ -8,7 +8,6 @@ written aside and renamed, so a folder with a manifest is whole.
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genograph.aside import written_aside
+from genograph.aside import scratch, written_aside
 from genograph.errors import StoreError
 from genograph.ledger import digest_of
 from genograph.schema import graph_schema
@@ -275,8 +274,8 @@ def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
     """Whether a database is to the byte what a dump was made of: the end of a restore, say."""
     if any(n != held.counts.get(name, 0) for name, n in counts.items()):
         return False
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
-        return dump(store, Path(folder) / "dump").sha256 == held.sha256
+    with scratch() as folder:
+        return dump(store, folder / "dump").sha256 == held.sha256
 
 
 def _bytes(file: Path) -> int:

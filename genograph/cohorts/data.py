@@ -21,10 +21,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
 from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from genograph.aside import written_aside
-from genograph.cohorts.mapped import mapped
+from genograph.cohorts.mapped import mapped, write_arrays
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 
@@ -321,12 +320,8 @@ class Cohort:
         }
         text = json.dumps(manifest, indent=1, sort_keys=True)
         with written_aside(folder, force=force, mark="manifest.json", error=CohortError) as aside:
-            try:
-                save_file(_contiguous(genome), aside / "genome.safetensors")
-                save_file(_contiguous(labels), aside / "labels.safetensors")
-            except SafetensorError as error:
-                msg = f"{folder}: cannot be written: {str(error).splitlines()[0]}"
-                raise CohortError(msg) from error
+            write_arrays(aside / "genome.safetensors", genome)
+            write_arrays(aside / "labels.safetensors", labels)
             (aside / "manifest.json").write_text(text, "utf-8")
             if heterograph:
                 from genograph.graph import save_dgl
@@ -385,11 +380,6 @@ def load_cohort(folder: Path | str) -> Cohort:
 
 
 Arrays = dict[str, np.ndarray[Any, Any]]
-
-
-def _contiguous(arrays: Arrays) -> Arrays:
-    """The same arrays laid out row by row; safetensors writes a strided view's wrong bytes."""
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:

@@ -218,14 +218,16 @@ def _of_phenotypes(experiments: pa.Table) -> tuple[pa.Table, int]:
 def _strains(perturbed: Carried, read: Read) -> tuple[Strains, int]:
     """The strains whose genes are all in the genome, sorted by id, and how many are not."""
     genes = pa.array(read.genome.gene_ids, pa.string())
-    gene = _rows(perturbed.genes, genes)[perturbed.gene]
+    # 32 bits, for there may be tens of millions
+    gene = _rows(perturbed.genes, genes).astype(np.int32)[perturbed.gene]
     inside = np.ones(len(perturbed.ids), np.bool_)
     inside[perturbed.strain[gene < 0]] = False
     ids = perturbed.ids.filter(pa.array(inside))
-    place = np.where(inside, np.cumsum(inside) - 1, -1)
+    place = np.where(inside, np.cumsum(inside, dtype=np.int32) - 1, np.int32(-1))
     row = place[perturbed.strain]
     # a screen has few spellings and millions of rows: the spellings are sorted, not the rows
-    spelled = _whole_numbers(pc.rank(perturbed.names, tiebreaker="dense"))[perturbed.name]
+    rank = _whole_numbers(pc.rank(perturbed.names, tiebreaker="dense")).astype(np.int32)
+    spelled = rank[perturbed.name]
     order = np.lexsort((spelled, row))
     order = order[row[order] >= 0]
     n_perturbed = np.bincount(row[order], minlength=len(ids))
@@ -235,7 +237,7 @@ def _strains(perturbed: Carried, read: Read) -> tuple[Strains, int]:
         Strains(
             ids,
             np.concatenate([[0], np.cumsum(n_perturbed)]).astype(np.int64),
-            gene[order],
+            gene[order].astype(np.int64),
             perturbed.dose[order],
             single[perturbed.name[order]],
         ),
