@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float32, Int8, Int64
 from safetensors import SafetensorError
 
 from genograph.aside import written_aside
+from genograph.cohorts.bounds import check_bounds
 from genograph.cohorts.mapped import mapped, write_arrays
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
@@ -376,6 +377,7 @@ def load_cohort(folder: Path | str) -> Cohort:
     if cohort.sha256 != manifest.get("sha256"):
         msg = f"{folder}: does not match its hash, it was changed or damaged; export it again"
         raise CohortError(msg)
+    check_bounds(cohort, folder)
     return cohort
 
 
