@@ -187,13 +187,15 @@ def _single_experiments(
     )
     if not len(found):
         return pa.array([], pa.string()), 0
-    fitness = selected.filter(pc.equal(selected["phenotype"], "fitness"))
-    units = pc.unique(fitness["unit"].cast(pa.string())) if len(fitness) else pa.array([RELATIVE])
+    units = pc.unique(selected["unit"].filter(pc.equal(selected["phenotype"], "fitness")))
+    units = units.cast(pa.string()) if len(units) else pa.array([RELATIVE])
     # one without a unit stays, for `_experiments` to refuse it by name
     fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), units), pc.is_null(found["unit"]))
     ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
     others = len(pc.unique(found["id"].filter(pc.invert(fits))))
-    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=selected["id"].combine_chunks())))
+    # a hash of the few, not of all that are selected
+    there = selected["id"].filter(pc.is_in(selected["id"], value_set=ids)).combine_chunks()
+    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=there)))
     return ids.take(pc.sort_indices(ids)), others
 
 
@@ -212,7 +214,7 @@ def _of_phenotypes(experiments: pa.Table) -> tuple[pa.Table, int]:
             f"carries {', '.join(CARRIED)}; read them with `genograph query`"
         )
         raise CohortError(msg)
-    return experiments.filter(kept), n_other
+    return (experiments.filter(kept) if n_other else experiments), n_other
 
 
 def _strains(perturbed: Carried, read: Read) -> tuple[Strains, int]:
