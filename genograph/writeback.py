@@ -18,17 +18,10 @@ from genograph.schema import parse_strain
 from genograph.store import Store
 from genograph.tables import Table
 
-CHUNK = 50_000
+ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
+"""Few parts: the embedded engine keeps what joined each of them until the transaction ends."""
 SCALARS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
-PROMOTED = (
-    "predicted_fitness",
-    "predicted_fitness_sd",
-    "predicted_interaction",
-    "predicted_interaction_sd",
-    "predicted_expression",
-    "predicted_morphology",
-    "predicted_run",
-)
+PROMOTED = {name: f"predicted_{name}" for name in (*SCALARS, "expression", "morphology")}
 
 
 class WrittenBack(NamedTuple):
@@ -80,7 +73,8 @@ def write_predictions(
         "morphology": (prediction.morphology_names, cohort.morphology),
     }
     created = unchanged = written = 0
-    with store.transaction():
+    # each is written, and carried to its strain
+    with store.transaction(rows=2 * len(prediction.strain_ids)):
         store.write(_run_row(run, metrics, found, promote=promote))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
@@ -94,8 +88,9 @@ def write_predictions(
             }
             store.write(Table.of("Axis", columns))
             store.write(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
-        for start in range(0, len(prediction.strain_ids), CHUNK):
-            part = slice(start, start + CHUNK)
+        step = _at_once(prediction)
+        for start in range(0, len(prediction.strain_ids), step):
+            part = slice(start, start + step)
             ids = prediction.strain_ids[part].to_pylist()
             created += _strains(store, ids)
             rows = {"from_id": [run.id] * len(ids), "to_id": ids, "split": place[part]}
@@ -104,8 +99,16 @@ def write_predictions(
             written += done.created + done.updated
             unchanged += done.unchanged
         if promote:
-            _promote(store, run.id)
+            held = {r: n for r, n in PROMOTED.items() if getattr(prediction, r) is not None}
+            _promote(store, run.id, held)
     return WrittenBack(written, created, unchanged, promote)
+
+
+def _at_once(prediction: Prediction) -> int:
+    """How many strains are written at a time."""
+    vectors = (getattr(prediction, kind) for kind in ("expression", "morphology"))
+    width = sum(int(values.shape[1]) for values in vectors if values is not None)
+    return max(1, min(ROWS_AT_ONCE, VALUES_AT_ONCE // max(1, width)))
 
 
 def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promote: bool) -> Table:
@@ -172,24 +175,14 @@ def _strains(store: Store, ids: list[str]) -> int:
     return len(new)
 
 
-def _promote(store: Store, run_id: str) -> None:
+def _promote(store: Store, run_id: str, names: Mapping[str, str]) -> None:
     """Make a run's predictions the properties of its strains, and no other run's."""
-    store.erase(
-        "Strain", PROMOTED, "n.predicted_run IS NOT NULL AND n.predicted_run <> $run", run=run_id
-    )
+    earlier = "n.predicted_run IS NOT NULL AND n.predicted_run <> $run"
+    store.erase("Strain", (*PROMOTED.values(), "predicted_run"), earlier, run=run_id)
     others = store.query(
         "MATCH (r:Run) WHERE r.promoted AND r.id <> $run RETURN r.id AS id", run=run_id
     )
     for other in others["id"].to_pylist():
         store.write(Table.of("Run", {"id": [other], "promoted": [False]}))
-    rows = store.query(
-        "MATCH (r:Run {id: $run})-[p:PREDICTED]->(s:Strain) RETURN s.id AS id, "
-        "p.fitness AS predicted_fitness, p.fitness_sd AS predicted_fitness_sd, "
-        "p.interaction AS predicted_interaction, p.interaction_sd AS predicted_interaction_sd, "
-        "p.expression AS predicted_expression, p.morphology AS predicted_morphology",
-        run=run_id,
-    )
-    for start in range(0, len(rows), CHUNK):
-        part = rows.slice(start, CHUNK)
-        marks = pa.array([run_id] * len(part))
-        store.write(Table("Strain", part.append_column("predicted_run", marks), f"run {run_id}"))
+    where = "a.id = $predicted_run"
+    store.carry("PREDICTED", names, where, "predicted_run", predicted_run=run_id)

@@ -334,6 +334,28 @@ def test_clear_deletes_the_relationships_it_is_told_to(small):
     assert small.counts()["Gene"] == 2
 
 
+def test_properties_of_relationships_are_carried_to_the_nodes_at_their_end(small):
+    small.write(Table.of("Run", {"id": ["r1", "r2"]}))
+    ends = {"from_id": ["r1", "r1", "r2"], "to_id": ["WT", "YAL001C", "WT"]}
+    small.write(
+        Table.of("PREDICTED", ends | {"fitness": [None, 0.5, 0.7], "fitness_sd": [0.1] * 3})
+    )
+    small.write(Table.of("Strain", {"id": ["WT"], "predicted_fitness": [0.9]}))
+    names = {"fitness": "predicted_fitness", "fitness_sd": "predicted_fitness_sd"}
+    with small.transaction(rows=10_000):
+        small.carry(
+            "PREDICTED", names, "a.id = $predicted_run", "predicted_run", predicted_run="r1"
+        )
+    rows = small.query(
+        "MATCH (s:Strain) RETURN s.id AS id, s.predicted_run AS run, s.predicted_fitness AS f, "
+        "s.predicted_fitness_sd AS sd ORDER BY id"
+    )
+    assert rows.to_pylist() == [
+        {"id": "WT", "run": "r1", "f": None, "sd": 0.1},
+        {"id": "YAL001C", "run": "r1", "f": 0.5, "sd": 0.1},
+    ]
+
+
 def test_erase_sets_properties_to_null_and_counts_the_nodes(small):
     assert small.erase("Gene", ("symbol", "start_pos"), "n.symbol = $s", s="TFC3") == 1
     assert small.erase("Gene", ("symbol",), "n.symbol = 'TFC3'") == 0

@@ -87,8 +87,11 @@ class Store(ABC):
 
     @contextmanager
     @abstractmethod
-    def transaction(self) -> Iterator[None]:
-        """Make all writes within the block one: all of them stay, or none."""
+    def transaction(self, *, rows: int = 0) -> Iterator[None]:
+        """Make all writes within the block one: all of them stay, or none.
+
+        `rows` is about how many are written, where they are many: what to make room for.
+        """
         yield
 
     @abstractmethod
@@ -101,6 +104,17 @@ class Store(ABC):
     @abstractmethod
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """Set properties of the nodes `n` that the predicate keeps to null; return how many."""
+
+    @abstractmethod
+    def carry(
+        self, type: str, names: Mapping[str, str], where: str, fixed: str, **parameters: Value
+    ) -> None:
+        """Make properties of relationships `r` those of the nodes `b` at which they end.
+
+        `names` gives the node's property for each of the relationship's; one that is null is null
+        there too. `fixed` is a property of the node that is set to the parameter of its name. The
+        predicate sees the ends as `a` and `b`.
+        """
 
     @abstractmethod
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
@@ -211,6 +225,16 @@ class Store(ABC):
     ) -> None:
         """Close the store."""
         self.close()
+
+
+def carrying(type: str, names: Mapping[str, str], where: str, fixed: str) -> str:
+    """The Cypher of Store.carry."""
+    spec = graph_schema().relationships[type]
+    end = graph_schema().nodes[spec.to_label]
+    sets = [f"b.{end.properties[n].name} = r.{spec.properties[r].name}" for r, n in names.items()]
+    sets.append(f"b.{end.properties[fixed].name} = ${fixed}")
+    match = f"MATCH (a:{spec.from_label})-[r:{type}]->(b:{spec.to_label}) WHERE {where}"
+    return f"{match} SET {', '.join(sets)}"
 
 
 def check_version(uri: str, stored: int | None, *, empty: bool) -> None:

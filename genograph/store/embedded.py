@@ -23,11 +23,13 @@ from genograph.aside import scratch
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
-from genograph.store.base import Store, Value, check_version
+from genograph.store.base import Store, Value, carrying, check_version
 from genograph.tables import Table
 
 BUFFER_POOL = 1 << 30
 LARGEST_POOL = 3 << 30
+BYTES_PER_ROW = 1_500
+"""What the engine holds of a row that a transaction changes."""
 AFRESH = 3_000_000
 """Rows copied after which the database is opened again."""
 CHUNK = 10_000
@@ -73,11 +75,11 @@ class EmbeddedStore(Store):
             self.close()
             raise
 
-    def _opened(self, read_only: bool) -> ladybug.Database:
+    def _opened(self, read_only: bool, rows: int = 0) -> ladybug.Database:
         """The engine's database; what a killed writer left half-done is finished first."""
 
         def opened(read_only: bool) -> ladybug.Database:
-            self._pool, self._copied = _pool(self._path, read_only=read_only), 0
+            self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.left_behind(self._path):
@@ -223,23 +225,24 @@ class EmbeddedStore(Store):
         files = (self._path, Path(f"{self._path}.wal"))
         return sum(f.stat().st_size for f in files if f.exists())
 
-    def _begin_afresh(self) -> None:
+    def _begin_afresh(self, rows: int) -> None:
         """Open the database again where it has copied many rows, or the file outgrew the pool.
 
         A checkpoint holds all edges of 131,072 nodes at once, those of all genes for one; and the
         engine keeps gigabytes of what it has copied until the database is closed.
         """
-        if self._copied > AFRESH or _pool(self._path, read_only=False) > 1.2 * self._pool:
+        wanted = _pool(self._path, read_only=False, rows=rows)
+        if self._copied > AFRESH or wanted > 1.2 * self._pool:
             self._connection.close()
             self._database.close()
-            self._database = self._opened(read_only=False)
+            self._database = self._opened(read_only=False, rows=rows)
             self._connection = ladybug.Connection(self._database)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, rows: int = 0) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides."""
         if self._depth == 0:
-            self._begin_afresh()
+            self._begin_afresh(rows)
             self._begin("BEGIN TRANSACTION")
         self._depth += 1
         try:
@@ -284,6 +287,13 @@ class EmbeddedStore(Store):
                 sets = ", ".join(f"n.{name} = NULL" for name in names)
                 self._run(f"{match} SET {sets}", None, parameters)
         return int(n)
+
+    def carry(
+        self, type: str, names: Mapping[str, str], where: str, fixed: str, **parameters: Value
+    ) -> None:
+        """See Store."""
+        with self.transaction():
+            self._run(carrying(type, names, where, fixed), None, parameters)
 
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
         with scratch() as folder:
@@ -375,15 +385,16 @@ def _check_reads(cypher: str) -> None:
         raise StoreError(msg)
 
 
-def _pool(path: Path, *, read_only: bool) -> int:
+def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
     """Bytes that the engine may take for pages and answers, within a quarter of the machine's.
 
-    More for a reader, whose answers are large, and for a large database; never less than the least.
+    More for a reader, whose answers are large, for a large database and for a transaction of many
+    rows; never less than the least.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     size = path.stat().st_size if path.exists() else 0
     wanted = max(2 * BUFFER_POOL if read_only else BUFFER_POOL, min(size, LARGEST_POOL))
-    return max(BUFFER_POOL, min(wanted, memory // 4))
+    return max(BUFFER_POOL, min(wanted + rows * BYTES_PER_ROW, memory // 4))
 
 
 def _first_line(error: BaseException) -> str:

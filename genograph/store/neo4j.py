@@ -39,7 +39,7 @@ from neo4j.exceptions import (
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store.address import AUTH_FILE, PASSWORD, USER, address, credentials
-from genograph.store.base import Store, Value, check_version
+from genograph.store.base import Store, Value, carrying, check_version
 from genograph.store.results import arrow_table
 from genograph.store.shape import Shape
 from genograph.tables import Table
@@ -213,7 +213,7 @@ class Neo4jStore(Store):
         return None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, rows: int = 0) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides.
 
         The server holds the whole of it in memory until it ends.
@@ -252,6 +252,12 @@ class Neo4jStore(Store):
         sets = ", ".join(f"n.{spec.properties[name].name} = null" for name in names)
         cypher = f"MATCH (n:{label}) WHERE {where} SET {sets} RETURN count(*) AS n"
         return int(self._change(cypher, parameters)[0][0])
+
+    def carry(
+        self, type: str, names: Mapping[str, str], where: str, fixed: str, **parameters: Value
+    ) -> None:
+        """See Store."""
+        self._change(carrying(type, names, where, fixed), parameters)
 
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
         """See Store; a relationship is looked for between its two ends, never from one of them.
