@@ -229,7 +229,7 @@ def test_a_failed_write_back_leaves_nothing(trained, tmp_path, monkeypatch):
     database = tmp_path / "copy.db"
     database.write_bytes((trained / "yeast.db").read_bytes())
 
-    def broken(store, run_id):
+    def broken(store, run_id, names):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writeback, "_promote", broken)
