@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -274,8 +275,21 @@ def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
     """Whether a database is to the byte what a dump was made of: the end of a restore, say."""
     if any(n != held.counts.get(name, 0) for name, n in counts.items()):
         return False
+    keys = Keys(store)
     with scratch() as folder:
-        return dump(store, folder / "dump").sha256 == held.sha256
+        for name in _by_from_label():
+            files = [file for file in held.files if file.type == name]
+            if not files:
+                continue
+            # cut as the dump is, whatever is usual now
+            cut = _files(stream(store, name, keys), files[0].rows)
+            for file, parts in zip_longest(files, cut):
+                if file is None or parts is None:
+                    return False
+                _write(folder / "rows.parquet", parts)
+                if digest_of(folder / "rows.parquet") != file.sha256:
+                    return False
+    return True
 
 
 def _bytes(file: Path) -> int:
