@@ -60,6 +60,32 @@ def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(fille
                 assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
 
 
+class ByUnits:
+    """A store that answers ranges of ids as a server may: by units of UTF-16."""
+
+    def __init__(self, ids):
+        self._ids = ids
+
+    def query(self, _cypher, *, rows=None, first="", last="", timeout=None):
+        if rows is not None:
+            return rows.rename_columns(["id"])
+        inside = [i for i in self._ids if by_units(first) <= by_units(i) <= by_units(last)]
+        return pa.table({"id": pa.array(inside, pa.string())})
+
+
+def by_units(text):
+    return text.encode("utf-16-be")
+
+
+def test_ids_that_a_server_sees_within_a_range_of_others_are_not_given_with_them():
+    ids = sorted((a + b for a in ODD for b in LETTERS), key=str.encode)
+    store = ByUnits(ids)
+    assert "\U0001d11eA" in store.query("", first="\u0153A", last="\uff5eA")["id"].to_pylist()
+    parts = stream.of_nodes(store, "Strain", "", pa.array(ids), held=len(ids), at_once=11)
+    for part in parts:
+        assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
+
+
 @pytest.mark.parametrize("type", ["Strain", "PERTURBS"])
 def test_every_row_is_streamed_once_sorted_by_its_key_however_it_is_cut(filled, monkeypatch, type):
     store, ids = filled
