@@ -3,10 +3,10 @@
     python benchmarks/neo4j.py --quick           # under a minute once the server's jars are there
     python benchmarks/neo4j.py --pairs 1000000   # offline at full size
 
-Online, blocks of strains and what they perturb are merged in turns as `genograph load` does it and
-by one MERGE a row, in a transaction each, into the same running server; both sides are checked to
-have left the same. Offline, `genograph db neo4j-import` writes the files, the command that it
-prints is run, and the server is started on the result and counted. The server is made from its
+Offline, `genograph db neo4j-import` writes the files, the command that it prints is run, and the
+server is started on the result and counted. Online, in that server, blocks of strains of other
+genes and what they perturb are merged in turns as `genograph load` does it and by one MERGE a row,
+in a transaction each; both sides are checked to have left the same. The server is made from its
 Maven artifacts, as in the tests. The last line is JSON.
 """
 
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -44,7 +46,7 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
     from genograph.store import open_store
     from genograph.tables import Table, new_mark
 
-    names = screen.gene_names()
+    names = [f"{name}-A" for name in screen.gene_names()]
     pairs = iter((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
     ratios, rates = [], {"one by one": [], "batched": []}  # type: ignore[var-annotated]
     expected = 0
@@ -54,6 +56,7 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
         driver.GraphDatabase.driver(server.uri, auth=auth) as raw,
         raw.session() as session,
     ):
+        before = store.counts()
         store.write(Table.of("Gene", {"id": names}))
         for turn in range(turns + 1):
             one = [next(pairs) for _ in range(single)]
@@ -85,8 +88,9 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
                 ratios.append(fast / slow)
                 rates["one by one"].append(slow)
                 rates["batched"].append(fast)
-        counts = store.counts()
-        assert (counts["Strain"], counts["PERTURBS"]) == (expected, 2 * expected)
+        after = store.counts()
+        added = [after[name] - before[name] for name in ("Strain", "PERTURBS")]
+        assert added == [expected, 2 * expected]
         odd = store.query(
             "MATCH (s:Strain) OPTIONAL MATCH (s)-[p:PERTURBS]->(:Gene) "
             "WITH s.id AS id, s.n_perturbed AS n_said, count(p) AS n_has "
@@ -107,8 +111,9 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
     }
 
 
-def offline(pairs: int) -> dict[str, object]:
-    """Export files from an embedded database, import them, start the server, count."""
+@contextmanager
+def offline(pairs: int, n_vector: int) -> Iterator[tuple[Server, dict[str, object]]]:
+    """Export files from an embedded database, import them; the server on them, and the times."""
     import load
 
     from genograph.store import open_store
@@ -116,7 +121,7 @@ def offline(pairs: int) -> dict[str, object]:
     clock = screen.Clock()
     with tempfile.TemporaryDirectory(prefix="genograph-bench-") as name:
         folder = Path(name)
-        screen.write(folder, pairs)
+        screen.write(folder, pairs, n_vector=n_vector)
         screen.measured(load.__file__, "--child", name)
         program = Path(sys.executable).with_name("genograph")
         words = [str(program), "db", "neo4j-import", str(folder / "csv")]
@@ -138,37 +143,37 @@ def offline(pairs: int) -> dict[str, object]:
                 ),
             )
 
-        with running(VERSION, before=run) as server:
+        with running(VERSION, brief=False, before=run) as server:
             os.environ["GENOGRAPH_NEO4J_USER"] = server.user
             os.environ["GENOGRAPH_NEO4J_PASSWORD"] = server.password
             with open_store(server.uri) as store:
                 assert store.counts() == counts
-    for stage, seconds in clock.seconds.items():
-        print(f"offline, {stage}: {rows:,} rows, {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
-    return {
-        "rows": rows,
-        "seconds": clock.seconds,
-        "rows_per_s": {s: round(rows / t) for s, t in clock.seconds.items()},
-        "target_rows_per_s": 100_000,
-    }
+            for stage, seconds in clock.seconds.items():
+                rate = f"{rows / seconds:,.0f} rows/s"
+                print(f"offline, {stage}: {rows:,} rows, {seconds:.1f} s, {rate}", flush=True)
+            said = {
+                "rows": rows,
+                "seconds": clock.seconds,
+                "rows_per_s": {s: round(rows / t) for s, t in clock.seconds.items()},
+                "target_rows_per_s": 100_000,
+            }
+            yield server, said
 
 
 def main() -> None:
     """Measure both ways."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="three turns and 50,000 pairs")
+    parser.add_argument("--quick", action="store_true", help="two turns; 10,000 pairs, few vectors")
     parser.add_argument("--pairs", type=int, help="pairs of the offline import")
     given = parser.parse_args()
     print(f"load {screen.load_average()}, Neo4j {VERSION}")
-    turns, single, batched = (3, 100, 20_000) if given.quick else (7, 400, 40_000)
-    with running(VERSION, brief=False) as server:
-        os.environ["GENOGRAPH_NEO4J_USER"] = server.user
-        os.environ["GENOGRAPH_NEO4J_PASSWORD"] = server.password
-        said: dict[str, object] = {
-            "online": online(server, turns=turns, single=single, batched=batched)
-        }
-    said["offline"] = offline(given.pairs or (50_000 if given.quick else 300_000))
-    print(json.dumps({"benchmark": "neo4j", "load": screen.load_average(), **said}))
+    turns, single, batched = (2, 60, 5_000) if given.quick else (7, 400, 40_000)
+    n_vector = 660 if given.quick else screen.GENES
+    pairs = given.pairs or (10_000 if given.quick else 300_000)
+    with offline(pairs, n_vector) as (server, said):
+        ratios = online(server, turns=turns, single=single, batched=batched)
+    load = screen.load_average()
+    print(json.dumps({"benchmark": "neo4j", "load": load, "online": ratios, "offline": said}))
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def gene_names() -> list[str]:
     return [f"Y{chr(65 + i // 600)}{'LR'[i % 2]}{i % 600 // 2 + 1:03d}W" for i in range(GENES)]
 
 
-def write(folder: Path, n_pair: int, *, seed: int = 0) -> Files:
-    """Write the files of a screen of so many pairs, all different."""
+def write(folder: Path, n_pair: int, *, n_vector: int = GENES, seed: int = 0) -> Files:
+    """Write the files of a screen of so many pairs, all different; so many genes have vectors."""
     files = Files.within(folder)
     names = gene_names()
     draw = np.random.default_rng(seed)
@@ -63,7 +63,7 @@ def write(folder: Path, n_pair: int, *, seed: int = 0) -> Files:
     with files.singles.open("w", encoding="utf-8") as out:
         for name, fitness in zip(names, draw.normal(0.9, 0.05, GENES), strict=True):
             out.write(f"{name}\t{fitness:.4f}\t0.0100\n")
-    ids = windows(names)
+    ids = windows(names[:n_vector])
     flat = pa.array(draw.normal(size=len(ids) * DIM).astype(np.float32))
     offsets = pa.array(np.arange(0, len(flat) + 1, DIM, dtype=np.int32))
     pq.write_table(

@@ -127,7 +127,9 @@ class PairTables:
             place = 1 + self._places.index(pairs.environment)
             ids = pc.binary_join_element_wise(ids, f"@{pairs.environment}", "")
         keys = place << 56 | pairs.first.astype(np.int64) << 28 | pairs.second
-        again = np.setdiff1d(np.arange(len(keys)), self._experiments.new(keys))
+        repeated = np.ones(len(keys), dtype=bool)
+        repeated[self._experiments.new(keys)] = False
+        again = np.flatnonzero(repeated)
         if not len(again):
             return ids
         out = ids.to_pylist()
@@ -138,7 +140,9 @@ class PairTables:
         return pa.array(out, pa.string())
 
     def _link(self, type: str, ids: pa.StringArray, ends: pa.Array) -> Table:
-        return Table(type, pa.table({"from_id": ids, "to_id": ends}), self._source, own=self._mark)
+        # the ids have been checked as those of experiments
+        rows = pa.table({"from_id": ids, "to_id": ends})
+        return Table.again(type, rows, self._source, own=self._mark)
 
 
 class Seen:

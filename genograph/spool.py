@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import Store, Written
-from genograph.tables import Table
+from genograph.tables import Table, spill
 
 ROWS_AT_ONCE = 2_000_000
 BYTES_AT_ONCE = 256 << 20
@@ -51,7 +51,7 @@ class Spool:
         file = self._folder / f"{len(self._parts)}.parquet"
         held = table.rows.column_names
         names = tuple(c for c in graph_schema().type(table.type).columns if c in held)
-        pq.write_table(table.rows.select(list(names)), file, row_group_size=500_000)
+        spill(table.rows.select(list(names)), file)
         part = Part(table.type, file, len(table), table.rows.nbytes, names, table.own)
         self._parts.append(part)
         if table.type == "Study":

@@ -4,11 +4,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from genograph.errors import SchemaError
 from genograph.schema import Property, graph_schema
@@ -120,6 +122,11 @@ class Table:
     def __len__(self) -> int:
         """Return the number of rows."""
         return int(self.rows.num_rows)
+
+
+def spill(rows: pa.Table, file: Path) -> None:
+    """Write rows to a Parquet file that is read once, in full: mostly ids, none like another."""
+    pq.write_table(rows, file, row_group_size=500_000, use_dictionary=False, write_statistics=False)
 
 
 def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: bool) -> None:

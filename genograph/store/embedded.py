@@ -24,7 +24,7 @@ from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
 from genograph.store.base import Store, Value, carrying, check_version
-from genograph.tables import Table
+from genograph.tables import Table, spill
 
 BUFFER_POOL = 1 << 30
 LARGEST_POOL = 3 << 30
@@ -299,7 +299,7 @@ class EmbeddedStore(Store):
         with scratch() as folder:
             file = folder / "rows.parquet"
             rows = rows.select([c for c in spec.columns if c in rows.column_names])
-            pq.write_table(rows, file, row_group_size=100_000)
+            spill(rows, file)
             self._copy(spec, [file], rows.column_names)
 
     def add(self, type: str, files: Sequence[Path]) -> None:
