@@ -242,7 +242,7 @@ SHAPE = {
     "pooled": 16,
     "hidden": 48,
     "projected": 64,
-    "gene_identity": 1.0,
+    "gene_identity": 0.3,
     "gene_mark": 0.0,
     "node_identity": 0.3,
 }

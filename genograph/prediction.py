@@ -129,9 +129,9 @@ def load_members(
     run: Run, cohort: Cohort, topology: Topology, device: torch.device
 ) -> list[Objective]:
     """The trained members on a device, without gradients; they share one engine."""
-    # what dgl trained, shared predicts where there is no dgl
-    name = run.manifest["engine"] if device.type == "cpu" else "shared"
-    config = run.config
+    config, name = run.config, run.manifest["engine"]
+    if name == "dgl" and device.type != "cpu":
+        name = "shared"  # dgl may be built for the CPU alone
     engine = engine_of(name, topology.to(device), layers=config.layers, degree=config.degree)
     return [_member(run, k, cohort, topology, engine, device) for k in range(config.members)]
 

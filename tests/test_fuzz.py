@@ -327,6 +327,14 @@ def test_an_index_that_leads_outside_is_refused_whatever_the_hash_says(place, va
         check_bounds(_forged(cohort, place, value), "folder")
 
 
+@pytest.mark.parametrize("place", ["gene:annotated_with:term/weight", "strains/dose"])
+@pytest.mark.parametrize("value", [-1.8e31, 1e30, np.nan, np.inf])
+def test_numbers_that_no_sum_could_hold_are_refused_whatever_the_hash_says(place, value):
+    cohort = cohort_of(n_gene=12, n_pair=20)
+    with pytest.raises(CohortError, match=r"damaged cohort: .* holds .*, wanted 0"):
+        check_bounds(_forged(cohort, place, value), "folder")
+
+
 def test_arrays_that_do_not_fit_each_other_are_refused():
     cohort = cohort_of(n_gene=12, n_pair=20)
     genome, fitness = cohort.genome, cohort.fitness

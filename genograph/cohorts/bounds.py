@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+LARGEST = 1e12
+"""The size up to which sums and products of weights and features stay within float32."""
+
 
 class _Wanted(NamedTuple):
-    """What one array must be: its numbers, its shape, and for indices the first and last."""
+    """What one array must be: its numbers, its shape, and the least and most it may hold."""
 
     name: str
     array: Array
     kind: type
     shape: tuple[int, ...]
-    first: int | None = None
-    last: int | None = None
+    first: float | None = None
+    last: float | None = None
 
 
 def check_bounds(cohort: "Cohort", where: Path | str) -> None:
@@ -88,7 +91,7 @@ def _arrays(cohort: "Cohort") -> Iterator[_Wanted]:
     genome, strains = cohort.genome, cohort.strains
     n_gene, n_strain, n_study = len(genome.gene_ids), len(strains.ids), len(cohort.studies)
     n_feature = genome.features.shape[-1] if genome.features.ndim == 2 else 0
-    yield _Wanted("features", genome.features, np.float32, (n_gene, n_feature))
+    yield _Wanted("features", genome.features, np.float32, (n_gene, n_feature), -LARGEST, LARGEST)
     yield _Wanted("has_features", genome.has_features, np.bool_, (n_gene,))
     for relation, edges in genome.edges.items():
         source, _, target = relation.split(":")
@@ -96,14 +99,14 @@ def _arrays(cohort: "Cohort") -> Iterator[_Wanted]:
         for end, kind, rows in (("source", source, edges.source), ("target", target, edges.target)):
             last = genome.n_node(kind) - 1
             yield _Wanted(f"{relation}/{end}", rows, np.int64, n_edge, 0, last)
-        yield _Wanted(f"{relation}/weight", edges.weight, np.float32, n_edge)
+        yield _Wanted(f"{relation}/weight", edges.weight, np.float32, n_edge, 0.0, LARGEST)
     annotated = (len(genome.edges["gene:annotated_with:term"].source),)
     yield _Wanted("direct", genome.direct, np.bool_, annotated)
 
     n = strains.gene.shape[:1]
     yield _Wanted("strain/offsets", strains.offsets, np.int64, (n_strain + 1,))
     yield _Wanted("strain/gene", strains.gene, np.int64, n, 0, n_gene - 1)
-    yield _Wanted("strain/dose", strains.dose, np.float32, n)
+    yield _Wanted("strain/dose", strains.dose, np.float32, n, 0.0, 2.0)
     yield _Wanted("strain/single", strains.single, np.int64, n, -1, n_strain - 1)
     yield _Wanted("gene_fold", cohort.gene_fold, np.int8, (n_gene,), 0, 2)
     yield _Wanted("strain_fold", cohort.strain_fold, np.int8, (n_strain,), 0, 2)
@@ -131,6 +134,6 @@ def _wrong_array(wanted: _Wanted) -> Iterator[str]:
         got = f"{array.dtype} of {array.shape}"
         yield f"{name} is {got}, wanted {np.dtype(kind)} of {shape}"
     elif first is not None and last is not None and array.size:
-        least, most = int(array.min()), int(array.max())
-        if least < first or most > last:
+        least, most = array.min().item(), array.max().item()
+        if not first <= least <= most <= last:  # nor is it for what is not a number
             yield f"{name} holds {least} to {most}, wanted {first} to {last}"

@@ -211,7 +211,7 @@ def _hashed_anew(folder: Path, file: str) -> Reader:
         for name in ("genome.safetensors", "labels.safetensors"):
             try:
                 parts.append(load_file(copy / name))
-            except (SafetensorError, TypeError, ValueError, OSError):
+            except (SafetensorError, AttributeError, TypeError, ValueError, OSError):
                 # what is no safetensors has no hash that it could be given
                 parts.append({})
         total = hashlib.sha256()
