@@ -7,6 +7,7 @@ member-0/state.safetensors  what a killed training resumes from
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -198,15 +199,20 @@ _HASHES = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
 def _check_record(path: Path, record: Mapping[str, Any]) -> None:  # Any: JSON
     """Refuse a run.json that lacks what a run is asked for, or has it of another kind."""
     checkpoints = record.get("checkpoints")
-    kinds = {name: isinstance(record.get(name), str) for name in (*_HASHES, "status")}
+    kinds = {name: _is_digest(record.get(name)) for name in _HASHES}
+    kinds["status"] = isinstance(record.get("status"), str)
     kinds["cohort"] = isinstance(record.get("cohort"), str | None)
     kinds["checkpoints"] = isinstance(checkpoints, dict) and all(
-        isinstance(digest, str) for digest in checkpoints.values()
+        map(_is_digest, checkpoints.values())
     )
     wrong = [name for name, right in kinds.items() if not right]
     if wrong:
         msg = f"{path}: damaged run ({wrong[0]} is not what it should be); train again"
         raise RunError(msg)
+
+
+def _is_digest(what: object) -> bool:
+    return isinstance(what, str) and re.fullmatch("[0-9a-f]{64}", what) is not None
 
 
 def file_sha256(path: Path) -> str:

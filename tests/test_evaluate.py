@@ -1,5 +1,6 @@
 """Evaluation: metrics by hand, no leak from test to baseline, splits, controls, the folder."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -488,6 +489,11 @@ def test_predictions_read_back_and_only_with_their_cohort(cohort, predictions, t
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match="damaged predictions"):
         load_predictions(path, cohort)
+    for kind in ("F8_E4M3", "BF16"):  # numbers that NumPy has not
+        header = json.dumps({"x": {"dtype": kind, "shape": [0], "data_offsets": [0, 0]}}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(RunError, match="damaged predictions"):
+            load_predictions(path, cohort)
 
 
 def test_a_run_without_evaluation_says_what_to_do(tmp_path, cohort):

@@ -1,6 +1,7 @@
 """Prediction: any strains of a run's genome, aligned, repeatable, and refused where it must be."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -150,6 +151,15 @@ def test_a_changed_checkpoint_is_refused(trained, tmp_path):
     path.unlink()
     with pytest.raises(RunError, match="no such checkpoint"):
         predict(Run.open(tmp_path / "run"), new_strains([]))
+
+
+@pytest.mark.parametrize("digest", ["\ud800", "0" * 63, "0" * 64 + "\n", 7, None])
+@pytest.mark.parametrize("name", ["cohort_sha256", "terms_sha256"])
+def test_what_is_no_hash_is_refused(trained, tmp_path, name, digest):
+    record = json.loads((trained.folder / "run.json").read_text()) | {name: digest}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+        Run.open(tmp_path)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

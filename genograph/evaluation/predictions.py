@@ -163,8 +163,8 @@ def load_predictions(path: Path, cohort: Cohort) -> Predictions:
             f"{path.parent}: the run has not been evaluated; run: genograph evaluate {path.parent}"
         )
         raise RunError(msg) from None
-    except (OSError, SafetensorError, TypeError) as error:
-        # a number type that numpy has not (bfloat16) is a TypeError
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        # number types that numpy has not: a TypeError (bfloat16), an AttributeError (float8)
         msg = f"{path}: damaged predictions ({error}); evaluate the run again"
         raise RunError(msg) from error
     if hashes.get("cohort_sha256") != cohort.sha256:
