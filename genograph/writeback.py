@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genograph.aside import scratch
 from genograph.cohorts import FOLDS, Cohort, names_sha256
 from genograph.errors import RunError
 from genograph.run import Prediction, Run
 from genograph.schema import parse_strain
-from genograph.store import Store
-from genograph.tables import Table
+from genograph.spool import Spool
+from genograph.store import Store, Written
+from genograph.tables import Table, new_mark
 
 ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
 """Few parts: the embedded engine keeps what joined each of them until the transaction ends."""
@@ -72,10 +74,12 @@ def write_predictions(
         "expression": (prediction.expression_names, cohort.expression),
         "morphology": (prediction.morphology_names, cohort.morphology),
     }
-    created = unchanged = written = 0
+    created = 0
     # each is written, and carried to its strain
-    with store.transaction(rows=2 * len(prediction.strain_ids)):
-        store.write(_run_row(run, metrics, found, promote=promote))
+    with store.transaction(rows=2 * len(prediction.strain_ids)), scratch() as folder:
+        spool, mark = Spool(folder, f"run {run.id}"), new_mark()
+        # a run that was not there has predicted nothing yet
+        spool.put(_run_row(run, metrics, found, promote=promote, mark=mark))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
                 continue
@@ -86,8 +90,8 @@ def write_predictions(
                 "unit": [vectors.unit],
                 "names": [list(names)],
             }
-            store.write(Table.of("Axis", columns))
-            store.write(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
+            spool.put(Table.of("Axis", columns))
+            spool.put(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
         step = _at_once(prediction)
         for start in range(0, len(prediction.strain_ids), step):
             part = slice(start, start + step)
@@ -95,13 +99,12 @@ def write_predictions(
             created += _strains(store, ids)
             rows = {"from_id": [run.id] * len(ids), "to_id": ids, "split": place[part]}
             table = pa.table(rows | _columns(prediction, part))
-            done = store.write(Table("PREDICTED", table, f"run {run.id}"))
-            written += done.created + done.updated
-            unchanged += done.unchanged
+            spool.put(Table("PREDICTED", table, f"run {run.id}", own=mark))
+        done = spool.write(store).get("PREDICTED", Written())
         if promote:
             held = {r: n for r, n in PROMOTED.items() if getattr(prediction, r) is not None}
             _promote(store, run.id, held)
-    return WrittenBack(written, created, unchanged, promote)
+    return WrittenBack(done.created + done.updated, created, done.unchanged, promote)
 
 
 def _at_once(prediction: Prediction) -> int:
@@ -111,7 +114,9 @@ def _at_once(prediction: Prediction) -> int:
     return max(1, min(ROWS_AT_ONCE, VALUES_AT_ONCE // max(1, width)))
 
 
-def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promote: bool) -> Table:
+def _run_row(
+    run: Run, metrics: Mapping[str, float], genes: str, *, promote: bool, mark: int
+) -> Table:
     manifest = run.manifest
     columns: dict[str, list[object]] = {
         "id": [run.id],
@@ -126,7 +131,7 @@ def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promote: boo
     }
     if promote:
         columns["promoted"] = [True]
-    return Table.of("Run", columns)
+    return Table.of("Run", columns, own=mark)
 
 
 def _places(ids: pa.StringArray, cohort: Cohort) -> list[str]:

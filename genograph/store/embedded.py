@@ -203,12 +203,18 @@ class EmbeddedStore(Store):
         try:
             result = self._connection.execute(text, dict(parameters or {}))
         except RuntimeError as error:
-            msg = f"{_first_line(error)}; the query was: {' '.join(cypher.split())}"
+            said = _first_line(error)
+            if "Buffer manager" in said:
+                said = f"{self.uri}: not to be done within {self._room()}; ask for less at a time"
+            msg = f"{said}; the query was: {' '.join(cypher.split())}"
             raise StoreError(msg) from error
         if isinstance(result, list):
             msg = f"wanted one statement, got {len(result)}: {cypher}"
             raise StoreError(msg)
         return result.get_as_arrow(CHUNK)
+
+    def _room(self) -> str:
+        return f"{self._pool >> 20:,} MiB, a quarter of this machine's memory or less"
 
     def counts(self) -> Mapping[str, int]:
         """See Store."""
@@ -262,10 +268,8 @@ class EmbeddedStore(Store):
                 self._spoilt = True
                 msg = f"{self.uri}: cannot be written: {_first_line(error)}"
                 if "Buffer manager" in msg:
-                    msg = (
-                        f"{self.uri}: cannot be written within {self._pool >> 20:,} MiB, a quarter "
-                        f"of this machine's memory or less; load on a larger one, or into Neo4j"
-                    )
+                    room = self._room()
+                    msg = f"{self.uri}: cannot be written within {room}; write less, or into Neo4j"
                 raise StoreError(msg) from error
 
     def clear(self, type: str, where: str, **parameters: Value) -> int:
