@@ -19,7 +19,7 @@ from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import Store, Written
 from genograph.tables import Table, spill
 
-ROWS_AT_ONCE = 2_000_000
+ROWS_AT_ONCE = 4_000_000
 BYTES_AT_ONCE = 256 << 20
 
 
