@@ -93,8 +93,9 @@ def _changed_cohort(folder: Path) -> object:
 
 def _other_weights(folder: Path) -> object:
     record = {"format": 1, "config": read_config().model_dump(mode="json"), "cohort": None}
-    hashes = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256", "status")
-    text = json.dumps(record | dict.fromkeys(hashes, "0") | {"checkpoints": {}})
+    hashes = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
+    record |= dict.fromkeys(hashes, "0" * 64) | {"status": "training", "checkpoints": {}}
+    text = json.dumps(record)
     _file(folder, text, "run.json")
     return Run.open(folder).checkpoint(0)
 
