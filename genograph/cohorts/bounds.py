@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import CohortError
+from genograph.schema import graph_schema
 
 if TYPE_CHECKING:
     from genograph.cohorts.data import Cohort
@@ -104,9 +105,10 @@ def _arrays(cohort: "Cohort") -> Iterator[_Wanted]:
     yield _Wanted("direct", genome.direct, np.bool_, annotated)
 
     n = strains.gene.shape[:1]
+    dose = graph_schema().relationships["PERTURBS"].properties["dose"]
     yield _Wanted("strain/offsets", strains.offsets, np.int64, (n_strain + 1,))
     yield _Wanted("strain/gene", strains.gene, np.int64, n, 0, n_gene - 1)
-    yield _Wanted("strain/dose", strains.dose, np.float32, n, 0.0, 2.0)
+    yield _Wanted("strain/dose", strains.dose, np.float32, n, dose.min, dose.max)
     yield _Wanted("strain/single", strains.single, np.int64, n, -1, n_strain - 1)
     yield _Wanted("gene_fold", cohort.gene_fold, np.int8, (n_gene,), 0, 2)
     yield _Wanted("strain_fold", cohort.strain_fold, np.int8, (n_strain,), 0, 2)
