@@ -21,36 +21,15 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from screen import Memory, status
+
 MIB = 2**20
 SIZES = (100_000, 1_000_000, 13_000_000)
 PRECISIONS = ("32-true", "bf16-mixed")
-
-
-class Memory(threading.Thread):
-    """Looks at the process a hundred times a second and keeps the most of its own memory."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.own, self._ended = 0, threading.Event()
-
-    def run(self) -> None:
-        while not self._ended.wait(0.01):
-            self.own = max(self.own, status("RssAnon"))
-
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
-
-
-def status(name: str) -> int:
-    """A line of /proc/self/status, in bytes."""
-    text = Path("/proc/self/status").read_text()
-    return 1024 * int(next(x for x in text.splitlines() if x.startswith(name)).split()[1])
 
 
 def make(folder: Path, records: int) -> None:

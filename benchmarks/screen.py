@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,31 @@ def tell(**said: object) -> None:
     """Print what a child has measured as its last line, with its own largest memory."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**said, "peak_mb": round(peak)}), flush=True)
+
+
+class Memory(threading.Thread):
+    """Looks at the process a hundred times a second and keeps the most of its own memory, bytes."""
+
+    def __init__(self) -> None:
+        """Begin with none; `start` it."""
+        super().__init__(daemon=True)
+        self.own, self._ended = 0, threading.Event()
+
+    def run(self) -> None:
+        """Look until it is ended."""
+        while not self._ended.wait(0.01):
+            self.own = max(self.own, status("RssAnon"))
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self.join()
+
+
+def status(name: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(next(x for x in text.splitlines() if x.startswith(name)).split()[1])
 
 
 class Clock:

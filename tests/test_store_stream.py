@@ -41,6 +41,10 @@ def filled(db):
         yield store, ids
 
 
+def cut(ids, n):
+    return (pa.array(ids[i : i + n]) for i in range(0, len(ids), n))
+
+
 def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(filled, monkeypatch):
     store, ids = filled
     ids = sorted(ids, key=str.encode)
@@ -50,9 +54,9 @@ def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(fille
         for wanted in (ids, ids[1::3]):
             parts = list(
                 stream.of_nodes(
-                    store, "Strain", rest, pa.array(wanted), held=len(ids), at_once=7
+                    store, "Strain", rest, cut(wanted, 7), wanted=len(wanted), held=len(ids)
                 )
-            )  # fmt: skip
+            )
             assert [p.ids.to_pylist() for p in parts] == [
                 wanted[i : i + 7] for i in range(0, len(wanted), 7)
             ]
@@ -81,7 +85,7 @@ def test_ids_that_a_server_sees_within_a_range_of_others_are_not_given_with_them
     ids = sorted((a + b for a in ODD for b in LETTERS), key=str.encode)
     store = ByUnits(ids)
     assert "\U0001d11eA" in store.query("", first="\u0153A", last="\uff5eA")["id"].to_pylist()
-    parts = stream.of_nodes(store, "Strain", "", pa.array(ids), held=len(ids), at_once=11)
+    parts = stream.of_nodes(store, "Strain", "", cut(ids, 11), wanted=len(ids), held=len(ids))
     for part in parts:
         assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
 

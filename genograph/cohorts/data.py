@@ -403,7 +403,7 @@ def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
         for name, array in edges._asdict().items():
             genome[f"{relation}/{name}"] = array
     s = cohort.strains
-    joined, offsets = _packed(s.ids)
+    joined, offsets = packed(s.ids)
     labels: Arrays = {
         "strain/id": joined,
         "strain/id_offsets": offsets,
@@ -445,11 +445,6 @@ def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Coho
     fitness = None
     if "fitness/strain" in labels:
         fitness = Fitness(*(labels[f"fitness/{name}"] for name in Fitness.__dataclass_fields__))
-    ids = pa.StringArray.from_buffers(
-        len(labels["strain/id_offsets"]) - 1,
-        pa.py_buffer(labels["strain/id_offsets"].astype(np.int32)),
-        pa.py_buffer(labels["strain/id"]),
-    )
     return Cohort(
         Genome(
             tuple(manifest["genes"]),
@@ -464,7 +459,7 @@ def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Coho
             genome["direct"],
         ),
         Strains(
-            ids,
+            unpacked(labels["strain/id"], labels["strain/id_offsets"]),
             labels["strain/offsets"],
             labels["strain/gene"],
             labels["strain/dose"],
@@ -480,8 +475,8 @@ def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Coho
     )
 
 
-def _packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """An Arrow string array as UTF-8 bytes and offsets."""
+def packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An Arrow string array as UTF-8 bytes (uint8) and offsets (int64) from 0."""
     _, where, raw = ids.buffers()
     offsets: np.ndarray[Any, Any] = np.zeros(1, np.int64)
     if where is not None and len(ids):
@@ -489,4 +484,19 @@ def _packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, 
         offsets = np.frombuffer(where, np.int32)[own].astype(np.int64)
     if raw is None:
         return np.empty(0, np.uint8), offsets
-    return np.frombuffer(raw, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
+    text = np.frombuffer(raw, np.uint8)[offsets[0] : offsets[-1]]
+    offsets -= offsets[0]
+    return text, offsets
+
+
+def unpacked(text: np.ndarray[Any, Any], offsets: Int64[np.ndarray, " strain_1"]) -> pa.StringArray:
+    """The Arrow string array of `packed`; the text is not copied.
+
+    Raises:
+        CohortError: there is more text than one array takes.
+    """
+    if offsets[-1] > np.iinfo(np.int32).max:
+        msg = f"{offsets[-1]:,} bytes of strain ids, a cohort takes 2,147,483,647; select less"
+        raise CohortError(msg)
+    where = pa.py_buffer(offsets.astype(np.int32))
+    return pa.StringArray.from_buffers(len(offsets) - 1, where, pa.py_buffer(text))

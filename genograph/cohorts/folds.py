@@ -114,37 +114,39 @@ def strain_folds(
     What is hashed is the sorted set of paralog components, so neither kind, allele nor order
     matters. The wild type is in TRAIN: it is no perturbation to be told.
     """
-    owner = np.repeat(np.arange(len(strains)), strains.n_perturbed)
-    keys = _strain_keys(strains, owner, components.root[strains.gene], gene_ids)
-    place = _fractions(keys, len(strains), folds.seed)
-    fold = _fold(place, folds.test_strains, folds.validation_strains)
-    fold[strains.n_perturbed == 0] = TRAIN
-    for unseen in (VALIDATION, TEST):
-        fold[owner[gene_fold[strains.gene] == unseen]] = unseen
+    fold = np.empty(len(strains), np.int8)
+    names = np.array(gene_ids, object)
+    for begin in range(0, len(strains), AT_ONCE):
+        bounds = strains.offsets[begin : begin + AT_ONCE + 1]
+        gene = strains.gene[int(bounds[0]) : int(bounds[-1])]
+        n_perturbed = np.diff(bounds)
+        owner = np.repeat(np.arange(len(n_perturbed)), n_perturbed)
+        keys = _strain_keys(owner, components.root[gene], len(n_perturbed), names)
+        place = _fractions(keys, len(n_perturbed), folds.seed)
+        part = _fold(place, folds.test_strains, folds.validation_strains)
+        part[n_perturbed == 0] = TRAIN
+        for unseen in (VALIDATION, TEST):
+            part[owner[gene_fold[gene] == unseen]] = unseen
+        fold[begin : begin + len(part)] = part
     return fold
 
 
 def _strain_keys(
-    strains: Strains,
     owner: Int64[np.ndarray, " perturbation"],
     root: Int64[np.ndarray, " perturbation"],
-    gene_ids: tuple[str, ...],
+    n: int,
+    names: np.ndarray[Any, Any],
 ) -> Iterator[str]:
-    """The components that each strain perturbs, sorted; in parts, for lists of names are large."""
-    by_row = np.array(gene_ids, object)
-    for begin in range(0, len(strains), AT_ONCE):
-        bounds = strains.offsets[begin : begin + AT_ONCE + 1]
-        part = slice(int(bounds[0]), int(bounds[-1]))
-        order = np.lexsort((root[part], owner[part]))
-        mine, of = root[part][order], owner[part][order]
-        new = np.ones(len(mine), np.bool_)
-        new[1:] = (mine[1:] != mine[:-1]) | (of[1:] != of[:-1])
-        counts = np.bincount(of[new] - begin, minlength=len(bounds) - 1)
-        names = by_row[mine[new]].tolist()
-        at = 0
-        for n in counts.tolist():
-            yield "strain\n" + "\n".join(names[at : at + n])
-            at += n
+    """The components that each of n strains perturbs, sorted."""
+    order = np.lexsort((root, owner))
+    mine, of = root[order], owner[order]
+    new = np.ones(len(mine), np.bool_)
+    new[1:] = (mine[1:] != mine[:-1]) | (of[1:] != of[:-1])
+    told = names[mine[new]].tolist()
+    at = 0
+    for count in np.bincount(of[new], minlength=n).tolist():
+        yield "strain\n" + "\n".join(told[at : at + count])
+        at += count
 
 
 def _fractions(keys: Iterable[str], n: int, seed: int) -> Float64[np.ndarray, " key"]:

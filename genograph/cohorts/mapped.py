@@ -1,15 +1,18 @@
-"""Mapped: the arrays of a safetensors file where they lie on disk, read when they are touched.
+"""Mapped: arrays where they lie on disk, read when they are touched.
 
-The format: https://huggingface.co/docs/safetensors/index#format
+Those of a safetensors file (https://huggingface.co/docs/safetensors/index#format), and columns that
+are written part by part.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import safe_open
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 TYPES = {
     "F64": np.float64,
@@ -21,8 +24,10 @@ TYPES = {
     "BOOL": np.bool_,
 }
 
+FILLED = 1 << 20
 
-def mapped(path: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+
+def mapped(path: Path) -> dict[str, Array]:
     """Every array of a safetensors file, mapped; writing to one changes memory, never the file.
 
     Raises:
@@ -52,7 +57,7 @@ def mapped(path: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return out
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write a safetensors file, array after array; the library's writer holds two copies of all.
 
     Raises:
@@ -74,3 +79,63 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]
         out.write(len(text).to_bytes(8, "little") + text)
         for name in names:
             out.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+
+
+class Columns:
+    """Arrays of one dimension in files of a folder, written part after part."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin with none, in a folder that is not there yet."""
+        folder.mkdir()
+        self._folder = folder
+        self._types: dict[str, np.dtype[Any]] = {}
+
+    def append(self, **parts: Array) -> None:
+        """Add to the end of each named column; its first part decides the type of its numbers.
+
+        Raises:
+            OSError: the folder takes no more.
+        """
+        for name, part in parts.items():
+            kind = self._types.setdefault(name, part.dtype)
+            with self._file(name).open("ab") as out:
+                out.write(np.ascontiguousarray(part, kind).data)
+
+    def full(self, name: str, n: int, value: np.generic) -> Array:
+        """A new column of n times a number, mapped, to be written in any order.
+
+        Raises:
+            OSError: the folder takes no more.
+        """
+        kind = self._types[name] = value.dtype
+        with self._file(name).open("wb") as out:
+            # a mapped page that the disk has no room for would end the process
+            for begin in range(0, n, FILLED):
+                out.write(np.full(min(FILLED, n - begin), value, kind).data)
+        return np.memmap(self._file(name), kind, mode="r+", shape=(n,)) if n else np.empty(0, kind)
+
+    def parts(self, names: Sequence[str], at_once: int) -> Iterator[tuple[Array, ...]]:
+        """Columns of one length side by side, read in parts; memory holds one."""
+        first = self._types[names[0]]
+        n = self._file(names[0]).stat().st_size // first.itemsize
+        for begin in range(0, n, at_once):
+            yield tuple(self.read(name, begin, at_once) for name in names)
+
+    def read(self, name: str, begin: int, n: int) -> Array:
+        """Up to n numbers of a column from a place on, in memory."""
+        kind = self._types[name]
+        return np.fromfile(self._file(name), kind, n, offset=begin * kind.itemsize)
+
+    def mapped(self, name: str, kind: type) -> Array:
+        """A whole column where it lies, also when its file is gone; writing changes memory only.
+
+        `kind` is what its numbers are.
+        """
+        file = self._file(name)
+        if not file.exists() or not file.stat().st_size:
+            return np.empty(0, kind)
+        assert self._types[name] == kind
+        return np.asarray(np.memmap(file, kind, mode="c"))
+
+    def _file(self, name: str) -> Path:
+        return self._folder / name

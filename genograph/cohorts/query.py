@@ -14,7 +14,8 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genograph.cypher import Clause, Statement, check_parameters, fence, predicates, run_query
+from genograph.cohorts.sorting import Sorting
+from genograph.cypher import Clause, Statement, check_parameters, fence, predicates, query_parts
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 from genograph.store import Store, Value
@@ -197,17 +198,48 @@ class CohortQuery:
 _MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
 
 
-def experiment_ids(store: Store, query: CohortQuery, *, timeout: float | None) -> pa.Array:
-    """The ids of the experiments that a query selects, sorted, each once; not looked up yet.
+def experiment_ids(
+    store: Store, query: CohortQuery, folder: Path, *, timeout: float | None
+) -> Sorting:
+    """The ids of the experiments that a query selects, as rows `id`; not looked up yet.
+
+    They are sorted in a folder that is not there yet; one id may be there several times.
 
     Raises:
         CohortError: refused by the fence, of other columns, or empty, saying what emptied it;
             or a flag names what the database does not have.
         StoreError: the database refuses the query.
+        OSError: the folder takes no more.
     """
     if query.flags:
         _check_values(store, query)
-    found = run_query(store, query.cypher, timeout=timeout, **query.parameters)
+    folder.mkdir()
+    ids = Sorting(folder / "ids", "id")
+    for part in query_parts(store, query.cypher, timeout=timeout, **query.parameters):
+        name, found = _ids(part)
+        ids.put(found)
+    if not ids.rows:
+        raise CohortError(why_empty(store, query, timeout=timeout))
+    if name == "experiment":
+        return ids
+    experiments = Sorting(folder / "experiments", "id")
+    n_strain = 0
+    for part in ids.parts(distinct=True):
+        n_strain += len(part)
+        found = store.query(
+            "MATCH (s:Strain {id: in_id}) MATCH (n:Experiment)-[:TESTS]->(s) RETURN n.id AS id",
+            rows=part.rename_columns(["in_id"]),
+            timeout=timeout,
+        )
+        experiments.put(pa.table({"id": found["id"].cast(pa.string())}))
+    if not experiments.rows:
+        msg = f"the query selects {n_strain:,} strains, none of which was measured"
+        raise CohortError(msg)
+    return experiments
+
+
+def _ids(found: pa.Table) -> tuple[str, pa.Table]:
+    """The column of ids that a query returns: its name, and its values, each once."""
     wanted = [name for name in ("experiment", "strain") if name in found.column_names]
     if not wanted:
         msg = (
@@ -219,20 +251,8 @@ def experiment_ids(store: Store, query: CohortQuery, *, timeout: float | None) -
     if len(ids) and not pa.types.is_string(ids.type) and not pa.types.is_null(ids.type):
         msg = f"the query's column {wanted[0]} holds {ids.type}; wanted ids: {wanted[0][0]}.id"
         raise CohortError(msg)
-    ids = pc.unique(ids.drop_null().cast(pa.string()))
-    if not len(ids):
-        raise CohortError(why_empty(store, query, timeout=timeout))
-    if wanted[0] == "strain":
-        held = store.query(
-            "MATCH (s:Strain {id: in_id}) MATCH (n:Experiment)-[:TESTS]->(s) RETURN n.id AS id",
-            rows=pa.table({"in_id": ids}),
-            timeout=timeout,
-        )
-        if not len(held):
-            msg = f"the query selects {len(ids):,} strains, none of which was measured"
-            raise CohortError(msg)
-        ids = pc.unique(held["id"].combine_chunks().cast(pa.string()))
-    return ids.take(pc.sort_indices(ids))
+    some = ids.drop_null() if len(ids) else pa.array([], pa.string())
+    return wanted[0], pa.table({"id": pc.unique(some.cast(pa.string()))})
 
 
 _NAMES = {

@@ -1,16 +1,16 @@
 """Rows of the database by id, in parts: experiments and the perturbations of strains.
 
-Tens of millions of them are never held as rows: what repeats is a code into a small vocabulary,
-and where a strain belongs is a number.
+Tens of millions of them are never held: one part is, and what repeats is a number of a small
+vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Int32, Int64
 
 from genograph.errors import CohortError
 from genograph.schema import Perturbation
@@ -18,15 +18,56 @@ from genograph.store import Store
 from genograph.store.stream import Part, of_nodes
 
 NUMBERS = ("value", "sd", "interaction", "interaction_sd")
-CODED = ("phenotype", "unit", "study")
-AT_ONCE = 500_000
-"""Ids of one query: an engine holds a whole answer in memory."""
 
 
-def experiment_rows(store: Store, ids: pa.Array, timeout: float | None) -> pa.Table:
-    """The experiments with these sorted ids, in their order: id, strain, codes and the numbers.
+class Vocabulary:
+    """Few different texts, numbered in the order in which they are met."""
 
-    Columns phenotype, unit and study are dictionary-encoded; `store` holds the numbers as float64.
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._number: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._number)
+
+    @property
+    def texts(self) -> pa.StringArray:
+        """All of them, by number."""
+        return pa.array(list(self._number), pa.string())
+
+    def numbers(self, texts: pa.Array | pa.DictionaryArray) -> Int32[np.ndarray, " row"]:
+        """The numbers of texts, none of which is null; new ones are taken up."""
+        if not pa.types.is_dictionary(texts.type):
+            texts = texts.dictionary_encode()
+        known = [
+            self._number.setdefault(text, len(self._number))
+            for text in texts.dictionary.to_pylist()
+        ]
+        out: np.ndarray[Any, Any] = np.array(known, np.int32)[whole_numbers(texts.indices)]
+        return out
+
+
+class Vocabularies:
+    """What the numbers of experiments and perturbations stand for."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.phenotype, self.unit, self.study = Vocabulary(), Vocabulary(), Vocabulary()
+        self.gene, self.perturbation = Vocabulary(), Vocabulary()
+
+
+def experiment_rows(
+    store: Store,
+    ids: Iterable[pa.StringArray],
+    n_id: int,
+    said: Vocabularies,
+    timeout: float | None,
+) -> Iterator[pa.Table]:
+    """The experiments with these sorted ids, in their order, a table for each part.
+
+    Columns id, strain, phenotype, unit and study (int32, numbers of `said`) and NUMBERS (float64).
+    `n_id` is about how many ids there are.
 
     Raises:
         CohortError: an id is none of an experiment, or one has no strain or study, or several.
@@ -36,28 +77,27 @@ def experiment_rows(store: Store, ids: pa.Array, timeout: float | None) -> pa.Ta
         "MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) "
         f"RETURN n.id AS id, s.id AS strain, u.id AS study, {columns}"
     )
-    parts, odd = [], []
-    for some, found in _of_nodes(store, "Experiment", rest, ids, timeout):
+    odd = []
+    for some, found in _of_nodes(store, "Experiment", rest, ids, n_id, timeout):
         row = _row(found, some)
         times = np.bincount(row, minlength=len(some))
         if (times != 1).any():
             odd += some.take(pa.array(np.flatnonzero(times != 1))).to_pylist()
+        if odd:
             continue
         found = found.take(pa.array(np.argsort(row)))
         part = {"id": some, "strain": found["strain"].combine_chunks().cast(pa.string())}
-        for name in CODED:
-            part[name] = found[name].combine_chunks().cast(pa.string()).dictionary_encode()
+        for name in ("phenotype", "unit", "study"):
+            texts = found[name].combine_chunks().cast(pa.string())
+            if texts.null_count:
+                at = pc.index(pc.is_null(texts), True).as_py()
+                msg = f"{store.uri}: experiment {some[at]} has no {name}; load it again"
+                raise CohortError(msg)
+            part[name] = pa.array(getattr(said, name).numbers(texts))
         part |= {name: found[name].combine_chunks().cast(pa.float64()) for name in NUMBERS}
-        parts.append(pa.table(part))
+        yield pa.table(part)
     if odd:
         raise _not_one(store, odd)
-    out = pa.concat_tables(parts).unify_dictionaries()
-    for name in ("phenotype", "unit"):
-        if out[name].null_count:
-            at = pc.index(pc.is_null(out[name]), True).as_py()
-            msg = f"{store.uri}: experiment {out['id'][at]} has no {name}; load it again"
-            raise CohortError(msg)
-    return out
 
 
 def _not_one(store: Store, odd: list[str]) -> CohortError:
@@ -79,133 +119,81 @@ def _not_one(store: Store, odd: list[str]) -> CohortError:
     return CohortError(msg)
 
 
-class Carried(NamedTuple):
-    """Which perturbations strains carry, one entry each.
+def perturbation_rows(
+    store: Store,
+    ids: Iterable[pa.StringArray],
+    n_id: int,
+    said: Vocabularies,
+    timeout: float | None,
+) -> Iterator[pa.Table]:
+    """The strains with these sorted ids and what they carry, a table for each part.
 
-    Attributes:
-        ids: of the strains, sorted, each once.
-        strain: row of `ids`.
-        gene: row of `genes`, of all that are perturbed.
-        dose: fraction of wild-type function left.
-        name: row of `names`, the perturbations as strain ids spell them.
-    """
-
-    ids: pa.StringArray
-    strain: Int32[np.ndarray, " perturbation"]
-    gene: Int32[np.ndarray, " perturbation"]
-    dose: Float32[np.ndarray, " perturbation"]
-    name: Int32[np.ndarray, " perturbation"]
-    genes: pa.StringArray
-    names: pa.StringArray
-
-
-def carried(store: Store, strain_ids: pa.Array, timeout: float | None) -> Carried:
-    """The perturbations of the strains with these ids.
+    Columns id, and three lists with an entry for each perturbation: gene and perturbation (int32,
+    numbers of `said`; a perturbation as strain ids spell it) and dose (float32, the fraction of
+    wild-type function left). The wild type has empty ones. `n_id` is about how many ids there are.
 
     Raises:
         CohortError: a perturbation lacks its kind, allele or dose.
     """
-    ids = strain_ids.take(pc.sort_indices(strain_ids))
     rest = (
         "MATCH (n)-[p:PERTURBS]->(g:Gene) "
         "RETURN n.id AS id, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose"
     )
-    rows: list[Any] = []
-    genes, names, doses = [], [], []
-    begin = 0
-    for some, found in _of_nodes(store, "Strain", rest, ids, timeout):
-        begin += len(some)
-        if not len(found):
-            continue
-        rows.append(_row(found, some).astype(np.int32) + np.int32(begin - len(some)))
-        columns = {n: found[n].combine_chunks() for n in ("gene", "kind", "allele", "dose")}
-        columns["dose"] = columns["dose"].cast(pa.float64())
+    for some, found in _of_nodes(store, "Strain", rest, ids, n_id, timeout):
+        texts = ("gene", "kind", "allele")
+        columns = {n: found[n].combine_chunks().cast(pa.string()) for n in texts}
+        columns["dose"] = found["dose"].combine_chunks().cast(pa.float64())
         for name in ("kind", "allele", "dose"):
             if columns[name].null_count:
                 at = pc.index(pc.is_null(columns[name]), True).as_py()
                 msg = f"{store.uri}: strain {found['id'][at]} has a perturbation without {name}"
                 raise CohortError(msg)
-        genes.append(columns["gene"].cast(pa.string()).dictionary_encode())
-        names.append(_spelled(columns))
-        doses.append(columns["dose"].to_numpy(zero_copy_only=False).astype(np.float32))
-    gene, spelled = _coded(genes), _coded(names)
-    return Carried(
-        ids,
-        np.concatenate([np.empty(0, np.int32), *rows]),
-        gene.codes,
-        np.concatenate([np.empty(0, np.float32), *doses]),
-        spelled.codes,
-        gene.vocabulary,
-        spelled.vocabulary,
-    )
-
-
-def joined(one: Carried, other: Carried) -> Carried:
-    """The perturbations of both, of different strains."""
-    ids = pa.concat_arrays([one.ids, other.ids])
-    order = _numbers(pc.sort_indices(ids))
-    place = np.empty(len(ids), np.int32)
-    place[order] = np.arange(len(ids), dtype=np.int32)
-    strain = np.concatenate([one.strain, other.strain + np.int32(len(one.ids))])
-    genes = _coded([_dictionary(part.gene, part.genes) for part in (one, other)])
-    names = _coded([_dictionary(part.name, part.names) for part in (one, other)])
-    return Carried(
-        ids.take(pa.array(order)),
-        place[strain],
-        genes.codes,
-        np.concatenate([one.dose, other.dose]),
-        names.codes,
-        genes.vocabulary,
-        names.vocabulary,
-    )
+        row = _row(found, some)
+        order = np.argsort(row, kind="stable")
+        ends = np.cumsum(np.bincount(row, minlength=len(some)))
+        offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+        lists = {
+            "gene": said.gene.numbers(columns["gene"]),
+            "perturbation": said.perturbation.numbers(_spelled(columns)),
+            "dose": columns["dose"].to_numpy(zero_copy_only=False).astype(np.float32),
+        }
+        yield pa.table(
+            {"id": some}
+            | {
+                name: pa.ListArray.from_arrays(offsets, pa.array(values[order]))
+                for name, values in lists.items()
+            }
+        )
 
 
 def _spelled(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
     """The perturbations as strain ids spell them; each is spelled once, there are few of them."""
     parts = [*(columns[n] for n in ("gene", "kind", "allele")), columns["dose"].cast(pa.string())]
     key = pc.binary_join_element_wise(*parts, "\n").dictionary_encode()
-    _, first = np.unique(_numbers(key.indices), return_index=True)
+    _, first = np.unique(whole_numbers(key.indices), return_index=True)
     one = [columns[n].take(pa.array(first)).to_pylist() for n in ("gene", "kind", "allele", "dose")]
     spelled = [str(Perturbation(*values)) for values in zip(*one, strict=True)]
     return pa.DictionaryArray.from_arrays(key.indices, pa.array(spelled, pa.string()))
 
 
-class Coded(NamedTuple):
-    """A column of few different values: rows of its vocabulary."""
-
-    codes: Int32[np.ndarray, " row"]
-    vocabulary: pa.StringArray
-
-
-def _coded(parts: Sequence[pa.DictionaryArray]) -> Coded:
-    """Parts with vocabularies of their own as one column."""
-    filled = [part for part in parts if len(part)]
-    if not filled:
-        return Coded(np.empty(0, np.int32), pa.array([], pa.string()))
-    vocabulary = pc.unique(pa.chunked_array([part.dictionary for part in filled]))
-    codes = [
-        _numbers(pc.index_in(part.dictionary, value_set=vocabulary))[_numbers(part.indices)]
-        for part in filled
-    ]
-    return Coded(np.concatenate(codes).astype(np.int32), vocabulary)
-
-
-def _dictionary(codes: Int32[np.ndarray, " row"], vocabulary: pa.StringArray) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), vocabulary)
-
-
-def _numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
+def whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
+    """A column of whole numbers, none of which is null."""
     out: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
 
 
 def _of_nodes(
-    store: Store, label: str, rest: str, ids: pa.Array, timeout: float | None
+    store: Store,
+    label: str,
+    rest: str,
+    ids: Iterable[pa.StringArray],
+    n_id: int,
+    timeout: float | None,
 ) -> Iterator[Part]:
     held = store.query(f"MATCH (n:{label}) RETURN count(*) AS n")["n"][0].as_py()
-    return of_nodes(store, label, rest, ids, held=held, at_once=AT_ONCE, timeout=timeout)
+    return of_nodes(store, label, rest, ids, wanted=n_id, held=held, timeout=timeout)
 
 
 def _row(found: pa.Table, ids: pa.Array) -> Int64[np.ndarray, " row"]:
     """Where the id of each row is among these; all are."""
-    return _numbers(pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids))
+    return whole_numbers(pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids))

@@ -1,33 +1,57 @@
 """Selection: from a database and a query to a Cohort.
 
 Ids go to the database as rows and come back as Arrow columns; nothing is done row by row in
-Python. All is sorted by id, so that both stores give the same bytes.
+Python. All is sorted by id, so that both stores give the same bytes. Rows pass through memory in
+parts, in order of experiments, then of strains, and the arrays that they make lie on disk: what is
+held does not grow with the experiments.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, names_sha256
+from genograph.aside import scratch
+from genograph.cohorts.data import (
+    Cohort,
+    Fitness,
+    Genome,
+    Strains,
+    Vectors,
+    names_sha256,
+    packed,
+    unpacked,
+)
 from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
+from genograph.cohorts.mapped import Columns
 from genograph.cohorts.query import CohortQuery, experiment_ids
-from genograph.cohorts.rows import NUMBERS, Carried, carried, experiment_rows, joined
+from genograph.cohorts.rows import (
+    NUMBERS,
+    Vocabularies,
+    experiment_rows,
+    perturbation_rows,
+    whole_numbers,
+)
+from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
 from genograph.errors import CohortError
 from genograph.experiments import RELATIVE
 from genograph.schema import WILD_TYPE
 from genograph.store import Store
 
 EVERYTHING = CohortQuery.of()
-CARRIED = ("fitness", "expression", "morphology")
+VECTORS = ("expression", "morphology")
+CARRIED = ("fitness", *VECTORS)
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
+VALUES_AT_ONCE = 8_000_000
 
 
 def select(
@@ -53,49 +77,41 @@ def select(
             genome cannot be read.
         StoreError: the database refuses the query or it ran out of time.
     """
-    ids = experiment_ids(store, query, timeout=timeout)
-    n_selected = len(ids)
-    read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
-    experiments, n_other = _of_phenotypes(experiment_rows(store, ids, timeout))
-    del ids
-    perturbed = carried(store, pc.unique(experiments["strain"]), timeout)
-    n_single = n_single_other = 0
-    if singles:
-        more, n_single_other = _single_experiments(store, perturbed, experiments, timeout)
-        n_single = len(more)
-        if n_single:
-            added = experiment_rows(store, more, timeout)
-            new = pc.unique(added["strain"])
-            new = new.filter(pc.invert(pc.is_in(new, value_set=perturbed.ids)))
-            experiments = pa.concat_tables([experiments, added]).unify_dictionaries().sort_by("id")
-            perturbed = joined(perturbed, carried(store, new, timeout))
-    strains, outside = _strains(perturbed, read)
-    del perturbed
-    row = _rows(experiments["strain"], strains.ids)
-    experiments = experiments.drop_columns("strain").append_column("strain", pa.array(row))
-    n_outside = int((row < 0).sum())
-    if n_outside:
-        experiments = experiments.filter(pa.array(row >= 0))
-    if not len(experiments):
-        msg = (
-            f"the cohort is empty: each of {n_outside:,} experiments perturbs a gene outside the "
-            f"subgraph of {len(read.genome.gene_ids):,} genes"
-        )
-        raise CohortError(msg)
-    _check_units(experiments)
-    studies = tuple(sorted(pc.unique(experiments["study"]).to_pylist()))
+    with _put_aside() as folder:
+        ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
+        read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
+        found = _found(store, ids, folder, singles=singles, timeout=timeout)
+        placed = _placed(found, folder)
+        strains = _strains(found, read, folder)
+        _join(placed, strains)
+        groups, n_outside = _groups(placed, found.said)
+        if not groups:
+            msg = (
+                f"the cohort is empty: each of {n_outside:,} experiments perturbs a gene outside "
+                f"the subgraph of {len(read.genome.gene_ids):,} genes"
+            )
+            raise CohortError(msg)
+        _check_units(groups)
+        studies = tuple(sorted({group.study for group in groups}))
+        fitness = _fitness(placed, found.said, studies, folder)
+        vectors = {
+            name: _vectors(
+                store, name, placed, groups, found.said, studies, read.genome, folder, timeout
+            )
+            for name in VECTORS
+        }
     genome = read.genome
     components = paralog_components(len(genome.gene_ids), genome.edges["gene:paralog_of:gene"])
     gene_fold = gene_folds(genome.gene_ids, components, folds)
     counts = dict(read.counts) | {
-        "experiments_selected": n_selected,
-        "experiments_of_phenotypes_not_carried_left_out": n_other,
-        "experiments_of_single_mutants_added": n_single,
-        "experiments_of_single_mutants_in_another_unit_left_out": n_single_other,
+        "experiments_selected": found.n_selected,
+        "experiments_of_phenotypes_not_carried_left_out": found.n_other,
+        "experiments_of_single_mutants_added": placed.n + found.n_other - found.n_selected,
+        "experiments_of_single_mutants_in_another_unit_left_out": found.n_single_other,
         "experiments_outside_subgraph_left_out": n_outside,
-        "strains_outside_subgraph_left_out": outside,
-        "experiments": len(experiments),
-        "strains": len(strains),
+        "strains_outside_subgraph_left_out": strains.n_outside,
+        "experiments": placed.n - n_outside,
+        "strains": len(strains.strains),
         "paralog_edges_cut": components.n_cut,
     }
     provenance = {
@@ -119,13 +135,13 @@ def select(
     }
     return Cohort(
         genome,
-        strains,
+        strains.strains,
         studies,
-        _fitness(experiments, studies),
-        _vectors(store, experiments, studies, genome, "expression", timeout),
-        _vectors(store, experiments, studies, genome, "morphology", timeout),
+        fitness,
+        vectors["expression"],
+        vectors["morphology"],
         gene_fold,
-        strain_folds(strains, genome.gene_ids, gene_fold, components, folds),
+        strain_folds(strains.strains, genome.gene_ids, gene_fold, components, folds),
         provenance,
     )
 
@@ -139,10 +155,19 @@ def members(
         CohortError: the query is refused or empty.
         StoreError: the database refuses the query or it ran out of time.
     """
-    ids = experiment_ids(store, query, timeout=timeout)
-    found = experiment_rows(store, ids, timeout)
-    plain = {n: found[n].cast(pa.string()) for n in ("id", "phenotype", "unit", "strain", "study")}
-    return pa.table(plain | {n: found[n] for n in NUMBERS})
+    said = Vocabularies()
+    with _put_aside() as folder:
+        ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
+        found = pa.concat_tables(
+            experiment_rows(store, _texts(ids), ids.rows, said, timeout)
+        ).combine_chunks()
+    plain = {
+        name: getattr(said, name).texts.take(found[name].combine_chunks())
+        for name in ("phenotype", "unit", "study")
+    }
+    plain = {"id": found["id"], **plain, "strain": found["strain"]}
+    columns = ("id", "phenotype", "unit", "strain", "study")
+    return pa.table({n: plain[n] for n in columns} | {n: found[n] for n in NUMBERS})
 
 
 def export(
@@ -171,111 +196,278 @@ def export(
     return cohort
 
 
-def _single_experiments(
-    store: Store, perturbed: Carried, selected: pa.Table, timeout: float | None
-) -> tuple[pa.Array, int]:
-    """The fitness experiments of single mutants that are not selected yet, sorted by id.
-
-    Only those in the unit of the selected fitness, or relative to the wild type where none is
-    selected; the second is how many there are in another unit.
-    """
-    found = store.query(
-        "MATCH (s:Strain {id: in_id}) MATCH (e:Experiment)-[:TESTS]->(s) "
-        "WHERE e.phenotype = 'fitness' RETURN e.id AS id, e.unit AS unit",
-        rows=pa.table({"in_id": perturbed.names}),
-        timeout=timeout,
-    )
-    if not len(found):
-        return pa.array([], pa.string()), 0
-    units = pc.unique(selected["unit"].filter(pc.equal(selected["phenotype"], "fitness")))
-    units = units.cast(pa.string()) if len(units) else pa.array([RELATIVE])
-    # one without a unit stays, for `_experiments` to refuse it by name
-    fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), units), pc.is_null(found["unit"]))
-    ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
-    others = len(pc.unique(found["id"].filter(pc.invert(fits))))
-    # a hash of the few, not of all that are selected
-    there = selected["id"].filter(pc.is_in(selected["id"], value_set=ids)).combine_chunks()
-    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=there)))
-    return ids.take(pc.sort_indices(ids)), others
+@contextmanager
+def _put_aside() -> Iterator[Path]:
+    """A folder for rows that memory should not hold; mapped files stay readable without it."""
+    with scratch() as folder:
+        try:
+            yield folder
+        except OSError as refused:
+            msg = (
+                f"{folder}: rows of the cohort cannot be put down: {refused.strerror or refused}; "
+                f"make room there, or set TMPDIR to a folder with more"
+            )
+            raise CohortError(msg) from refused
 
 
-def _of_phenotypes(experiments: pa.Table) -> tuple[pa.Table, int]:
-    """The experiments of phenotypes that a cohort carries, and how many are of others.
+def _texts(sorting: Sorting) -> Iterator[pa.StringArray]:
+    for part in sorting.parts(distinct=True):
+        yield part["id"].combine_chunks()
+
+
+class _Found(NamedTuple):
+    """The rows of a cohort, by id of the experiment and by id of the strain."""
+
+    experiments: Sorting
+    strains: Sorting
+    said: Vocabularies
+    n_selected: int
+    n_other: int
+    n_single_other: int
+
+
+def _found(
+    store: Store, ids: Sorting, folder: Path, *, singles: bool, timeout: float | None
+) -> _Found:
+    """What the database says of the selected experiments, their strains and single mutants.
 
     Raises:
-        CohortError: none is left.
+        CohortError: none is of a phenotype that a cohort carries.
     """
-    kept = pc.is_in(experiments["phenotype"], value_set=pa.array(CARRIED))
-    n_other = len(experiments) - (pc.sum(kept).as_py() or 0)
-    if n_other == len(experiments):
-        names = ", ".join(sorted(pc.unique(experiments["phenotype"]).to_pylist()))
+    said = Vocabularies()
+    experiments = Sorting(folder / "experiments", "id")
+    strain_ids = Sorting(folder / "strain_ids", "id")
+    n_selected = n_other = 0
+    units: set[int] = set()
+    for rows in experiment_rows(store, _texts(ids), ids.rows, said, timeout):
+        phenotypes = said.phenotype.texts.to_pylist()
+        phenotype = rows["phenotype"].to_numpy()
+        carried = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name in CARRIED])
+        n_selected += len(rows)
+        n_other += int((~carried).sum())
+        kept = rows if carried.all() else rows.filter(pa.array(carried))
+        fit = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name == "fitness"])
+        units |= set(np.unique(rows["unit"].to_numpy()[fit]).tolist())
+        experiments.put(kept)
+        strain_ids.put(pa.table({"id": pc.unique(kept["strain"])}))
+    if not experiments.rows:
+        names = ", ".join(sorted(said.phenotype.texts.to_pylist()))
         msg = (
             f"the cohort is empty: all {n_other:,} experiments are of {names}, and a cohort "
             f"carries {', '.join(CARRIED)}; read them with `genograph query`"
         )
         raise CohortError(msg)
-    return (experiments.filter(kept) if n_other else experiments), n_other
+    strains = Sorting(folder / "strains", "id")
+    n_strain = strain_ids.rows
+    for rows in perturbation_rows(store, _texts(strain_ids), n_strain, said, timeout):
+        strains.put(rows)
+    n_single_other = 0
+    if singles:
+        # what is there already comes twice, and goes again where rows are read in order
+        more, n_single_other = _single_experiments(store, said, units, timeout)
+        for rows in experiment_rows(store, [more] if len(more) else [], len(more), said, timeout):
+            experiments.put(rows)
+            new = pc.unique(rows["strain"])
+            new = new.take(pc.sort_indices(new))
+            for carried_rows in perturbation_rows(store, [new], len(new), said, timeout):
+                strains.put(carried_rows)
+    return _Found(experiments, strains, said, n_selected, n_other, n_single_other)
 
 
-def _strains(perturbed: Carried, read: Read) -> tuple[Strains, int]:
-    """The strains whose genes are all in the genome, sorted by id, and how many are not."""
-    genes = pa.array(read.genome.gene_ids, pa.string())
-    # 32 bits, for there may be tens of millions
-    gene = _rows(perturbed.genes, genes).astype(np.int32)[perturbed.gene]
-    inside = np.ones(len(perturbed.ids), np.bool_)
-    inside[perturbed.strain[gene < 0]] = False
-    ids = perturbed.ids.filter(pa.array(inside))
-    place = np.where(inside, np.cumsum(inside, dtype=np.int32) - 1, np.int32(-1))
-    row = place[perturbed.strain]
+def _single_experiments(
+    store: Store, said: Vocabularies, units: set[int], timeout: float | None
+) -> tuple[pa.StringArray, int]:
+    """The fitness experiments of the single mutants of all perturbations, sorted by id.
+
+    Only those in the units of the selected fitness, or relative to the wild type where none is
+    selected; the second is how many there are in another unit.
+    """
+    found = store.query(
+        "MATCH (s:Strain {id: in_id}) MATCH (e:Experiment)-[:TESTS]->(s) "
+        "WHERE e.phenotype = 'fitness' RETURN e.id AS id, e.unit AS unit",
+        rows=pa.table({"in_id": said.perturbation.texts}),
+        timeout=timeout,
+    )
+    if not len(found):
+        return pa.array([], pa.string()), 0
+    wanted = said.unit.texts.take(pa.array(sorted(units))) if units else pa.array([RELATIVE])
+    # one without a unit stays, to be refused by name
+    fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), wanted), pc.is_null(found["unit"]))
+    ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
+    others = len(pc.unique(found["id"].filter(pc.invert(fits))))
+    return ids.take(pc.sort_indices(ids)), others
+
+
+@dataclass
+class _Measured:
+    """Experiments that measured a vector: their ids and their places among all."""
+
+    ids: list[pa.StringArray] = field(default_factory=list)
+    place: list[Int64[np.ndarray, " experiment"]] = field(default_factory=list)
+
+
+class _Placed(NamedTuple):
+    """Experiments in the order of their ids.
+
+    Attributes:
+        columns: phenotype, unit and study (int32, numbers of the vocabularies), NUMBERS (float32);
+            `_join` adds strain (int32, the strain's row in the cohort, -1 where it is left out).
+        links: the same experiments by id of the strain.
+        vectors: those that measured one, by phenotype.
+        n: how many there are.
+    """
+
+    columns: Columns
+    links: Sorting
+    vectors: Mapping[str, _Measured]
+    n: int
+
+
+def _placed(found: _Found, folder: Path) -> _Placed:
+    columns = Columns(folder / "every")
+    links = Sorting(folder / "links", "strain")
+    vectors = {name: _Measured() for name in VECTORS}
+    phenotypes = found.said.phenotype.texts.to_pylist()
+    n = 0
+    for part in found.experiments.parts(distinct=True):
+        place = np.arange(n, n + len(part))
+        n += len(part)
+        columns.append(**{name: part[name].to_numpy() for name in ("phenotype", "unit", "study")})
+        columns.append(**{name: part[name].to_numpy().astype(np.float32) for name in NUMBERS})
+        links.put(pa.table({"strain": part["strain"], "place": place}))
+        phenotype = part["phenotype"].to_numpy()
+        for name in set(VECTORS) & set(phenotypes):
+            mine = phenotype == phenotypes.index(name)
+            if mine.any():
+                vectors[name].ids.append(part["id"].filter(pa.array(mine)).combine_chunks())
+                vectors[name].place.append(place[mine])
+    return _Placed(columns, links, vectors, n)
+
+
+class _Kept(NamedTuple):
+    """The strains of a cohort, and how many are outside of its genome."""
+
+    strains: Strains
+    columns: Columns
+    n_outside: int
+
+
+def _strains(found: _Found, read: Read, folder: Path) -> _Kept:
+    """The strains whose genes are all in the genome, sorted by id.
+
+    The column `place` has the row of every strain in the order of ids, -1 where it is outside.
+
+    Raises:
+        CohortError: a strain other than the wild type perturbs nothing.
+    """
+    columns = Columns(folder / "carried")
+    names = found.said.perturbation.texts
+    gene_row = _rows(found.said.gene.texts, pa.array(read.genome.gene_ids, pa.string()))
     # a screen has few spellings and millions of rows: the spellings are sorted, not the rows
-    rank = _whole_numbers(pc.rank(perturbed.names, tiebreaker="dense")).astype(np.int32)
-    spelled = rank[perturbed.name]
-    order = np.lexsort((spelled, row))
-    order = order[row[order] >= 0]
-    n_perturbed = np.bincount(row[order], minlength=len(ids))
-    _check_bare(ids, n_perturbed)
-    single = _rows(perturbed.names, ids)
-    return (
-        Strains(
-            ids,
-            np.concatenate([[0], np.cumsum(n_perturbed)]).astype(np.int64),
-            gene[order].astype(np.int64),
-            perturbed.dose[order],
-            single[perturbed.name[order]],
-        ),
-        int((~inside).sum()),
-    )
-
-
-def _check_bare(ids: pa.Array, n_perturbed: Int64[np.ndarray, " strain"]) -> None:
-    bare = [ids[int(i)].as_py() for i in np.flatnonzero(n_perturbed == 0)]
-    bare = [name for name in bare if name != WILD_TYPE]
+    rank = whole_numbers(pc.rank(names, tiebreaker="dense"))
+    single = np.full(len(names), -1, np.int64)
+    columns.append(offsets=np.zeros(1, np.int64), id_offsets=np.zeros(1, np.int64))
+    n = n_outside = n_perturbation = n_byte = 0
+    bare: list[str] = []
+    n_bare = 0
+    for part in found.strains.parts(distinct=True):
+        count = whole_numbers(pc.list_value_length(part["gene"]))
+        owner = np.repeat(np.arange(len(part)), count)
+        gene, name, dose = (
+            part[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            for column in ("gene", "perturbation", "dose")
+        )
+        gene = gene_row[gene]
+        inside = np.ones(len(part), np.bool_)
+        inside[owner[gene < 0]] = False
+        columns.append(place=np.where(inside, n + np.cumsum(inside) - 1, -1))
+        order = np.lexsort((rank[name], owner))
+        order = order[inside[owner[order]]]
+        columns.append(gene=gene[order], dose=dose[order], perturbation=name[order])
+        columns.append(offsets=n_perturbation + np.cumsum(count[inside]))
+        ids = part["id"].combine_chunks().filter(pa.array(inside))
+        text, ends = packed(ids)
+        columns.append(id=text, id_offsets=n_byte + ends[1:])
+        row = _rows(names, ids)
+        single[row >= 0] = n + row[row >= 0]
+        none = ids.filter(pa.array(count[inside] == 0))
+        none = none.filter(pc.not_equal(none, WILD_TYPE))
+        bare, n_bare = bare or none[:1].to_pylist(), n_bare + len(none)
+        n, n_outside = n + len(ids), n_outside + int((~inside).sum())
+        n_perturbation, n_byte = n_perturbation + len(order), n_byte + len(text)
     if bare:
-        msg = f"{len(bare)} strains, first {bare[0]}, have no PERTURBS edge; load them again"
+        msg = f"{n_bare} strains, first {bare[0]}, have no PERTURBS edge; load them again"
         raise CohortError(msg)
-
-
-def _whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
-    out: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
-    return out
-
-
-def _check_units(experiments: pa.Table) -> None:
-    """Refuse to pool two units of one phenotype."""
-    units = experiments.group_by(["phenotype", "unit"], use_threads=False).aggregate(
-        [("study", "distinct"), ([], "count_all")]
+    for (number,) in columns.parts(["perturbation"], AT_ONCE):
+        columns.append(single=single[number])
+    strains = Strains(
+        unpacked(columns.mapped("id", np.uint8), columns.mapped("id_offsets", np.int64)),
+        columns.mapped("offsets", np.int64),
+        columns.mapped("gene", np.int64),
+        columns.mapped("dose", np.float32),
+        columns.mapped("single", np.int64),
     )
-    for phenotype in sorted(set(units["phenotype"].to_pylist())):
-        mine = units.filter(pc.equal(units["phenotype"], phenotype)).to_pylist()
-        mine.sort(key=lambda row: row["unit"])
-        if len(mine) > 1:
-            each = "; ".join(
-                f"{r['unit']} ({r['count_all']:,} of {', '.join(sorted(r['study_distinct']))})"
-                for r in mine
-            )
+    return _Kept(strains, columns, n_outside)
+
+
+def _join(placed: _Placed, kept: _Kept) -> None:
+    """Tell every experiment the row of its strain: both are gone through in the order of strains.
+
+    Each strain of `kept` has an experiment, so that the k-th that is met is the k-th of them.
+    """
+    strain = placed.columns.full("strain", placed.n, np.int32(-1))
+    met = 0
+    for part in placed.links.parts():
+        number = np.cumsum(begins(part["strain"])) - 1
+        n = int(number[-1]) + 1
+        strain[part["place"].to_numpy()] = kept.columns.read("place", met, n)[number]
+        met += n
+
+
+class _Group(NamedTuple):
+    """Experiments of one phenotype in one unit from one study, and how many they are."""
+
+    phenotype: str
+    unit: str
+    study: str
+    n: int
+
+
+def _groups(placed: _Placed, said: Vocabularies) -> tuple[list[_Group], int]:
+    """The groups of the experiments whose strain is in the cohort, and how many are left out."""
+    size = (len(said.phenotype), len(said.unit), len(said.study))
+    count: np.ndarray[Any, Any] = np.zeros(size, np.int64)
+    n_outside = 0
+    names = ("phenotype", "unit", "study", "strain")
+    for *numbers, strain in placed.columns.parts(names, AT_ONCE):
+        inside = strain >= 0
+        n_outside += int((~inside).sum())
+        group = np.ravel_multi_index([each[inside] for each in numbers], size)
+        count += np.bincount(group, minlength=count.size).reshape(size)
+    phenotypes, units, studies = (
+        texts.texts.to_pylist() for texts in (said.phenotype, said.unit, said.study)
+    )
+    found = [
+        _Group(phenotypes[p], units[u], studies[s], int(count[p, u, s]))
+        for p, u, s in np.argwhere(count).tolist()
+    ]
+    return found, n_outside
+
+
+def _check_units(groups: Sequence[_Group]) -> None:
+    """Refuse to pool two units of one phenotype."""
+    for phenotype in sorted({group.phenotype for group in groups}):
+        mine = [group for group in groups if group.phenotype == phenotype]
+        units = sorted({group.unit for group in mine})
+        if len(units) > 1:
+            each = []
+            for unit in units:
+                total = sum(group.n for group in mine if group.unit == unit)
+                of = ", ".join(sorted({group.study for group in mine if group.unit == unit}))
+                each.append(f"{unit} ({total:,} of {of})")
             msg = (
-                f"the cohort pools {len(mine)} units of {phenotype}: {each}; select the studies "
-                f"of one unit"
+                f"the cohort pools {len(units)} units of {phenotype}: {'; '.join(each)}; select "
+                f"the studies of one unit"
             )
             raise CohortError(msg)
 
@@ -286,39 +478,65 @@ def _rows(
     """Where the values of a column are among names, -1 where they are not."""
     vocabulary = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
     found = pc.index_in(column, value_set=vocabulary)
-    return _whole_numbers(pc.fill_null(found, -1))
+    return whole_numbers(pc.fill_null(found, -1))
 
 
-def _fitness(experiments: pa.Table, studies: Sequence[str]) -> Fitness | None:
-    mine = experiments.filter(pc.equal(experiments["phenotype"], "fitness"))
-    if not len(mine):
+def _fitness(
+    placed: _Placed, said: Vocabularies, studies: Sequence[str], folder: Path
+) -> Fitness | None:
+    columns = Columns(folder / "fitness")
+    study_row = _rows(said.study.texts, studies)
+    names = said.phenotype.texts.to_pylist()
+    number = names.index("fitness") if "fitness" in names else -1
+    n = 0
+    every = placed.columns.parts(("phenotype", "study", "strain", *NUMBERS), AT_ONCE)
+    for phenotype, study, strain, *numbers in every:
+        mine = (phenotype == number) & (strain >= 0)
+        n += int(mine.sum())
+        columns.append(strain=strain[mine].astype(np.int64), study=study_row[study[mine]])
+        columns.append(
+            **{name: values[mine] for name, values in zip(NUMBERS, numbers, strict=True)}
+        )
+    if not n:
         return None
-    numbers = (mine[name].to_numpy().astype(np.float32) for name in NUMBERS)
-    return Fitness(mine["strain"].to_numpy(), _rows(mine["study"], studies), *numbers)
+    return Fitness(
+        columns.mapped("strain", np.int64),
+        columns.mapped("study", np.int64),
+        *(columns.mapped(name, np.float32) for name in NUMBERS),
+    )
 
 
 def _vectors(
     store: Store,
-    experiments: pa.Table,
+    phenotype: str,
+    placed: _Placed,
+    groups: Sequence[_Group],
+    said: Vocabularies,
     studies: Sequence[str],
     genome: Genome,
-    phenotype: str,
+    folder: Path,
     timeout: float | None,
 ) -> Vectors | None:
     """The experiments of a vector phenotype, on the sorted union of their axes."""
-    mine = experiments.filter(pc.equal(experiments["phenotype"], phenotype))
-    if not len(mine):
+    units = {group.unit for group in groups if group.phenotype == phenotype}
+    if not units:
         return None
+    (unit,) = units
+    place = np.concatenate(placed.vectors[phenotype].place)
+    strain = placed.columns.mapped("strain", np.int32)[place].astype(np.int64)
+    inside = strain >= 0
+    ids = pa.concat_arrays(placed.vectors[phenotype].ids).filter(pa.array(inside))
+    study = placed.columns.mapped("study", np.int32)[place[inside]]
     found = store.query(
         "MATCH (e:Experiment {id: in_id}) MATCH (e)-[:ALONG]->(x:Axis) "
-        "RETURN in_id AS id, x.id AS axis, e.values AS numbers",
-        rows=pa.table({"in_id": mine["id"].combine_chunks()}),
+        "RETURN in_id AS id, x.id AS axis",
+        rows=pa.table({"in_id": ids}),
         timeout=timeout,
     )
-    rows = _rows(found["id"], mine["id"].combine_chunks()) if len(found) else np.empty(0, np.int64)
-    if not np.array_equal(np.sort(rows), np.arange(len(mine))):
-        at = int(np.flatnonzero(np.bincount(rows, minlength=len(mine)) != 1)[0])
-        msg = f"{store.uri}: experiment {mine['id'][at]} does not have exactly one axis"
+    rows = _rows(found["id"], ids) if len(found) else np.empty(0, np.int64)
+    if not np.array_equal(np.sort(rows), np.arange(len(ids))):
+        at = int(np.flatnonzero(np.bincount(rows, minlength=len(ids)) != 1)[0])
+        msg = f"{store.uri}: experiment {ids[at]} does not have exactly one axis"
         raise CohortError(msg)
     axes = store.query(
         "MATCH (x:Axis) RETURN x.id AS id, x.names AS names, x.unit AS unit", timeout=timeout
@@ -326,7 +544,6 @@ def _vectors(
     along = dict(zip(axes["id"].to_pylist(), axes["unit"].to_pylist(), strict=True))
     columns = {i: n for i, n in zip(axes["id"].to_pylist(), axes["names"].to_pylist(), strict=True)}
     used = sorted(pc.unique(found["axis"]).to_pylist())
-    unit = mine["unit"][0].as_py()
     for axis in used:
         if along[axis] not in (None, unit):
             msg = (
@@ -335,21 +552,35 @@ def _vectors(
             )
             raise CohortError(msg)
     names = sorted(set().union(*(columns[axis] for axis in used)))
-    values = np.full((len(mine), len(names)), np.nan, np.float32)
-    for axis in used:
-        here = pc.equal(found["axis"], axis)
-        lists = found["numbers"].filter(here).combine_chunks()
-        _check_lengths(lists, found["id"].filter(here), len(columns[axis]), axis)
-        block = lists.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-        column = _rows(pa.chunked_array([pa.array(columns[axis], pa.string())]), names)
-        values[np.ix_(rows[here.to_numpy()], column)] = block.reshape(-1, len(column))
+    axis_of = np.empty(len(ids), np.int64)
+    axis_of[rows] = _rows(found["axis"], used)
+    arrays = Columns(folder / phenotype)
+    values = arrays.full("values", len(ids) * len(names), np.float32("nan"))
+    values = values.reshape(len(ids), len(names))
+    step = max(1, VALUES_AT_ONCE // max(len(columns[axis]) for axis in used))
+    for begin in range(0, len(ids), step):
+        some = ids.slice(begin, step)
+        found = store.query(
+            "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id, e.values AS numbers",
+            rows=pa.table({"in_id": some}),
+            timeout=timeout,
+        )
+        rows = begin + _rows(found["id"], some)
+        for number, axis in enumerate(used):
+            here = axis_of[rows] == number
+            lists = found["numbers"].filter(pa.array(here)).combine_chunks()
+            ids_here = found["id"].filter(pa.array(here))
+            _check_lengths(lists, ids_here, len(columns[axis]), axis)
+            block = lists.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
+            column = _rows(pa.chunked_array([pa.array(columns[axis], pa.string())]), names)
+            values[np.ix_(rows[here], column)] = block.reshape(-1, len(column))
     gene = np.empty(0, np.int64)
     if phenotype == "expression":
         gene = _rows(pa.array(names), genome.gene_ids)
     return Vectors(
-        mine["strain"].to_numpy(),
-        _rows(mine["study"], studies),
-        values,
+        strain[inside],
+        _rows(said.study.texts, studies)[study],
+        arrays.mapped("values", np.float32).reshape(len(ids), len(names)),
         tuple(names),
         unit,
         gene,

@@ -1,6 +1,7 @@
 """Running a user's query: fence, parameters, lint, store."""
 
 import logging
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
@@ -22,8 +23,25 @@ def run_query(
         CohortError: the fence refuses the query, or a parameter is missing or not used.
         StoreError: the database refuses it or it ran out of time.
     """
+    return store.query(_checked(cypher, parameters), timeout=timeout, **parameters)
+
+
+def query_parts(
+    store: Store, cypher: str, *, timeout: float | None = 60.0, **parameters: Value
+) -> Iterator[pa.Table]:
+    """As `run_query`, the rows in parts, at least one; memory holds one of them.
+
+    Raises:
+        CohortError, StoreError: as `run_query`.
+        OSError: the disk that the rows are put down on takes no more.
+    """
+    return store.parts(_checked(cypher, parameters), timeout=timeout, **parameters)
+
+
+def _checked(cypher: str, parameters: Mapping[str, Value]) -> str:
+    """The text of a statement that the fence lets through."""
     statement = fence(cypher)
     check_parameters(statement, parameters)
     for warned in lint(statement):
         LOG.warning("%s", warned)
-    return store.query(statement.text, timeout=timeout, **parameters)
+    return statement.text

@@ -74,6 +74,21 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def parts(
+        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    ) -> Iterator[pa.Table]:
+        """Run a reading query and yield its result in parts, at least one; see `query`.
+
+        Memory holds one part: a server's result is put down on disk before the first part is given,
+        the embedded engine holds its own in its pool. An empty part has the columns, and not always
+        their types.
+
+        Raises:
+            StoreError: as `query`.
+            OSError: the disk takes no more.
+        """
+
+    @abstractmethod
     def counts(self) -> Mapping[str, int]:
         """Rows a label and relationship type, in the schema's order, zeros included."""
 

@@ -33,6 +33,7 @@ BYTES_PER_ROW = 1_500
 AFRESH = 3_000_000
 """Rows copied after which the database is opened again."""
 CHUNK = 10_000
+ROWS_OF_PART = 250_000
 
 
 class EmbeddedStore(Store):
@@ -151,11 +152,39 @@ class EmbeddedStore(Store):
         _check_reads(cypher)
         if self._depth:
             return self._run(cypher, rows, parameters)
+        try:
+            with self._reading(cypher, timeout):
+                return self._run(cypher, rows, parameters)
+        finally:
+            if rows is not None:
+                self._renew()
+
+    def parts(
+        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    ) -> Iterator[pa.Table]:
+        """See Store."""
+        _check_reads(cypher)
+        if self._depth:
+            found = self._answer(cypher, None, parameters)
+        else:
+            with self._reading(cypher, timeout):
+                found = self._answer(cypher, None, parameters)
+        if found.get_num_tuples() <= ROWS_OF_PART:
+            yield found.get_as_arrow(CHUNK)
+            return
+        # the engine brings a result into Arrow whole, or row by row
+        names = found.get_column_names()
+        while rows := found.get_n(ROWS_OF_PART):
+            columns = [pa.array(column) for column in zip(*rows, strict=True)]
+            yield pa.Table.from_arrays(columns, names=names)
+
+    @contextmanager
+    def _reading(self, cypher: str, timeout: float | None) -> Iterator[None]:
+        """A transaction that only reads; only the query itself is timed."""
         self._begin("BEGIN TRANSACTION READ ONLY")
-        # only the query itself is timed
         self._connection.set_query_timeout(0 if timeout is None else max(1, int(timeout * 1000)))
         try:
-            return self._run(cypher, rows, parameters)
+            yield
         except StoreError as error:
             if timeout is not None and str(error).startswith("Interrupted"):
                 msg = (
@@ -167,8 +196,6 @@ class EmbeddedStore(Store):
         finally:
             self._rollback()
             self._connection.set_query_timeout(0)
-            if rows is not None:
-                self._renew()
 
     def _begin(self, how: str) -> None:
         try:
@@ -196,6 +223,15 @@ class EmbeddedStore(Store):
         rows: pa.Table | None = None,
         parameters: Mapping[str, Value] | None = None,
     ) -> pa.Table:
+        return self._answer(cypher, rows, parameters).get_as_arrow(CHUNK)
+
+    def _answer(
+        self,
+        cypher: str,
+        rows: pa.Table | None = None,
+        parameters: Mapping[str, Value] | None = None,
+    ) -> ladybug.QueryResult:
+        """The engine's answer to one statement, which it holds in its pool."""
         text = cypher
         if rows is not None:
             # the engine finds the Arrow table `rows` by its Python name
@@ -211,7 +247,7 @@ class EmbeddedStore(Store):
         if isinstance(result, list):
             msg = f"wanted one statement, got {len(result)}: {cypher}"
             raise StoreError(msg)
-        return result.get_as_arrow(CHUNK)
+        return result
 
     def _room(self) -> str:
         return f"{self._pool >> 20:,} MiB, a quarter of this machine's memory or less"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Never, TypeVar
 
 import pyarrow as pa
@@ -36,6 +37,7 @@ from neo4j.exceptions import (
     TransientError,
 )
 
+from genograph.aside import scratch
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store.address import AUTH_FILE, PASSWORD, USER, address, credentials
@@ -46,6 +48,7 @@ from genograph.tables import Table
 
 ROWS_PER_BATCH = 10_000
 VALUES_PER_BATCH = 400_000
+ROWS_OF_PART = 50_000
 DELETED_AT_ONCE = 20_000
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 60.0
@@ -145,11 +148,7 @@ class Neo4jStore(Store):
         **parameters: Value,
     ) -> pa.Table:
         """See Store."""
-        try:
-            shape = Shape.of(cypher, rows.schema if rows is not None else None)
-        except SchemaError as error:
-            msg = f"{error}; the query was: {_one_line(cypher)}"
-            raise StoreError(msg) from error
+        shape = _shape(cypher, rows.schema if rows is not None else None)
         text, sent = cypher, dict[str, Any](parameters)
         if rows is not None:
             # columns go as lists: they are a third of the size of a list of maps
@@ -158,11 +157,9 @@ class Neo4jStore(Store):
             sent["rows__"] = {n: rows[n].to_pylist() for n in rows.column_names}
             sent["n_rows__"] = len(rows)
         above = int(rows is not None)
-        if text not in self._checked:
-            # a plan needs no rows
-            empty: dict[str, Any] = {"rows__": {n: [] for n in sent.get("rows__", ())}}
-            self._check(text, sent | empty, cypher, above=above + 1)
-            self._checked.add(text)
+        # a plan needs no rows
+        empty: dict[str, Any] = {"rows__": {n: [] for n in sent.get("rows__", ())}}
+        self._check(text, sent | empty, cypher, above=above + 1)
 
         def work(transaction: Transaction | ManagedTransaction) -> tuple[Any, list[list[Any]]]:
             result = transaction.run(text, sent)
@@ -171,8 +168,38 @@ class Neo4jStore(Store):
         keys, values = self._do(READ_ACCESS, work, cypher, timeout=timeout, above=above)
         return arrow_table(keys, values, shape)
 
+    def parts(
+        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    ) -> Iterator[pa.Table]:
+        """See Store."""
+        shape = _shape(cypher, None)
+        self._check(cypher, parameters, cypher, above=1)
+        with scratch() as folder:
+
+            def work(transaction: Transaction | ManagedTransaction) -> list[Path]:
+                # where it is repeated, the files are written again
+                result = transaction.run(cypher, dict(parameters))
+                files: list[Path] = []
+                while (records := result.fetch(ROWS_OF_PART)) or not files:
+                    values = [record.values() for record in records]
+                    files.append(folder / f"{len(files)}.arrow")
+                    rows = arrow_table(result.keys(), values, shape)
+                    with pa.ipc.new_file(files[-1], rows.schema) as out:
+                        out.write_table(rows)
+                return files
+
+            for file in self._do(READ_ACCESS, work, cypher, timeout=timeout):
+                with pa.OSFile(str(file)) as opened:
+                    part = pa.ipc.open_file(opened).read_all()
+                yield part
+
     def _check(self, text: str, parameters: Mapping[str, Any], cypher: str, *, above: int) -> None:
-        """Plan a query and refuse it where it does more than read, or names what is not there."""
+        """Plan a query and refuse it where it does more than read, or names what is not there.
+
+        What was found to be well is not planned again.
+        """
+        if text in self._checked:
+            return
 
         def work(transaction: Transaction | ManagedTransaction) -> ResultSummary:
             return transaction.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
@@ -195,6 +222,7 @@ class Neo4jStore(Store):
                 said = status.status_description.partition(": ")[2].partition(".")[0]
                 msg = f"{said}: {name}; the query was: {_one_line(cypher)}"
                 raise StoreError(msg)
+        self._checked.add(text)
 
     def counts(self) -> Mapping[str, int]:
         """See Store."""
@@ -480,6 +508,14 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         log.removeFilter(hide)
+
+
+def _shape(cypher: str, rows: pa.Schema | None) -> Shape:
+    try:
+        return Shape.of(cypher, rows)
+    except SchemaError as error:
+        msg = f"{error}; the query was: {_one_line(cypher)}"
+        raise StoreError(msg) from error
 
 
 def _one_line(cypher: str) -> str:

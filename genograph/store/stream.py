@@ -4,7 +4,7 @@ What two stores hold alike comes out alike, whatever the order in which it was w
 holds the ids of one label and one part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -35,24 +35,24 @@ def of_nodes(
     store: Store,
     label: str,
     rest: str,
-    ids: pa.StringArray,
+    parts: Iterable[pa.StringArray],
     *,
+    wanted: int,
     held: int,
-    at_once: int,
     timeout: float | None = None,
 ) -> Iterator[Part]:
-    """What a query gives for nodes `n` with these sorted ids, in parts of `at_once` ids.
+    """What a query gives for nodes `n` with these ids, sorted, in parts.
 
-    `rest` is what follows MATCH (n:label); it returns n.id as its first column. `held` is how many
-    nodes of the label there are. `timeout` is in seconds, for each part.
+    `rest` is what follows MATCH (n:label); it returns n.id as its first column. `wanted` is how
+    many ids there are in all, `held` how many nodes of the label. `timeout` is in seconds, for each
+    part.
     """
     look_up = f"MATCH (n:{label} {{id: in_id}}) {rest}"
     ranged = f"MATCH (n:{label}) WHERE $first <= n.id AND n.id <= $last {rest}"
-    for start in range(0, len(ids), at_once):
-        some = ids.slice(start, at_once)
+    for some in parts:
         # servers order by units of UTF-16, Arrow by bytes: beyond the first plane they differ
         odd = pc.any(pc.match_substring_regex(some, "[\\x{10000}-\\x{10ffff}]")).as_py()
-        if odd or min(len(ids) * DENSE, len(some) * WIDE) < held:
+        if odd or min(wanted * DENSE, len(some) * WIDE) < held:
             found = store.query(look_up, rows=pa.table({"in_id": some}), timeout=timeout)
         else:
             first, last = some[0].as_py(), some[-1].as_py()
@@ -105,7 +105,8 @@ def stream(store: Store, type: str, keys: Keys) -> Iterator[pa.Table]:
         columns = {"from_id": "n.id", "to_id": "b.id"} | {n: f"x.{n}" for n in spec.properties}
     rest = match + "RETURN " + ", ".join(f"{said} AS {name}" for name, said in columns.items())
     step = max(1, min(NODES_AT_ONCE, VALUES_AT_ONCE // longest(store, type)))
-    for part in of_nodes(store, label, rest, ids, held=len(ids), at_once=step):
+    cut = (ids.slice(start, step) for start in range(0, len(ids), step))
+    for part in of_nodes(store, label, rest, cut, wanted=len(ids), held=len(ids)):
         if len(part.rows):
             yield _sorted(store, spec, part.rows)
 
