@@ -1,9 +1,12 @@
 """Predictions into the database: (:Run)-[:PREDICTED]->(:Strain), and properties of the strain.
 
-One transaction a write, so that a reader sees all of a run's predictions or none of them.
+What a run predicts goes in as one transaction, so that a reader sees all of it or none. So do the
+properties of the strains where they are not too many for it; else they are carried over in parts,
+and no run is the promoted one until all have been.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,10 +21,14 @@ from genograph.run import Prediction, Run
 from genograph.schema import parse_strain
 from genograph.spool import Spool
 from genograph.store import Store, Written
+from genograph.store.stream import ASTRAL
 from genograph.tables import Table, new_mark
 
 ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
 """Few parts: the embedded engine keeps what joined each of them until the transaction ends."""
+PROMOTED_AT_ONCE, PROMOTED_VALUES = 1_000_000, 50_000_000
+"""Strains, and numbers of theirs, whose properties change in one transaction: an engine holds what
+changes until it ends."""
 SCALARS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
 PROMOTED = {name: f"predicted_{name}" for name in (*SCALARS, "expression", "morphology")}
 
@@ -54,7 +61,9 @@ def write_predictions(
 
     Strains that were never measured are created. Predictions that the same run wrote for other
     strains stay. With `promote` the strains also carry the predictions as properties, and those
-    of a run that was promoted before are taken off. `metrics` are kept with the run.
+    of a run that was promoted before are taken off; of more than PROMOTED_AT_ONCE strains that is
+    done in parts, and where it is interrupted no run is the promoted one until one is written
+    again. `metrics` are kept with the run.
 
     Raises:
         RunError: the database's genes are not those the run was trained on.
@@ -74,12 +83,16 @@ def write_predictions(
         "expression": (prediction.expression_names, cohort.expression),
         "morphology": (prediction.morphology_names, cohort.morphology),
     }
-    created = 0
+    created, n = 0, len(prediction.strain_ids)
+    most = _most(prediction, PROMOTED_AT_ONCE, PROMOTED_VALUES)
+    at_once = n <= most
+    held = {r: name for r, name in PROMOTED.items() if getattr(prediction, r) is not None}
     # each is written, and carried to its strain
-    with store.transaction(rows=2 * len(prediction.strain_ids)), scratch() as folder:
+    with store.transaction(rows=2 * n if at_once else n), scratch() as folder:
         spool, mark = Spool(folder, f"run {run.id}"), new_mark()
         # a run that was not there has predicted nothing yet
-        spool.put(_run_row(run, metrics, found, promote=promote, mark=mark))
+        promoted = at_once if promote else None
+        spool.put(_run_row(run, metrics, found, promoted=promoted, mark=mark))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
                 continue
@@ -92,8 +105,8 @@ def write_predictions(
             }
             spool.put(Table.of("Axis", columns))
             spool.put(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
-        step = _at_once(prediction)
-        for start in range(0, len(prediction.strain_ids), step):
+        step = _most(prediction, ROWS_AT_ONCE, VALUES_AT_ONCE)
+        for start in range(0, n, step):
             part = slice(start, start + step)
             ids = prediction.strain_ids[part].to_pylist()
             created += _strains(store, ids)
@@ -102,20 +115,26 @@ def write_predictions(
             spool.put(Table("PREDICTED", table, f"run {run.id}", own=mark))
         done = spool.write(store).get("PREDICTED", Written())
         if promote:
-            held = {r: n for r, n in PROMOTED.items() if getattr(prediction, r) is not None}
-            _promote(store, run.id, held)
+            _demote_others(store, run.id)
+            if at_once:
+                _promote(store, run.id, held)
+    if promote and not at_once:
+        for first, last in _ranges(prediction.strain_ids, most):
+            with store.transaction(rows=most):
+                _promote(store, run.id, held, first, last)
+        store.write(Table.of("Run", {"id": [run.id], "promoted": [True]}))
     return WrittenBack(done.created + done.updated, created, done.unchanged, promote)
 
 
-def _at_once(prediction: Prediction) -> int:
-    """How many strains are written at a time."""
+def _most(prediction: Prediction, rows: int, values: int) -> int:
+    """How many strains go at a time, when no more than so many rows and numbers do."""
     vectors = (getattr(prediction, kind) for kind in ("expression", "morphology"))
-    width = sum(int(values.shape[1]) for values in vectors if values is not None)
-    return max(1, min(ROWS_AT_ONCE, VALUES_AT_ONCE // max(1, width)))
+    width = sum(int(each.shape[1]) for each in vectors if each is not None)
+    return max(1, min(rows, values // max(1, width)))
 
 
 def _run_row(
-    run: Run, metrics: Mapping[str, float], genes: str, *, promote: bool, mark: int
+    run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bool | None, mark: int
 ) -> Table:
     manifest = run.manifest
     columns: dict[str, list[object]] = {
@@ -129,8 +148,8 @@ def _run_row(
         "created": [manifest["created"]],
         "metrics": [[f"{name}={value:.4f}" for name, value in metrics.items()] or None],
     }
-    if promote:
-        columns["promoted"] = [True]
+    if promoted is not None:
+        columns["promoted"] = [promoted]
     return Table.of("Run", columns, own=mark)
 
 
@@ -180,14 +199,40 @@ def _strains(store: Store, ids: list[str]) -> int:
     return len(new)
 
 
-def _promote(store: Store, run_id: str, names: Mapping[str, str]) -> None:
-    """Make a run's predictions the properties of its strains, and no other run's."""
-    earlier = "n.predicted_run IS NOT NULL AND n.predicted_run <> $run"
-    store.erase("Strain", (*PROMOTED.values(), "predicted_run"), earlier, run=run_id)
+def _demote_others(store: Store, run_id: str) -> None:
     others = store.query(
         "MATCH (r:Run) WHERE r.promoted AND r.id <> $run RETURN r.id AS id", run=run_id
     )
     for other in others["id"].to_pylist():
         store.write(Table.of("Run", {"id": [other], "promoted": [False]}))
-    where = "a.id = $predicted_run"
-    store.carry("PREDICTED", names, where, "predicted_run", predicted_run=run_id)
+
+
+def _promote(
+    store: Store,
+    run_id: str,
+    names: Mapping[str, str],
+    first: str | None = None,
+    last: str | None = None,
+) -> None:
+    """Make a run's predictions the properties of its strains, and no other run's.
+
+    Of the strains whose ids are not before `first` and are before `last`.
+    """
+    bounds = {n: v for n, v in (("first", first), ("last", last)) if v is not None}
+
+    def within(strain: str) -> str:
+        words = {"first": f" AND $first <= {strain}.id", "last": f" AND {strain}.id < $last"}
+        return "".join(words[name] for name in bounds)
+
+    earlier = f"n.predicted_run IS NOT NULL AND n.predicted_run <> $run{within('n')}"
+    store.erase("Strain", (*PROMOTED.values(), "predicted_run"), earlier, run=run_id, **bounds)
+    where = f"a.id = $predicted_run{within('b')}"
+    store.carry("PREDICTED", names, where, "predicted_run", predicted_run=run_id, **bounds)
+
+
+def _ranges(ids: pa.StringArray, most: int) -> Iterator[tuple[str | None, str | None]]:
+    """Ranges that divide all ids there can be, with about `most` of these in each."""
+    # what bounds a range must stand in the same order everywhere
+    plain = ids.filter(pc.invert(pc.match_substring_regex(ids, ASTRAL)))
+    ends = plain.take(pc.sort_indices(plain))[most::most].to_pylist()
+    yield from itertools.pairwise([None, *ends, None])

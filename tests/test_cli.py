@@ -229,7 +229,7 @@ def test_a_failed_write_back_leaves_nothing(trained, tmp_path, monkeypatch):
     database = tmp_path / "copy.db"
     database.write_bytes((trained / "yeast.db").read_bytes())
 
-    def broken(store, run_id, names):
+    def broken(store, run_id, names, first=None, last=None):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writeback, "_promote", broken)

@@ -14,6 +14,9 @@ from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store.base import Store
 
+ASTRAL = "[\\x{10000}-\\x{10ffff}]"
+"""Texts with a character beyond the first plane: servers order by units of UTF-16 and Arrow by
+bytes, which differ there."""
 NODES_AT_ONCE = 250_000
 VALUES_AT_ONCE = 8_000_000
 DENSE, WIDE = 4, 64
@@ -50,8 +53,7 @@ def of_nodes(
     look_up = f"MATCH (n:{label} {{id: in_id}}) {rest}"
     ranged = f"MATCH (n:{label}) WHERE $first <= n.id AND n.id <= $last {rest}"
     for some in parts:
-        # servers order by units of UTF-16, Arrow by bytes: beyond the first plane they differ
-        odd = pc.any(pc.match_substring_regex(some, "[\\x{10000}-\\x{10ffff}]")).as_py()
+        odd = pc.any(pc.match_substring_regex(some, ASTRAL)).as_py()
         if odd or min(wanted * DENSE, len(some) * WIDE) < held:
             found = store.query(look_up, rows=pa.table({"in_id": some}), timeout=timeout)
         else:

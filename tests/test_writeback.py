@@ -1,0 +1,167 @@
+"""Write-back in parts: it ends as one in a single transaction does, also when interrupted."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import small_yeast
+
+from genograph import writeback
+from genograph.cohorts import select
+from genograph.errors import GenographError
+from genograph.integrity import check
+from genograph.nn.config import TrainConfig
+from genograph.run import Prediction, Run
+from genograph.store import open_store
+from genograph.writeback import write_predictions
+
+NUMBERS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
+
+
+@pytest.fixture
+def store(db):
+    with open_store(db) as made:
+        small_yeast.write(made)
+        yield made
+
+
+def made_up(cohort, seed, some=slice(None)):
+    """A run, and what it says of some strains: random numbers."""
+    draw = np.random.default_rng(seed)
+    ids = cohort.strains.ids.to_pylist()[some]
+    genes = cohort.genome.genes_sha256
+    words = dict.fromkeys(("version", "config_sha256", "created"), "made up")
+    manifest = words | {
+        "checkpoints": {"0": str(seed)},
+        "cohort_sha256": cohort.sha256,
+        "genes_sha256": genes,
+    }
+    names = cohort.morphology.names
+    prediction = Prediction(
+        pa.array(ids, pa.string()),
+        **{name: draw.uniform(size=len(ids)).astype(np.float32) for name in NUMBERS},
+        expression=None,
+        expression_sd=None,
+        morphology=draw.normal(size=(len(ids), len(names))).astype(np.float32),
+        morphology_sd=None,
+        expression_names=(),
+        morphology_names=names,
+        genes_sha256=genes,
+    )
+    return Run(Path(f"run{seed}"), TrainConfig(seed=seed), manifest), prediction
+
+
+def state(store):
+    """Everything of runs, their predictions and what strains carry."""
+    columns = ", ".join(f"s.{name} AS {name}" for name in writeback.PROMOTED.values())
+    return [
+        sorted(map(repr, store.query(cypher).to_pylist()))
+        for cypher in (
+            "MATCH (r:Run) RETURN r.id AS id, r.promoted AS promoted",
+            f"MATCH (s:Strain) RETURN s.id AS id, s.predicted_run AS run, {columns}",
+            "MATCH (r:Run)-[p:PREDICTED]->(s:Strain) RETURN r.id AS run, s.id AS strain, "
+            "p.fitness AS f, p.interaction AS i, p.morphology AS m, p.split AS split",
+        )
+    ]
+
+
+def wrong(store):
+    return [each for each in check(store) if each.check == "predictions"]
+
+
+def promoted(store):
+    return store.query("MATCH (r:Run) WHERE r.promoted RETURN r.id AS id")["id"].to_pylist()
+
+
+@pytest.mark.parametrize("limit", ["strains", "numbers"])
+def test_in_parts_the_database_ends_as_in_one_transaction(store, monkeypatch, limit):
+    cohort = select(store)
+    one, two = made_up(cohort, 1), made_up(cohort, 2, slice(3, None, 2))
+    for run, prediction in (one, two):
+        write_predictions(store, run, prediction, cohort)
+    whole = state(store)
+    assert promoted(store) == [two[0].id]
+    if limit == "strains":
+        monkeypatch.setattr(writeback, "PROMOTED_AT_ONCE", 3)
+    else:
+        monkeypatch.setattr(writeback, "PROMOTED_VALUES", 3 * len(cohort.morphology.names) + 1)
+    seen = []
+    promote = writeback._promote
+
+    def noted(store, *words):
+        seen.append(words[2:])
+        assert promoted(store) == []
+        promote(store, *words)
+
+    monkeypatch.setattr(writeback, "_promote", noted)
+    for run, prediction in (one, two):
+        done = write_predictions(store, run, prediction, cohort)
+        assert (done.predicted, done.unchanged, done.promoted) == (
+            *(0, len(prediction.strain_ids)), True,
+        )  # fmt: skip
+        assert promoted(store) == [run.id]
+    assert len(seen) > 5
+    assert state(store) == whole
+    assert not wrong(store)
+
+
+def test_interrupted_between_parts_no_run_is_promoted_and_again_ends_it(store, monkeypatch):
+    cohort = select(store)
+    one, two = made_up(cohort, 1), made_up(cohort, 2)
+    write_predictions(store, *one, cohort)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writeback, "PROMOTED_AT_ONCE", 4)
+        left, promote = [2], writeback._promote
+
+        def broken(*words):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            promote(*words)
+
+        patch.setattr(writeback, "_promote", broken)
+        with pytest.raises(KeyboardInterrupt):
+            write_predictions(store, *two, cohort)
+    assert promoted(store) == []
+    held = store.query(
+        "MATCH (r:Run)-[p:PREDICTED]->(s:Strain) WHERE s.predicted_run = r.id "
+        "RETURN r.id AS run, p.fitness AS f, s.predicted_fitness AS g"
+    ).to_pylist()
+    assert {row["run"] for row in held} == {one[0].id, two[0].id}
+    assert all(row["f"] == row["g"] for row in held)
+    assert any("not the promoted run" in each.what for each in wrong(store))
+    monkeypatch.setattr(writeback, "PROMOTED_AT_ONCE", 4)
+    write_predictions(store, *two, cohort)
+    parts = state(store)
+    monkeypatch.undo()
+    write_predictions(store, *two, cohort)
+    assert state(store) == parts
+    assert promoted(store) == [two[0].id]
+    assert not wrong(store)
+
+
+def test_ranges_hold_every_id_once_however_a_server_orders_them():
+    draw = np.random.default_rng(0)
+    letters = ["A", "~", "\u00e9", "\uff5e", "\U0001d11e"]
+    ids = sorted({"".join(draw.choice(letters, 4)) for _ in range(400)}, key=str.encode)
+    ranges = list(writeback._ranges(pa.array(ids), 15))
+    assert len(ranges) > 5
+    for order in (str.encode, lambda text: text.encode("utf-16-be")):
+        for name in ids:
+            where = [
+                (first, last)
+                for first, last in ranges
+                if (first is None or order(first) <= order(name))
+                and (last is None or order(name) < order(last))
+            ]
+            assert len(where) == 1
+
+
+def test_a_database_of_other_genes_is_refused_before_anything_is_written(store):
+    cohort = select(store)
+    run, prediction = made_up(cohort, 1)
+    before = store.counts()
+    with pytest.raises(GenographError, match="other genes"):
+        write_predictions(store, run, prediction._replace(genes_sha256="0" * 64), cohort)
+    assert store.counts() == before
