@@ -282,12 +282,16 @@ def _single_experiments(
     Only those in the units of the selected fitness, or relative to the wild type where none is
     selected; the second is how many there are in another unit.
     """
+    # looked up by their ids, the embedded engine would join all strains there are
     found = store.query(
-        "MATCH (s:Strain {id: in_id}) MATCH (e:Experiment)-[:TESTS]->(s) "
-        "WHERE e.phenotype = 'fitness' RETURN e.id AS id, e.unit AS unit",
-        rows=pa.table({"in_id": said.perturbation.texts}),
+        "MATCH (e:Experiment)-[:TESTS]->(s:Strain) "
+        "WHERE coalesce(s.n_perturbed, 1) = 1 AND e.phenotype = 'fitness' "
+        "RETURN e.id AS id, s.id AS strain, e.unit AS unit",
         timeout=timeout,
     )
+    if len(found):
+        strains = found["strain"].cast(pa.string())
+        found = found.filter(pc.is_in(strains, value_set=said.perturbation.texts))
     if not len(found):
         return pa.array([], pa.string()), 0
     wanted = said.unit.texts.take(pa.array(sorted(units))) if units else pa.array([RELATIVE])

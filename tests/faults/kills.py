@@ -143,14 +143,19 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
             hook,
         )
         out |= {c.name: c for c in (load, build, restore)}
-    write = Command(
-        "predict --write",
-        (*predict(scene), "--db", db),
-        "predicted",
-        (opening,),
-        lambda said: _all_or_nothing(db, before["predicted"], before["final"]),
-        loaded("final", parts=False),
-    )
+    for suffix, hook in (("", None), (", in parts", "promotion")):
+        write = Command(
+            f"predict --write{suffix}",
+            (*predict(scene), "--db", db),
+            "predicted",
+            (opening,),
+            lambda said, hook=hook: _all_or_nothing(
+                db, before["predicted"], before["final"], parts=hook is not None
+            ),
+            loaded("final", parts=False),
+            hook,
+        )
+        out[write.name] = write
     for name, words, verify in (
         ("export", ("export", "-o", "out"), lambda: same_cohort(folder / "out", scene)),
         ("db dump", ("db", "dump", "out"), lambda: same_dump(folder / "out", scene.dump("all"))),
@@ -163,7 +168,6 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
             lambda said, verify=verify: _whole_or_absent(folder / "out", verify),
             verify,
         )
-    out[write.name] = write
     if not place.server:
         out["train"] = Command(
             "train",
@@ -215,14 +219,20 @@ def _kept(db: str, said: str, base: dict[str, int], end: dict[str, int], *, whol
         must(same in (base or empty, end), "a load in one transaction is there in part")
 
 
-def _all_or_nothing(db: str, base: dict[str, int], end: dict[str, int]) -> None:
-    """The earlier run's predictions are all there; the strains carry one run's, and all of them."""
+def _all_or_nothing(db: str, base: dict[str, int], end: dict[str, int], *, parts: bool) -> None:
+    """The earlier run's predictions are all there; the strains carry one run's, and all of them.
+
+    Where they get them in parts, each carries one run's, and which run all of them carry is said
+    only where they do.
+    """
     now = state(db)
     must(now.counts["PREDICTED"] in (base["PREDICTED"], end["PREDICTED"]), f"part of a run: {now}")
-    must(len(now.promoted) == 1, f"strains carry the predictions of {now.promoted}")
-    n = set(now.predicted.values())
-    must(n == {base["PREDICTED"]}, f"predictions by run: {now.predicted}")
-    must(set(now.promoted.values()) == n, f"strains with predictions: {now.promoted}")
+    n = base["PREDICTED"]
+    must(set(now.predicted.values()) == {n}, f"predictions by run: {now.predicted}")
+    must(sum(now.carried.values()) == n, f"strains with predictions: {now.carried}")
+    must(set(now.carried) <= set(now.predicted), f"predictions of no run: {now.carried}")
+    if now.promoted or not parts:
+        must(now.promoted == tuple(now.carried), f"{now.promoted} promoted, {now.carried} carried")
 
 
 def _restored(db: str, wanted: Path, aside: Path) -> None:

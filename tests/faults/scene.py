@@ -114,12 +114,19 @@ def made(folder: Path, *, seed: int, runs: bool = True, each: int = 1) -> Scene:
 
 
 class State(NamedTuple):
-    """What a database has: rows a type, its ledger, and the runs with their predictions."""
+    """What a database has: rows a type, its ledger, and the runs with their predictions.
+
+    Attributes:
+        predicted: by run, how many strains it predicts.
+        carried: by run, how many strains carry its predictions.
+        promoted: the runs that say that strains carry theirs.
+    """
 
     counts: dict[str, int]
     ledger: dict[tuple[str, str], Load]
     predicted: dict[str, int]
-    promoted: dict[str, int]
+    carried: dict[str, int]
+    promoted: tuple[str, ...]
 
 
 def state(db: str) -> State:
@@ -134,7 +141,11 @@ def state(db: str) -> State:
                 "MATCH (s:Strain) WHERE s.predicted_run IS NOT NULL "
                 "RETURN s.predicted_run AS k, count(*) AS n",
             ),
+            tuple(store.query(PROMOTED)["k"].to_pylist()),
         )
+
+
+PROMOTED = "MATCH (r:Run) WHERE r.promoted RETURN r.id AS k"
 
 
 def _by(store: Store, cypher: str) -> dict[str, int]:
