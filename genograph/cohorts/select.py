@@ -70,11 +70,12 @@ def select(
     in the unit of the fitness that is selected: what a model of pairs is told. Experiments of
     strains with a perturbed gene outside `subgraph`, and of phenotypes that a cohort does not carry
     (traits), are left out; all are counted in the provenance. `embedding`: see `read_genome`.
-    `timeout` is in seconds, for each query.
+    `timeout` is in seconds, for each query. The arrays of strains and experiments are mapped from
+    files of the temporary folder, whose room is given back with the cohort.
 
     Raises:
-        CohortError: the query is refused, empty, or pools two units of one phenotype; or the
-            genome cannot be read.
+        CohortError: the query is refused, empty, or pools two units of one phenotype; the genome
+            cannot be read; or the temporary folder takes no more.
         StoreError: the database refuses the query or it ran out of time.
     """
     with _put_aside() as folder:
