@@ -49,9 +49,10 @@ def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(fille
     store, ids = filled
     ids = sorted(ids, key=str.encode)
     rest = "RETURN n.id AS id, n.n_perturbed AS n"
-    for wide in (0, 10**6):
+    for wide, many in ((0, 10**6), (10**6, 10**6), (0, 1)):
         monkeypatch.setattr(stream, "WIDE", wide)
-        for wanted in (ids, ids[1::3]):
+        monkeypatch.setattr(stream, "MANY", many)
+        for wanted in (ids, ids[1::3], ids[::13]):
             parts = list(
                 stream.of_nodes(
                     store, "Strain", rest, cut(wanted, 7), wanted=len(wanted), held=len(ids)
@@ -62,6 +63,28 @@ def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(fille
             ]
             for part in parts:
                 assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
+
+
+def test_few_that_stand_together_among_many_are_read_as_a_range(filled, monkeypatch):
+    store, ids = filled
+    ids = sorted(ids, key=str.encode)
+    monkeypatch.setattr(stream, "MANY", 1)
+    monkeypatch.setattr(stream, "WIDE", 0)
+    asked = []
+    query = type(store).query
+
+    def noted(store, cypher, **words):
+        asked.append("count" if "count(" in cypher else "look up" if "rows" in words else "range")
+        return query(store, cypher, **words)
+
+    monkeypatch.setattr(type(store), "query", noted)
+    for wanted, how in ((ids[20:60:3], "range"), (ids[20:60:5], "look up")):
+        found = stream.of_nodes(
+            store, "Strain", "RETURN n.id", [pa.array(wanted)], wanted=9, held=999
+        )
+        (part,) = found
+        assert sorted(part.rows[0].to_pylist()) == sorted(wanted)
+        assert asked[-2:] == ["count", how]
 
 
 class ByUnits:

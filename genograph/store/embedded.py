@@ -156,8 +156,7 @@ class EmbeddedStore(Store):
             with self._reading(cypher, timeout):
                 return self._run(cypher, rows, parameters)
         finally:
-            if rows is not None:
-                self._renew()
+            self._renew()
 
     def parts(
         self, cypher: str, *, timeout: float | None = None, **parameters: Value
@@ -165,18 +164,16 @@ class EmbeddedStore(Store):
         """See Store."""
         _check_reads(cypher)
         if self._depth:
-            found = self._answer(cypher, None, parameters)
-        else:
-            with self._reading(cypher, timeout):
-                found = self._answer(cypher, None, parameters)
-        if found.get_num_tuples() <= ROWS_OF_PART:
-            yield found.get_as_arrow(CHUNK)
+            yield from _in_parts(self._answer(cypher, None, parameters))
             return
-        # the engine brings a result into Arrow whole, or row by row
-        names = found.get_column_names()
-        while rows := found.get_n(ROWS_OF_PART):
-            columns = [pa.array(column) for column in zip(*rows, strict=True)]
-            yield pa.Table.from_arrays(columns, names=names)
+        with self._reading(cypher, timeout):
+            found = self._answer(cypher, None, parameters)
+        # an answer ends with its connection, and each query ends the store's
+        kept, self._connection = self._connection, ladybug.Connection(self._database)
+        try:
+            yield from _in_parts(found)
+        finally:
+            kept.close()
 
     @contextmanager
     def _reading(self, cypher: str, timeout: float | None) -> Iterator[None]:
@@ -205,9 +202,9 @@ class EmbeddedStore(Store):
             raise StoreError(msg) from error
 
     def _renew(self) -> None:
-        """Take a new connection: the engine keeps what joined an Arrow table until one is closed.
+        """Take a new connection: the engine keeps what a query joined until one is closed.
 
-        That is 76 MB for each query over half a million nodes, and fills its pool after a few.
+        That is 76 MB for each that looks half a million nodes up, and fills its pool after a few.
         """
         self._connection.close()
         self._connection = ladybug.Connection(self._database)
@@ -423,6 +420,17 @@ def _check_reads(cypher: str) -> None:
         word = found[1].split()[0] if found else next(iter(text.split()), "nothing")
         msg = f"a query only reads the graph ({word}); the query was: {' '.join(cypher.split())}"
         raise StoreError(msg)
+
+
+def _in_parts(found: ladybug.QueryResult) -> Iterator[pa.Table]:
+    if found.get_num_tuples() <= ROWS_OF_PART:
+        yield found.get_as_arrow(CHUNK)
+        return
+    # the engine brings an answer into Arrow whole, or row by row
+    names = found.get_column_names()
+    while rows := found.get_n(ROWS_OF_PART):
+        columns = [pa.array(column) for column in zip(*rows, strict=True)]
+        yield pa.Table.from_arrays(columns, names=names)
 
 
 def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
