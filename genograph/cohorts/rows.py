@@ -57,6 +57,12 @@ class Vocabularies:
         self.gene, self.perturbation = Vocabulary(), Vocabulary()
 
 
+_EXPERIMENT = "n.id AS id, s.id AS strain, u.id AS study, " + ", ".join(
+    f"n.{name} AS {name}" for name in ("phenotype", "unit", *NUMBERS)
+)
+_PERTURBATION = "n.id AS id, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose"
+
+
 def experiment_rows(
     store: Store,
     ids: Iterable[pa.StringArray],
@@ -72,32 +78,65 @@ def experiment_rows(
     Raises:
         CohortError: an id is none of an experiment, or one has no strain or study, or several.
     """
-    columns = ", ".join(f"n.{name} AS {name}" for name in ("phenotype", "unit", *NUMBERS))
-    rest = (
-        "MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) "
-        f"RETURN n.id AS id, s.id AS strain, u.id AS study, {columns}"
-    )
-    odd = []
+    rest = f"MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) RETURN {_EXPERIMENT}"
+    odd: list[str] = []
     for some, found in _of_nodes(store, "Experiment", rest, ids, n_id, timeout):
-        row = _row(found, some)
-        times = np.bincount(row, minlength=len(some))
-        if (times != 1).any():
-            odd += some.take(pa.array(np.flatnonzero(times != 1))).to_pylist()
-        if odd:
-            continue
-        found = found.take(pa.array(np.argsort(row)))
-        part = {"id": some, "strain": found["strain"].combine_chunks().cast(pa.string())}
-        for name in ("phenotype", "unit", "study"):
-            texts = found[name].combine_chunks().cast(pa.string())
-            if texts.null_count:
-                at = pc.index(pc.is_null(texts), True).as_py()
-                msg = f"{store.uri}: experiment {some[at]} has no {name}; load it again"
-                raise CohortError(msg)
-            part[name] = pa.array(getattr(said, name).numbers(texts))
-        part |= {name: found[name].combine_chunks().cast(pa.float64()) for name in NUMBERS}
-        yield pa.table(part)
+        odd += _odd(some, found)
+        if not odd:
+            yield _experiments(store, some, found, said)
     if odd:
         raise _not_one(store, odd)
+
+
+def single_rows(
+    store: Store, phenotype: str, said: Vocabularies, timeout: float | None
+) -> pa.Table:
+    """Every experiment of a phenotype that tests a strain with one of the perturbations in `said`.
+
+    Sorted by id, as `experiment_rows` gives them.
+
+    Raises:
+        CohortError: as `experiment_rows`.
+    """
+    # looked up by their ids, the embedded engine would join all strains there are
+    found = store.query(
+        "MATCH (n:Experiment)-[:TESTS]->(s:Strain) "
+        "WHERE coalesce(s.n_perturbed, 1) = 1 AND n.phenotype = $phenotype "
+        f"OPTIONAL MATCH (n)-[:FROM_STUDY]->(u:Study) RETURN {_EXPERIMENT}",
+        timeout=timeout,
+        phenotype=phenotype,
+    )
+    strains = found["strain"].combine_chunks().cast(pa.string())
+    found = found.filter(pc.is_in(strains, value_set=said.perturbation.texts))
+    ids = pc.unique(found["id"].combine_chunks().cast(pa.string()))
+    ids = ids.take(pc.sort_indices(ids))
+    odd = _odd(ids, found)
+    if odd:
+        raise _not_one(store, odd)
+    return _experiments(store, ids, found, said)
+
+
+def _odd(ids: pa.StringArray, found: pa.Table) -> list[str]:
+    """The ids that do not have one row each."""
+    times = np.bincount(_row(found, ids), minlength=len(ids))
+    odd: list[str] = ids.take(pa.array(np.flatnonzero(times != 1))).to_pylist()
+    return odd
+
+
+def _experiments(
+    store: Store, ids: pa.StringArray, found: pa.Table, said: Vocabularies
+) -> pa.Table:
+    found = found.take(pa.array(np.argsort(_row(found, ids))))
+    part = {"id": ids, "strain": found["strain"].combine_chunks().cast(pa.string())}
+    for name in ("phenotype", "unit", "study"):
+        texts = found[name].combine_chunks().cast(pa.string())
+        if texts.null_count:
+            at = pc.index(pc.is_null(texts), True).as_py()
+            msg = f"{store.uri}: experiment {ids[at]} has no {name}; load it again"
+            raise CohortError(msg)
+        part[name] = pa.array(getattr(said, name).numbers(texts))
+    part |= {name: found[name].combine_chunks().cast(pa.float64()) for name in NUMBERS}
+    return pa.table(part)
 
 
 def _not_one(store: Store, odd: list[str]) -> CohortError:
@@ -135,35 +174,55 @@ def perturbation_rows(
     Raises:
         CohortError: a perturbation lacks its kind, allele or dose.
     """
-    rest = (
-        "MATCH (n)-[p:PERTURBS]->(g:Gene) "
-        "RETURN n.id AS id, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose"
-    )
+    rest = f"MATCH (n)-[p:PERTURBS]->(g:Gene) RETURN {_PERTURBATION}"
     for some, found in _of_nodes(store, "Strain", rest, ids, n_id, timeout):
-        texts = ("gene", "kind", "allele")
-        columns = {n: found[n].combine_chunks().cast(pa.string()) for n in texts}
-        columns["dose"] = found["dose"].combine_chunks().cast(pa.float64())
-        for name in ("kind", "allele", "dose"):
-            if columns[name].null_count:
-                at = pc.index(pc.is_null(columns[name]), True).as_py()
-                msg = f"{store.uri}: strain {found['id'][at]} has a perturbation without {name}"
-                raise CohortError(msg)
-        row = _row(found, some)
-        order = np.argsort(row, kind="stable")
-        ends = np.cumsum(np.bincount(row, minlength=len(some)))
-        offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
-        lists = {
-            "gene": said.gene.numbers(columns["gene"]),
-            "perturbation": said.perturbation.numbers(_spelled(columns)),
-            "dose": columns["dose"].to_numpy(zero_copy_only=False).astype(np.float32),
+        yield _perturbations(store, some, found, said)
+
+
+def single_perturbation_rows(
+    store: Store, ids: pa.StringArray, said: Vocabularies, timeout: float | None
+) -> pa.Table:
+    """What single mutants carry, as `perturbation_rows` gives it for these sorted ids.
+
+    Raises:
+        CohortError: as `perturbation_rows`.
+    """
+    found = store.query(
+        "MATCH (n:Strain)-[p:PERTURBS]->(g:Gene) WHERE coalesce(n.n_perturbed, 1) = 1 "
+        f"RETURN {_PERTURBATION}",
+        timeout=timeout,
+    )
+    mine = pc.is_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids)
+    return _perturbations(store, ids, found.filter(mine), said)
+
+
+def _perturbations(
+    store: Store, ids: pa.StringArray, found: pa.Table, said: Vocabularies
+) -> pa.Table:
+    texts = ("gene", "kind", "allele")
+    columns = {n: found[n].combine_chunks().cast(pa.string()) for n in texts}
+    columns["dose"] = found["dose"].combine_chunks().cast(pa.float64())
+    for name in ("kind", "allele", "dose"):
+        if columns[name].null_count:
+            at = pc.index(pc.is_null(columns[name]), True).as_py()
+            msg = f"{store.uri}: strain {found['id'][at]} has a perturbation without {name}"
+            raise CohortError(msg)
+    row = _row(found, ids)
+    order = np.argsort(row, kind="stable")
+    ends = np.cumsum(np.bincount(row, minlength=len(ids)))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    lists = {
+        "gene": said.gene.numbers(columns["gene"]),
+        "perturbation": said.perturbation.numbers(_spelled(columns)),
+        "dose": columns["dose"].to_numpy(zero_copy_only=False).astype(np.float32),
+    }
+    return pa.table(
+        {"id": ids}
+        | {
+            name: pa.ListArray.from_arrays(offsets, pa.array(values[order]))
+            for name, values in lists.items()
         }
-        yield pa.table(
-            {"id": some}
-            | {
-                name: pa.ListArray.from_arrays(offsets, pa.array(values[order]))
-                for name, values in lists.items()
-            }
-        )
+    )
 
 
 def _spelled(columns: dict[str, pa.Array]) -> pa.DictionaryArray:

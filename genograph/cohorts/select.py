@@ -39,6 +39,8 @@ from genograph.cohorts.rows import (
     Vocabularies,
     experiment_rows,
     perturbation_rows,
+    single_perturbation_rows,
+    single_rows,
     whole_numbers,
 )
 from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
@@ -266,41 +268,26 @@ def _found(
     if singles:
         # what is there already comes twice, and goes again where rows are read in order
         more, n_single_other = _single_experiments(store, said, units, timeout)
-        for rows in experiment_rows(store, [more] if len(more) else [], len(more), said, timeout):
-            experiments.put(rows)
-            new = pc.unique(rows["strain"])
-            new = new.take(pc.sort_indices(new))
-            for carried_rows in perturbation_rows(store, [new], len(new), said, timeout):
-                strains.put(carried_rows)
+        experiments.put(more)
+        new = pc.unique(more["strain"].combine_chunks())
+        new = new.take(pc.sort_indices(new))
+        strains.put(single_perturbation_rows(store, new, said, timeout))
     return _Found(experiments, strains, said, n_selected, n_other, n_single_other)
 
 
 def _single_experiments(
     store: Store, said: Vocabularies, units: set[int], timeout: float | None
-) -> tuple[pa.StringArray, int]:
+) -> tuple[pa.Table, int]:
     """The fitness experiments of the single mutants of all perturbations, sorted by id.
 
     Only those in the units of the selected fitness, or relative to the wild type where none is
     selected; the second is how many there are in another unit.
     """
-    # looked up by their ids, the embedded engine would join all strains there are
-    found = store.query(
-        "MATCH (e:Experiment)-[:TESTS]->(s:Strain) "
-        "WHERE coalesce(s.n_perturbed, 1) = 1 AND e.phenotype = 'fitness' "
-        "RETURN e.id AS id, s.id AS strain, e.unit AS unit",
-        timeout=timeout,
-    )
-    if len(found):
-        strains = found["strain"].cast(pa.string())
-        found = found.filter(pc.is_in(strains, value_set=said.perturbation.texts))
-    if not len(found):
-        return pa.array([], pa.string()), 0
-    wanted = said.unit.texts.take(pa.array(sorted(units))) if units else pa.array([RELATIVE])
-    # one without a unit stays, to be refused by name
-    fits = pc.or_(pc.is_in(found["unit"].cast(pa.string()), wanted), pc.is_null(found["unit"]))
-    ids = pc.unique(found["id"].filter(fits).combine_chunks().cast(pa.string()))
-    others = len(pc.unique(found["id"].filter(pc.invert(fits))))
-    return ids.take(pc.sort_indices(ids)), others
+    found = single_rows(store, "fitness", said, timeout)
+    texts = said.unit.texts.to_pylist()
+    wanted = sorted(units) if units else [k for k, unit in enumerate(texts) if unit == RELATIVE]
+    fits = np.isin(found["unit"].to_numpy(), wanted)
+    return found.filter(pa.array(fits)), int((~fits).sum())
 
 
 @dataclass
