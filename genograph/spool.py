@@ -32,6 +32,7 @@ class Part(NamedTuple):
     bytes: int
     columns: tuple[str, ...]
     own: int
+    certain: bool
 
 
 class Spool:
@@ -44,15 +45,15 @@ class Spool:
         self._parts: list[Part] = []
         self.studies: dict[str, None] = {}
 
-    def put(self, table: Table) -> None:
-        """Keep a table."""
+    def put(self, table: Table, *, certain: bool = False) -> None:
+        """Keep a table; a `certain` one has no row that is there already and no end that is not."""
         if not len(table):
             return
         file = self._folder / f"{len(self._parts)}.parquet"
         held = table.rows.column_names
         names = tuple(c for c in graph_schema().type(table.type).columns if c in held)
         spill(table.rows.select(list(names)), file)
-        part = Part(table.type, file, len(table), table.rows.nbytes, names, table.own)
+        part = Part(table.type, file, len(table), table.rows.nbytes, names, table.own, certain)
         self._parts.append(part)
         if table.type == "Study":
             self.studies |= dict.fromkeys(table.rows["id"].to_pylist())
@@ -86,10 +87,10 @@ class Spool:
             spec = schema.type(name)
             parts = [part for part in self._parts if part.type == name]
             # tables of one mark have no key twice, those of several marks may
-            for mark, run in groupby(parts, key=lambda part: part.own):
+            for (mark, certain), run in groupby(parts, key=lambda part: (part.own, part.certain)):
                 same = list(run)
                 held = counts[name] or any(key[0] == name for key in done)
-                if mark and (not held or self._begins_anew(spec, mark, done)):
+                if certain or (mark and (not held or self._begins_anew(spec, mark, done))):
                     written = self._add(store, spec, same)
                 else:
                     written = Written()
@@ -113,7 +114,8 @@ class Spool:
 
     def _add(self, store: Store, spec: Node | Relationship, parts: Sequence[Part]) -> Written:
         """Copy in rows that cannot be there yet."""
-        self._check_other_ends(store, spec, parts)
+        if not parts[0].certain:
+            self._check_other_ends(store, spec, parts)
         for some in _batches(parts):
             with store.transaction() if store.transaction_bytes else nullcontext():
                 store.add(spec.name, [part.file for part in some])

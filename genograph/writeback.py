@@ -20,12 +20,11 @@ from genograph.errors import RunError
 from genograph.run import Prediction, Run
 from genograph.schema import parse_strain
 from genograph.spool import Spool
-from genograph.store import Store, Written
-from genograph.store.stream import ASTRAL
+from genograph.store import Store
+from genograph.store.stream import ASTRAL, compared
 from genograph.tables import Table, new_mark
 
 ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
-"""Few parts: the embedded engine keeps what joined each of them until the transaction ends."""
 PROMOTED_AT_ONCE, PROMOTED_VALUES = 1_000_000, 50_000_000
 """Strains, and numbers of theirs, whose properties change in one transaction: an engine holds what
 changes until it ends."""
@@ -83,16 +82,14 @@ def write_predictions(
         "expression": (prediction.expression_names, cohort.expression),
         "morphology": (prediction.morphology_names, cohort.morphology),
     }
-    created, n = 0, len(prediction.strain_ids)
+    n, source, mark = len(prediction.strain_ids), f"run {run.id}", new_mark()
     most = _most(prediction, PROMOTED_AT_ONCE, PROMOTED_VALUES)
     at_once = n <= most
     held = {r: name for r, name in PROMOTED.items() if getattr(prediction, r) is not None}
-    # each is written, and carried to its strain
-    with store.transaction(rows=2 * n if at_once else n), scratch() as folder:
-        spool, mark = Spool(folder, f"run {run.id}"), new_mark()
-        # a run that was not there has predicted nothing yet
-        promoted = at_once if promote else None
-        spool.put(_run_row(run, metrics, found, promoted=promoted, mark=mark))
+    there = len(store.query("MATCH (r:Run {id: $run}) RETURN r.id AS id", run=run.id)) > 0
+    with scratch() as folder:
+        spool = Spool(folder, source)
+        spool.put(_run_row(run, metrics, found, promoted=at_once if promote else None))
         for kind, (names, vectors) in axes.items():
             if getattr(prediction, kind) is None or vectors is None:
                 continue
@@ -105,25 +102,40 @@ def write_predictions(
             }
             spool.put(Table.of("Axis", columns))
             spool.put(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
+        created = unchanged = 0
         step = _most(prediction, ROWS_AT_ONCE, VALUES_AT_ONCE)
+        # looked for before the transaction: within one an engine keeps what it has joined
         for start in range(0, n, step):
             part = slice(start, start + step)
-            ids = prediction.strain_ids[part].to_pylist()
-            created += _strains(store, ids)
-            rows = {"from_id": [run.id] * len(ids), "to_id": ids, "split": place[part]}
-            table = pa.table(rows | _columns(prediction, part))
-            spool.put(Table("PREDICTED", table, f"run {run.id}", own=mark))
-        done = spool.write(store).get("PREDICTED", Written())
-        if promote:
-            _demote_others(store, run.id)
-            if at_once:
-                _promote(store, run.id, held)
+            ids = prediction.strain_ids[part]
+            new = _missing(store, ids)
+            created += len(new)
+            for table in _strains(new, source, mark):
+                spool.put(table, certain=True)
+            begin = pa.array(np.zeros(len(ids), np.int32))
+            from_id = pa.DictionaryArray.from_arrays(begin, [run.id]).cast(pa.string())
+            rows = {"from_id": from_id, "to_id": ids, "split": pa.array(place[part])}
+            table = Table("PREDICTED", pa.table(rows | _columns(prediction, part)), source, mark)
+            if not there:
+                spool.put(table, certain=True)
+                continue
+            found_rows = compared(store, table, run.id)
+            spool.put(found_rows.new, certain=True)
+            spool.put(found_rows.changed)
+            unchanged += found_rows.unchanged
+        # each is written, and carried to its strain
+        with store.transaction(rows=2 * n if at_once else n):
+            spool.write(store)
+            if promote:
+                _demote_others(store, run.id)
+                if at_once:
+                    _promote(store, run.id, held)
     if promote and not at_once:
         for first, last in _ranges(prediction.strain_ids, most):
             with store.transaction(rows=most):
                 _promote(store, run.id, held, first, last)
         store.write(Table.of("Run", {"id": [run.id], "promoted": [True]}))
-    return WrittenBack(done.created + done.updated, created, done.unchanged, promote)
+    return WrittenBack(n - unchanged, created, unchanged, promote)
 
 
 def _most(prediction: Prediction, rows: int, values: int) -> int:
@@ -133,9 +145,7 @@ def _most(prediction: Prediction, rows: int, values: int) -> int:
     return max(1, min(rows, values // max(1, width)))
 
 
-def _run_row(
-    run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bool | None, mark: int
-) -> Table:
+def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bool | None) -> Table:
     manifest = run.manifest
     columns: dict[str, list[object]] = {
         "id": [run.id],
@@ -150,7 +160,7 @@ def _run_row(
     }
     if promoted is not None:
         columns["promoted"] = [promoted]
-    return Table.of("Run", columns, own=mark)
+    return Table.of("Run", columns)
 
 
 def _places(ids: pa.StringArray, cohort: Cohort) -> list[str]:
@@ -178,25 +188,28 @@ def _columns(prediction: Prediction, part: slice) -> dict[str, pa.Array]:
     return out
 
 
-def _strains(store: Store, ids: list[str]) -> int:
-    """Create the strains that are not there, with what they perturb; return how many."""
+def _missing(store: Store, ids: pa.StringArray) -> pa.StringArray:
+    """The strains that the database does not have."""
     held = store.query("MATCH (s:Strain {id: in_id}) RETURN in_id", rows=pa.table({"in_id": ids}))
-    new = sorted(set(ids) - set(held["in_id"].to_pylist()))
-    if not new:
-        return 0
-    genotypes = [parse_strain(name) for name in new]
-    store.write(Table.of("Strain", {"id": new, "n_perturbed": [len(g) for g in genotypes]}))
-    pairs = [(name, p) for name, g in zip(new, genotypes, strict=True) for p in g]
-    if pairs:
-        columns: dict[str, list[object]] = {
-            "from_id": [name for name, _ in pairs],
-            "to_id": [p.gene_id for _, p in pairs],
-            "kind": [p.kind for _, p in pairs],
-            "allele": [p.allele for _, p in pairs],
-            "dose": [p.dose for _, p in pairs],
-        }
-        store.write(Table.of("PERTURBS", columns, source="predicted strains"))
-    return len(new)
+    there = held["in_id"].combine_chunks().cast(pa.string())
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=there)))
+
+
+def _strains(ids: pa.StringArray, source: str, mark: int) -> Iterator[Table]:
+    """Strains by their ids, and what they perturb."""
+    names = ids.to_pylist()
+    genotypes = [parse_strain(name) for name in names]
+    columns: dict[str, list[object]] = {"id": names, "n_perturbed": [len(g) for g in genotypes]}
+    yield Table.of("Strain", columns, source=source, own=mark)
+    pairs = [(name, p) for name, g in zip(names, genotypes, strict=True) for p in g]
+    columns = {
+        "from_id": [name for name, _ in pairs],
+        "to_id": [p.gene_id for _, p in pairs],
+        "kind": [p.kind for _, p in pairs],
+        "allele": [p.allele for _, p in pairs],
+        "dose": [p.dose for _, p in pairs],
+    }
+    yield Table.of("PERTURBS", columns, source=source, own=mark)
 
 
 def _demote_others(store: Store, run_id: str) -> None:

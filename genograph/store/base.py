@@ -160,7 +160,7 @@ class Store(ABC):
         present = np.zeros(len(table), dtype=bool)
         present[held["in_row"].to_numpy()] = True
         new = table.rows.filter(pa.array(~present))
-        same = _equal(table.rows.take(held["in_row"]), held, spec.key)
+        same = equal(table.rows.take(held["in_row"]), held, spec.key)
         changed = table.rows.take(held["in_row"].filter(pa.array(~same)))
         if len(new):
             self._create(spec, new)
@@ -280,7 +280,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
-def _equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> np.ndarray[Any, Any]:
+def equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> np.ndarray[Any, Any]:
     """Which rows the database already has: every property equal, or null in `rows`."""
     same = np.ones(len(rows), dtype=bool)
     for name in rows.column_names:

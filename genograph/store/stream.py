@@ -5,14 +5,16 @@ holds the ids of one label and one part.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store.base import Store
+from genograph.store.base import Store, Value, equal
+from genograph.tables import Table
 
 ASTRAL = "[\\x{10000}-\\x{10ffff}]"
 """Texts with a character beyond the first plane: servers order by units of UTF-16 and Arrow by
@@ -44,12 +46,13 @@ def of_nodes(
     wanted: int,
     held: int,
     timeout: float | None = None,
+    **parameters: Value,
 ) -> Iterator[Part]:
     """What a query gives for nodes `n` with these ids, sorted, in parts.
 
-    `rest` is what follows MATCH (n:label); it returns n.id as its first column. `wanted` is how
-    many ids there are in all, `held` how many nodes of the label. `timeout` is in seconds, for each
-    part.
+    `rest` is what follows MATCH (n:label); it returns n.id as its first column and may have
+    parameters. `wanted` is how many ids there are in all, `held` how many nodes of the label.
+    `timeout` is in seconds, for each part.
     """
     within = f"MATCH (n:{label}) WHERE $first <= n.id AND n.id <= $last"
 
@@ -69,13 +72,57 @@ def of_nodes(
         ends = {"first": some[0].as_py(), "last": some[-1].as_py()}
         if not dense(some, **ends):
             look_up = f"MATCH (n:{label} {{id: in_id}}) {rest}"
-            found = store.query(look_up, rows=pa.table({"in_id": some}), timeout=timeout)
+            rows = pa.table({"in_id": some})
+            found = store.query(look_up, rows=rows, timeout=timeout, **parameters)
         else:
-            found = store.query(f"{within} {rest}", timeout=timeout, **ends)
+            found = store.query(f"{within} {rest}", timeout=timeout, **ends, **parameters)
             if len(found):  # a server may see ids beyond the first plane between first and last
                 mine = found[0].combine_chunks().cast(pa.string())
                 found = found.filter(pc.is_in(mine, value_set=some))
         yield Part(some, found)
+
+
+class Compared(NamedTuple):
+    """Rows that a database lacks, rows that it has otherwise, and how many it has as they are."""
+
+    new: Table
+    changed: Table
+    unchanged: int
+
+
+def compared(store: Store, table: Table, start: str) -> Compared:
+    """How the database has relationships that begin at the node `start`.
+
+    Rows come back sorted by the ids at which they end.
+    """
+    spec = graph_schema().relationships[table.type]
+    rows = table.rows.take(pc.sort_indices(table.rows["to_id"]))
+    ids = rows["to_id"].combine_chunks()
+    names = [name for name in rows.column_names if name not in spec.key]
+    rest = (
+        f"MATCH (a:{spec.from_label} {{id: $start}})-[x:{spec.name}]->(n) "
+        f"RETURN {', '.join(['n.id AS id', *(f'x.{name} AS {name}' for name in names)])}"
+    )
+    n_held = store.query(f"MATCH (n:{spec.to_label}) RETURN count(*) AS n")["n"][0].as_py()
+    there: np.ndarray[Any, Any] = np.zeros(len(ids), np.bool_)
+    same = there.copy()
+    cut = (ids.slice(begin, NODES_AT_ONCE) for begin in range(0, len(ids), NODES_AT_ONCE))
+    begin = 0
+    for some, found in of_nodes(
+        store, spec.to_label, rest, cut, wanted=len(ids), held=n_held, start=start
+    ):
+        at = pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=some)
+        row = begin + at.to_numpy(zero_copy_only=False).astype(np.int64)
+        begin += len(some)
+        there[row] = True
+        same[row] = equal(rows.take(pa.array(row)), found, spec.key)
+    return Compared(
+        *(
+            Table.again(table.type, rows.filter(pa.array(mask)), table.source, own=table.own)
+            for mask in (~there, there & ~same)
+        ),
+        int(same.sum()),
+    )
 
 
 class Keys:
