@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Bool
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
@@ -116,13 +117,12 @@ def compared(store: Store, table: Table, start: str) -> Compared:
         begin += len(some)
         there[row] = True
         same[row] = equal(rows.take(pa.array(row)), found, spec.key)
-    return Compared(
-        *(
-            Table.again(table.type, rows.filter(pa.array(mask)), table.source, own=table.own)
-            for mask in (~there, there & ~same)
-        ),
-        int(same.sum()),
-    )
+
+    def kept(mask: Bool[np.ndarray, " row"]) -> Table:
+        some = rows.filter(pa.array(mask))
+        return Table.again(table.type, some, table.source, own=table.own)
+
+    return Compared(kept(~there), kept(there & ~same), int(same.sum()))
 
 
 class Keys:
