@@ -10,8 +10,9 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from fuzz import errors_cohorts, errors_database, errors_runs, errors_sources
+from fuzz.case import Case, written
 from fuzz.readers import DATA, Reader, fixtures, readers
 from model_cohort import cohort_of
 
@@ -37,31 +38,8 @@ KINDS = {
 }
 
 
-class Case(NamedTuple):
-    """One error.
-
-    Attributes:
-        kind: its class.
-        message: a pattern that its message has; what varies is `.*`.
-        cause, cure: what the page says.
-        provoke: does it, in an empty folder.
-    """
-
-    kind: str
-    message: str
-    cause: str
-    cure: str
-    provoke: Callable[[Path], object]
-
-
-def _file(folder: Path, content: bytes | str, name: str = "table.txt") -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
 def _rows(content: bytes) -> Callable[[Path], object]:
-    return lambda folder: list(loaders.rows(_file(folder, content), columns=(3,)))
+    return lambda folder: list(loaders.rows(written(folder, content), columns=(3,)))
 
 
 def _cypher(text: str, **parameters: object) -> Callable[[Path], object]:
@@ -96,11 +74,11 @@ def _other_weights(folder: Path) -> object:
     hashes = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
     record |= dict.fromkeys(hashes, "0" * 64) | {"status": "training", "checkpoints": {}}
     text = json.dumps(record)
-    _file(folder, text, "run.json")
+    written(folder, text, "run.json")
     return Run.open(folder).checkpoint(0)
 
 
-CASES = (
+_GENERAL = (
     Case(
         "SourceError",
         "no such file",
@@ -192,14 +170,14 @@ CASES = (
         "not valid TOML",
         "The list of sources cannot be parsed.",
         "Mend the line that is named.",
-        lambda folder: sources(_file(folder, "[[source]\n")),
+        lambda folder: sources(written(folder, "[[source]\n")),
     ),
     Case(
         "SourceError",
         "lists no",
         "The list of sources is empty.",
         "List a [[source]].",
-        lambda folder: sources(_file(folder, "")),
+        lambda folder: sources(written(folder, "")),
     ),
     Case(
         "SchemaError",
@@ -298,7 +276,7 @@ CASES = (
         "exists and is not empty",
         "The folder for the export holds something.",
         "Choose another, or --force over a cohort.",
-        lambda folder: (_file(folder, "x"), _small().save(folder)),
+        lambda folder: (written(folder, "x"), _small().save(folder)),
     ),
     Case(
         "CohortError",
@@ -319,14 +297,14 @@ CASES = (
         "damaged run",
         "run.json was changed or cut.",
         "Copy the run again, or train again.",
-        lambda folder: (_file(folder, '{"format": 1}', "run.json"), Run.open(folder)),
+        lambda folder: (written(folder, '{"format": 1}', "run.json"), Run.open(folder)),
     ),
     Case(
         "RunError",
         "this genograph reads .*; train again",
         "The run was written by another version of genograph.",
         "Use that version, or train again.",
-        lambda folder: (_file(folder, "{}", "run.json"), Run.open(folder)),
+        lambda folder: (written(folder, "{}", "run.json"), Run.open(folder)),
     ),
     Case(
         "RunError",
@@ -347,40 +325,38 @@ CASES = (
         "damaged metrics",
         "metrics.csv was edited.",
         "Delete the line, or train again.",
-        lambda folder: metrics(_file(folder, "epoch,loss\n1,much\n", "metrics.csv")),
+        lambda folder: metrics(written(folder, "epoch,loss\n1,much\n", "metrics.csv")),
     ),
     Case(
         "RunError",
         "no setting is called .*; choose from",
         "A configuration has an unknown key.",
         "Choose one of the message.",
-        lambda folder: read_config(_file(folder, "learning = 1\n")),
+        lambda folder: read_config(written(folder, "learning = 1\n")),
     ),
     Case(
         "RunError",
         "setting .*: got",
         "A setting is out of its range or of another kind.",
         "The message has the range.",
-        lambda folder: read_config(_file(folder, "members = -1\n")),
+        lambda folder: read_config(written(folder, "members = -1\n")),
     ),
     Case(
         "RunError",
         "cannot be read as TOML",
         "The configuration cannot be parsed.",
         "Mend the line that is named.",
-        lambda folder: read_config(_file(folder, "members = \n")),
+        lambda folder: read_config(written(folder, "members = \n")),
     ),
 )
 
-
-def provoked(case: Case) -> tuple[str, str]:
-    """The class and the message of the error; the folder it was in is left out of the message."""
-    with tempfile.TemporaryDirectory(prefix="genograph-") as folder:
-        try:
-            case.provoke(Path(folder))
-        except GenographError as error:
-            return type(error).__name__, str(error).replace(folder, "FOLDER")
-    return "none", ""
+CASES = (
+    *_GENERAL,
+    *errors_sources.CASES,
+    *errors_database.CASES,
+    *errors_cohorts.CASES,
+    *errors_runs.CASES,
+)
 
 
 def refused(reader: Reader, name: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,5 @@
+"""Errors of training, prediction, evaluation and reports: cause, cure, what provokes them."""
+
+from fuzz.case import Case
+
+CASES: tuple[Case, ...] = ()

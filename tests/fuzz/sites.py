@@ -1,0 +1,97 @@
+"""Where genograph raises errors, and which of those places the page of errors lacks.
+
+`python -m fuzz.sites [folder …]` in tests/ lists what is lacking.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fuzz.case import Case, provoked
+
+ROOT = Path(__file__).parents[2]
+# what is no error that a user can cause: these are of Python, or of a click command line
+_OTHER = ("Error", "Exception", "Interrupt", "Exit", "Abort", "Iteration", "Usage", "Parameter")
+
+
+class Site(NamedTuple):
+    """A statement that raises: its file below the root, function, and lines."""
+
+    file: str
+    function: str
+    first: int
+    last: int
+    text: str
+
+
+def sites(folders: Sequence[str] = ("genograph", "loaders")) -> Iterator[Site]:
+    """Every statement that raises an error of genograph."""
+    import genograph.errors
+
+    ours = {n for n, v in vars(genograph.errors).items() if isinstance(v, type)}
+    for folder in folders:
+        for file in sorted(
+            (ROOT / folder).rglob("*.py") if (ROOT / folder).is_dir() else [ROOT / folder]
+        ):
+            tree = ast.parse(file.read_text("utf-8"))
+            named = str(file.relative_to(ROOT))
+            for function, node in _raises(tree, ""):
+                if node.exc is None or not isinstance(node.exc, ast.Call):
+                    continue
+                name = ast.unparse(node.exc.func).removesuffix(".at").rpartition(".")[2]
+                if name in ours or not name.endswith(_OTHER):
+                    words = ast.unparse(node)[:90]
+                    yield Site(named, function, node.lineno, node.end_lineno or 0, words)
+
+
+def _raises(node: ast.AST, function: str) -> Iterator[tuple[str, ast.Raise]]:
+    for child in ast.iter_child_nodes(node):
+        inner = child.name if isinstance(child, ast.FunctionDef | ast.ClassDef) else function
+        if isinstance(child, ast.Raise):
+            yield function, child
+        yield from _raises(child, inner)
+
+
+def raised_at(error: BaseException) -> set[tuple[str, int]]:
+    """The lines below the root at which an error, and those that it came from, were raised."""
+    found: set[tuple[str, int]] = set()
+    each: BaseException | None = error
+    while each is not None:
+        trace = each.__traceback__
+        last = None
+        while trace is not None:
+            file = Path(trace.tb_frame.f_code.co_filename)
+            if file.is_relative_to(ROOT / "genograph") or file.is_relative_to(ROOT / "loaders"):
+                last = (str(file.relative_to(ROOT)), trace.tb_lineno)
+            trace = trace.tb_next
+        if last:
+            found.add(last)
+        each = each.__cause__ or each.__context__
+    return found
+
+
+def lacking(
+    cases: Sequence[Case], reached: set[tuple[str, int]], folders: Sequence[str]
+) -> list[Site]:
+    """The places that no case provokes or names, and that were not reached otherwise."""
+    elsewhere = {case.site for case in cases if case.site}
+    for case in cases:
+        if callable(case.provoke):
+            error = provoked(case)
+            if error is not None:
+                reached |= raised_at(error)
+    return [
+        site
+        for site in sites(folders)
+        if f"{site.file}:{site.function}" not in elsewhere
+        and not any(file == site.file and site.first <= line <= site.last for file, line in reached)
+    ]
+
+
+if __name__ == "__main__":
+    from fuzz.catalogue import CASES
+
+    for site in lacking(CASES, set(), sys.argv[1:] or ("genograph",)):
+        print(f"{site.file}:{site.first}: {site.function}: {site.text}")
