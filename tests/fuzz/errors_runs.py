@@ -134,7 +134,7 @@ def _alone(folder: Path) -> object:
         return _scored(world=2)(folder)
 
 
-def _planned(content: str | None, name: str = "plan.json") -> Provoke:
+def _planned(content: str, name: str = "plan.json") -> Provoke:
     """All pairs into a folder that holds a file already."""
 
     def provoke(folder: Path) -> object:
@@ -177,9 +177,11 @@ def _others(folder: Path) -> object:
     return load_predictions(path, _small())
 
 
-def _incomplete(folder: Path) -> object:
+def _beyond(folder: Path) -> object:
     path, cohort = folder / "predictions.safetensors", _small()
-    save_file({"fitness/rows": np.arange(1)}, path, metadata={"cohort_sha256": cohort.sha256})
+    arrays = {f"fitness/{name}": np.ones(1, np.float32) for name in ScalarPrediction._fields}
+    arrays["fitness/rows"] = np.array([99])
+    save_file(arrays, path, metadata={"cohort_sha256": cohort.sha256})
     return load_predictions(path, cohort)
 
 
@@ -233,14 +235,14 @@ CASES: tuple[Case, ...] = (
         "RunError",
         "the cohort has no morphology experiment in its training fold",
         "Every strain with morphology is held out.",
-        "Export more strains, or export without morphology.",
+        "Export more strains, or leave morphology out of the query.",
         _untold("morphology", "expression"),
     ),
     Case(
         "RunError",
         "the cohort has no expression value in its training fold",
         "Every strain with an expression profile is held out.",
-        "Export more strains, or export without expression.",
+        "Export more strains, or leave expression out of the query.",
         _untold("expression", "morphology"),
     ),
     Case(
@@ -304,7 +306,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "RunError",
         "damaged checkpoint .*; delete its folder and train again",
-        "A file of a member's weights was cut or changed.",
+        "The state that a training resumes from was cut or changed.",
         "Delete the member's folder and run the same command again.",
         _resumed(files={"member-0/state.safetensors": b"x"}),
     ),
@@ -319,35 +321,35 @@ CASES: tuple[Case, ...] = (
         "RunError",
         "is not a checkpoint of this model; train again",
         "The configuration in run.json is not the one that the weights were trained with.",
-        "Put the run's own run.json back, or train again.",
+        "Put the run's own run.json back, or train again into a new folder.",
         _predicted(config={"width": 12}),
     ),
     Case(
         "RunError",
         "is not the checkpoint that run.json names, it was changed or damaged",
         "A member's weights were changed, cut or swapped after the training.",
-        "Copy the run again, or train again.",
+        "Copy the run again, or train again into a new folder.",
         _predicted(files={"member-0/model.safetensors": _NO_TENSORS}),
     ),
     Case(
         "RunError",
         "damaged run .*Error: .*; train again",
         "run.json is no JSON.",
-        "Copy the run again, or train again.",
+        "Copy the run again, or train again into a new folder.",
         lambda folder: (written(folder, "{", "run.json"), Run.open(folder)),
     ),
     Case(
         "RunError",
         "config .*: .*; it was written by another version",
         "The configuration in run.json has a setting that this version has not, or out of range.",
-        "Use the version that run.json names, or train again.",
+        "Use the version that run.json names, or train again into a new folder.",
         lambda folder: _run(folder, config={"colour": "red"}),
     ),
     Case(
         "RunError",
         "no engine is called .*; choose one of",
         "run.json names an engine that this version has not.",
-        "Use the version that run.json names, or set the engine to one of the message.",
+        "Use the version that run.json names, or put an engine of the message there.",
         _predicted(engine="steam"),
     ),
     Case(
@@ -446,7 +448,7 @@ CASES: tuple[Case, ...] = (
         "holds a scoring with another .*; choose another folder",
         "The folder has a scoring by another run, or of other genes.",
         "Choose another folder, or repeat the call that began it.",
-        _planned("{}"),
+        lambda folder: (_scored()(folder), _scored(size=3)(folder)),
     ),
     Case(
         "RunError",
@@ -494,7 +496,7 @@ CASES: tuple[Case, ...] = (
         "RunError",
         "none of its heads has a measurement in the cohort; nothing to score",
         "The heads in run.json are not those that the run was trained with.",
-        "Put the run's own run.json back, or train again.",
+        "Put the run's own run.json back, or train again into a new folder.",
         _nothing_measured,
     ),
     Case(
@@ -520,10 +522,10 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "damaged predictions .*; evaluate the run again",
-        "predictions.safetensors lacks an array, or has one that does not fit the cohort.",
+        "damaged predictions .*rows that the cohort does not have",
+        "predictions.safetensors was changed: its arrays do not fit the cohort.",
         "Run `genograph evaluate` again.",
-        _incomplete,
+        _beyond,
     ),
     Case(
         "RunError",
@@ -550,7 +552,7 @@ CASES: tuple[Case, ...] = (
         "RunError",
         "the run has no metrics; was it trained",
         "metrics.csv is missing from the run's folder.",
-        "Copy the run again, or train again.",
+        "Copy the run again, or train again into a new folder.",
         lambda folder: metrics(folder / "metrics.csv"),
     ),
     Case(
