@@ -1,5 +1,614 @@
 """Errors of training, prediction, evaluation and reports: cause, cure, what provokes them."""
 
-from fuzz.case import Case
+import functools
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
 
-CASES: tuple[Case, ...] = ()
+import numpy as np
+import torch
+from fuzz.case import Case, written
+from model_cohort import cohort_of
+from safetensors.numpy import save, save_file
+
+from genograph import allpairs
+from genograph.allpairs import read_genes, score_all
+from genograph.cohorts import TEST, Cohort
+from genograph.errors import GenographError
+from genograph.evaluation import evaluate, load_evaluation, score
+from genograph.evaluation.predictions import (
+    Predictions,
+    ScalarPrediction,
+    load_predictions,
+    read_truth,
+    save_predictions,
+)
+from genograph.nn.bags import bag_of, bag_sum
+from genograph.prediction import predict
+from genograph.reporting import report
+from genograph.reporting.pictures import metrics
+from genograph.run import Run
+from genograph.simulation import simulate
+from genograph.store import open_store
+from genograph.training import TrainConfig, read_config, train
+from genograph.writeback import write_predictions
+
+Provoke = Callable[[Path], object]
+_NO_TENSORS = save({"x": np.zeros(1)})
+
+
+def _small(seed: int = 0) -> Cohort:
+    return cohort_of(seed=seed, n_gene=6, n_pair=3)
+
+
+def _tested(cohort: Cohort) -> Cohort:
+    return replace(cohort, strain_fold=np.full_like(cohort.strain_fold, TEST))
+
+
+def _config(**settings: object) -> TrainConfig:
+    tiny = dict.fromkeys(("members", "epochs", "steps_per_epoch", "threads"), 1)
+    tiny |= {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
+    return read_config(**(tiny | {"device": "cpu"} | settings))
+
+
+@functools.cache
+def _files() -> dict[str, bytes]:
+    """The files of a run."""
+    with tempfile.TemporaryDirectory(prefix="genograph-") as place:
+        folder = train(_small(), _config(), Path(place) / "run").folder
+        held = [path for path in folder.rglob("*") if path.is_file()]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in held}
+
+
+def _copied(
+    folder: Path, *, files: dict[str, bytes] | None = None, config: object = None, **changes: object
+) -> Path:
+    """The folder of a run, some of whose files and of what run.json says are changed."""
+    for name, content in (_files() | (files or {})).items():
+        (folder / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        written(folder / "run", content, name)
+    record = json.loads(_files()["run.json"]) | changes
+    record["config"] |= config or {}
+    written(folder / "run", json.dumps(record), "run.json")
+    return folder / "run"
+
+
+def _run(folder: Path, **changes: object) -> Run:
+    return Run.open(_copied(folder, **changes))
+
+
+def _predicted(**changes: object) -> Provoke:
+    """What a run, whose files are changed, says of its cohort."""
+    cohort = _small()
+    return lambda folder: predict(_run(folder, **changes), cohort.strains, cohort=cohort)
+
+
+def _scored(run: dict[str, object] | None = None, **options: object) -> Provoke:
+    """All pairs of a run, whose files are changed."""
+    return lambda folder: score_all(
+        _run(folder, **(run or {})),
+        folder / "out",
+        cohort=_small(),
+        **({"device": "cpu"} | options),
+    )
+
+
+def _resumed(**changes: object) -> Provoke:
+    """The training of a run that has not come to its end, and whose files are changed."""
+    begun = {"status": "training", "checkpoints": {}}
+    return lambda folder: train(_small(), _config(), _copied(folder, **(begun | changes)))
+
+
+def _both(one: Provoke, other: Provoke) -> Provoke:
+    """What is refused in two places, in the same words."""
+
+    def provoke(folder: Path) -> object:
+        try:
+            return one(folder)
+        except GenographError as error:
+            first = error
+        try:
+            return other(folder)
+        except GenographError as second:
+            if str(second) == str(first):
+                raise second from first
+        return None
+
+    return provoke
+
+
+def _without_cuda(provoke: Provoke) -> Provoke:
+    def without(folder: Path) -> object:
+        with patch("torch.cuda.is_available", return_value=False):
+            return provoke(folder)
+
+    return without
+
+
+def _alone(folder: Path) -> object:
+    """The first of two processes, and the other one never comes."""
+    with patch.multiple(allpairs, TILE={2: 2}, PATIENCE=-1.0):
+        return _scored(world=2)(folder)
+
+
+def _planned(content: str, name: str = "plan.json") -> Provoke:
+    """All pairs into a folder that holds a file already."""
+
+    def provoke(folder: Path) -> object:
+        (folder / "out").mkdir()
+        written(folder / "out", content, name)
+        return _scored()(folder)
+
+    return provoke
+
+
+def _untold(name: str, absent: str) -> Provoke:
+    """A training of fitness alone, where the test fold has all of another phenotype."""
+    cohort = _small()
+    fold = cohort.strain_fold.copy()
+    fold[getattr(cohort, name).strain] = TEST
+    cohort = replace(cohort, strain_fold=fold, **{absent: None})
+    return lambda folder: train(cohort, _config(heads=("fitness",)), folder / "run")
+
+
+def _scalars(n: int, value: float) -> Predictions:
+    numbers = (np.full(n, value, np.float32) for _ in range(4))
+    return Predictions(ScalarPrediction(np.arange(n), *numbers), None, None)
+
+
+def _judged(n: int | None, value: float) -> Provoke:
+    """The scores of a cohort of test strains, of which the first n have a prediction."""
+    cohort = _tested(_small())
+    return lambda folder: score(cohort, _scalars(n or len(cohort.strains), value))
+
+
+def _nothing_measured(folder: Path) -> object:
+    cohort = replace(_small(), expression=None)
+    run = _run(folder, config={"heads": ["expression"]}, cohort_sha256=cohort.sha256)
+    return evaluate(run, cohort=cohort)
+
+
+def _others(folder: Path) -> object:
+    path = folder / "predictions.safetensors"
+    save_predictions(_scalars(1, 1.0), _small(seed=1), path)
+    return load_predictions(path, _small())
+
+
+def _beyond(folder: Path) -> object:
+    path, cohort = folder / "predictions.safetensors", _small()
+    arrays = {f"fitness/{name}": np.ones(1, np.float32) for name in ScalarPrediction._fields}
+    arrays["fitness/rows"] = np.array([99])
+    save_file(arrays, path, metadata={"cohort_sha256": cohort.sha256})
+    return load_predictions(path, cohort)
+
+
+def _other_truth(folder: Path) -> object:
+    name, number = np.array(["YZZ999C"]), np.ones(1)
+    values = {"single_fitness": number, "pair_fitness": number, "pair_interaction": number}
+    values |= {"gene": name, "morphology_parameter": name}
+    values |= {"expression": np.ones((1, 1)), "morphology": np.ones((1, 1))}
+    kinds = ("single", "pair", "expression", "morphology")
+    np.savez(folder / "truth.npz", **values, **{f"{kind}_strain": name for kind in kinds})
+    return read_truth(folder, _small())
+
+
+def _elsewhere(folder: Path) -> object:
+    cohort = _small()
+    run = _run(folder)
+    found = predict(run, cohort.strains, cohort=cohort)
+    with open_store(str(folder / "empty.db")) as store:
+        return write_predictions(store, run, found, cohort)
+
+
+def _outside(**changes: float) -> Provoke:
+    """Strains with rows that the cohort has not."""
+    cohort = _small()
+    strains = cohort.strains
+    arrays = {name: np.full_like(getattr(strains, name), row) for name, row in changes.items()}
+    return lambda folder: predict(_run(folder), replace(strains, **arrays), cohort=cohort)
+
+
+def _other_kernel(folder: Path) -> object:
+    zero = torch.tensor([0])
+    return bag_sum(torch.ones(1, 1), bag_of(zero, zero, torch.ones(1), 1, 1), kernel="fast")
+
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "RunError",
+        "toml: no such file",
+        "The configuration does not exist.",
+        "Check its path.",
+        lambda folder: read_config(folder / "train.toml"),
+    ),
+    Case(
+        "RunError",
+        "the cohort has no .* experiment in its training fold; export more strains or leave",
+        "Every strain that was measured for this head is held out.",
+        "Export more strains, or leave the head out of heads.",
+        lambda folder: train(_tested(_small()), _config(), folder / "run"),
+    ),
+    Case(
+        "RunError",
+        "the cohort has no morphology experiment in its training fold",
+        "Every strain with morphology is held out.",
+        "Export more strains, or leave morphology out of the query.",
+        _untold("morphology", "expression"),
+    ),
+    Case(
+        "RunError",
+        "the cohort has no expression value in its training fold",
+        "Every strain with an expression profile is held out.",
+        "Export more strains, or leave expression out of the query.",
+        _untold("expression", "morphology"),
+    ),
+    Case(
+        "RunError",
+        "the cohort has no experiments of .*; nothing to train on",
+        "The cohort was exported without the phenotypes that heads names.",
+        "Name other heads, or export a cohort that has the phenotypes.",
+        lambda folder: train(
+            replace(_small(), morphology=None), _config(heads=("morphology",)), folder / "run"
+        ),
+    ),
+    Case(
+        "RunError",
+        "device cuda: no CUDA device is visible",
+        "The device was set to cuda where there is none, or where CUDA_VISIBLE_DEVICES hides it.",
+        "Use cpu or auto.",
+        _without_cuda(
+            _both(
+                lambda folder: train(_small(), _config(device="cuda"), folder / "new"),
+                lambda folder: predict(
+                    _run(folder), _small().strains, cohort=_small(), device="cuda"
+                ),
+            )
+        ),
+    ),
+    Case(
+        "RunError",
+        "no device is called .*; choose auto, cpu or cuda",
+        "The device's name is not known.",
+        "Choose one of the message.",
+        _scored(device="tpu"),
+    ),
+    Case(
+        "RunError",
+        "cannot be written: .*; when it can, the same command resumes",
+        "The disk is full, or the folder may not be written or lies below a file.",
+        "Make room or name another folder, and run the same command again.",
+        lambda folder: train(_small(), _config(), written(folder, "x") / "run"),
+    ),
+    Case(
+        "RunError",
+        "holds a training with another .*; choose another folder",
+        "The folder has a run of another cohort or configuration.",
+        "Choose another folder, or train with what the run was begun with.",
+        lambda folder: train(_small(), _config(epochs=2), _copied(folder)),
+    ),
+    Case(
+        "RunError",
+        "exists and holds no training; choose another folder",
+        "The folder for the run holds something else.",
+        "Choose an empty folder or a new one.",
+        lambda folder: (written(folder, "x"), train(_small(), _config(), folder)),
+    ),
+    Case(
+        "RunError",
+        "damaged metrics .*; delete it, the same command resumes",
+        "metrics.csv of a training that is resumed was edited or cut.",
+        "Delete metrics.csv and run the same command again.",
+        _resumed(files={"metrics.csv": b"member,epoch\n0,first\n"}),
+    ),
+    Case(
+        "RunError",
+        "damaged checkpoint .*; delete its folder and train again",
+        "The state that a training resumes from was cut or changed.",
+        "Delete the member's folder and run the same command again.",
+        _resumed(files={"member-0/state.safetensors": b"x"}),
+    ),
+    Case(
+        "RunError",
+        "is not a state of this model .*; train again",
+        "The state that a training resumes from is of another training.",
+        "Delete the member's folder and run the same command again.",
+        _resumed(files={"member-0/state.safetensors": _NO_TENSORS}),
+    ),
+    Case(
+        "RunError",
+        "is not a checkpoint of this model; train again",
+        "The configuration in run.json is not the one that the weights were trained with.",
+        "Put the run's own run.json back, or train again into a new folder.",
+        _predicted(config={"width": 12}),
+    ),
+    Case(
+        "RunError",
+        "is not the checkpoint that run.json names, it was changed or damaged",
+        "A member's weights were changed, cut or swapped after the training.",
+        "Copy the run again, or train again into a new folder.",
+        _predicted(files={"member-0/model.safetensors": _NO_TENSORS}),
+    ),
+    Case(
+        "RunError",
+        "damaged run .*Error: .*; train again",
+        "run.json is no JSON.",
+        "Copy the run again, or train again into a new folder.",
+        lambda folder: (written(folder, "{", "run.json"), Run.open(folder)),
+    ),
+    Case(
+        "RunError",
+        "config .*: .*; it was written by another version",
+        "The configuration in run.json has a setting that this version has not, or out of range.",
+        "Use the version that run.json names, or train again into a new folder.",
+        lambda folder: _run(folder, config={"colour": "red"}),
+    ),
+    Case(
+        "RunError",
+        "no engine is called .*; choose one of",
+        "run.json names an engine that this version has not.",
+        "Use the version that run.json names, or put an engine of the message there.",
+        _predicted(engine="steam"),
+    ),
+    Case(
+        "RunError",
+        "no kernel is called .*; choose one of",
+        "The kernel of a sum over edges is not known.",
+        "Choose one of the message, or leave it out.",
+        _other_kernel,
+    ),
+    Case(
+        "RunError",
+        "does not know its cohort folder; name it",
+        "The run was trained on a cohort in memory.",
+        "Save the cohort and name its folder with --cohort.",
+        lambda folder: _run(folder).cohort(),
+    ),
+    Case(
+        "RunError",
+        "the run's cohort is not there any more; name its folder",
+        "The cohort was moved or deleted, or the run comes from another machine.",
+        "Name the cohort's folder with --cohort.",
+        lambda folder: _run(folder, cohort=str(folder / "cohort")).cohort(),
+    ),
+    Case(
+        "RunError",
+        "hash .*, run .* was trained on .*; name the cohort it was trained on",
+        "The cohort is not the one that the run was trained on.",
+        "Name that cohort, or train on this one.",
+        lambda folder: _run(folder).check(_small(seed=1)),
+    ),
+    Case(
+        "RunError",
+        "the training is .*; the same command resumes it",
+        "Predictions are asked of a training that has not come to its end.",
+        "Run the same `genograph train` again; it resumes.",
+        _both(_predicted(status="interrupted"), _scored({"status": "interrupted"})),
+    ),
+    Case(
+        "RunError",
+        "has no head .*; choose from",
+        "Predictions of a phenotype are asked that the run was not trained on.",
+        "Choose one of the message, or train with that head.",
+        lambda folder: predict(_run(folder), _small().strains, cohort=_small(), heads=("growth",)),
+    ),
+    Case(
+        "RunError",
+        "strains perturb genes outside the run's .* vocabulary",
+        "The strains were made on the genes of another cohort.",
+        "Make them from the run's cohort, or export a cohort that has the genes and train on it.",
+        _outside(gene=6),
+    ),
+    Case(
+        "RunError",
+        "strains.single does not hold rows of the run's cohort",
+        "The strains refer to the single mutants of another cohort.",
+        "Make them from the run's cohort.",
+        _outside(single=99),
+    ),
+    Case(
+        "RunError",
+        "has no head fitness; train one that has",
+        "All pairs are scored by fitness, which the run was not trained on.",
+        "Train a run that has fitness among its heads.",
+        _scored({"config": {"heads": ["expression"]}}),
+    ),
+    Case(
+        "RunError",
+        "genes at a time: wanted 2 or 3",
+        "Combinations of another number of genes were asked for.",
+        "Score pairs or triples; `genograph predict` takes any strains.",
+        _scored(size=4),
+    ),
+    Case(
+        "RunError",
+        "is not one of the cohort's .* genes; leave it out",
+        "A gene to combine is not in the run's cohort.",
+        "Leave it out, or spell it by its systematic name.",
+        _scored(genes=("YAL001C", "YZZ999W")),
+    ),
+    Case(
+        "RunError",
+        "genes make no strain of .*; list more",
+        "Fewer genes were listed than a combination has.",
+        "List more genes.",
+        _scored(genes=("YAL001C",)),
+    ),
+    Case(
+        "RunError",
+        "plan.json: damaged .*; choose another folder",
+        "The plan of a scoring was changed or cut.",
+        "Choose another folder, or delete this one.",
+        _planned("{"),
+    ),
+    Case(
+        "RunError",
+        "holds a scoring with another .*; choose another folder",
+        "The folder has a scoring by another run, or of other genes.",
+        "Choose another folder, or repeat the call that began it.",
+        lambda folder: (_scored()(folder), _scored(size=3)(folder)),
+    ),
+    Case(
+        "RunError",
+        "exists and holds no scoring; choose another folder",
+        "The folder for the scoring holds something else.",
+        "Choose an empty folder or a new one.",
+        _planned("x", "notes.txt"),
+    ),
+    Case(
+        "RunError",
+        "shards of other processes are lacking; run them again",
+        "Another process of the scoring ended early, or made nothing for an hour.",
+        "Run the same command again for that process; what is made stays.",
+        _alone,
+    ),
+    Case(
+        "SourceError",
+        "genes.txt: no such file",
+        "The list of genes does not exist.",
+        "Check its path.",
+        lambda folder: read_genes(folder / "genes.txt", _small()),
+    ),
+    Case(
+        "SourceError",
+        "cannot be read as text",
+        "The list of genes is a folder, may not be read, or is not UTF-8.",
+        "Name the file, and save it as UTF-8.",
+        lambda folder: read_genes(written(folder, b"\xff\xfeY"), _small()),
+    ),
+    Case(
+        "SourceError",
+        "line .*: got .*, wanted a gene of the cohort",
+        "A list of genes names one that the run's cohort has not.",
+        "Mend or delete the line.",
+        lambda folder: read_genes(written(folder, "YAL001C\nYZZ999W\n"), _small()),
+    ),
+    Case(
+        "SourceError",
+        "lists no genes",
+        "The list of genes is empty or has nothing but comments.",
+        "List genes, one a line.",
+        lambda folder: read_genes(written(folder, "# none\n"), _small()),
+    ),
+    Case(
+        "RunError",
+        "none of its heads has a measurement in the cohort; nothing to score",
+        "The heads in run.json are not those that the run was trained with.",
+        "Put the run's own run.json back, or train again into a new folder.",
+        _nothing_measured,
+    ),
+    Case(
+        "RunError",
+        "no prediction for .* of .* measured strains",
+        "Predictions of some of the cohort's strains are scored.",
+        "Predict every measured strain; `genograph evaluate` does.",
+        _judged(1, 1.0),
+    ),
+    Case(
+        "RunError",
+        "the run predicts no number for .*; training has diverged",
+        "The training diverged: its weights are no numbers.",
+        "Train again with a lower learning_rate.",
+        _judged(None, np.nan),
+    ),
+    Case(
+        "RunError",
+        "damaged predictions .*Error.*; evaluate the run again",
+        "predictions.safetensors was cut, or is another kind of file.",
+        "Run `genograph evaluate` again.",
+        lambda folder: load_predictions(written(folder, "x"), _small()),
+    ),
+    Case(
+        "RunError",
+        "damaged predictions .*rows that the cohort does not have",
+        "predictions.safetensors was changed: its arrays do not fit the cohort.",
+        "Run `genograph evaluate` again.",
+        _beyond,
+    ),
+    Case(
+        "RunError",
+        "predictions of another cohort; evaluate the run again",
+        "predictions.safetensors comes from another run, or the cohort is another one.",
+        "Run `genograph evaluate` again.",
+        _others,
+    ),
+    Case(
+        "RunError",
+        "the run has not been evaluated; run: genograph evaluate",
+        "A report is asked of a run that has no evaluation.json.",
+        "Run `genograph evaluate`, then the report.",
+        lambda folder: report(_run(folder), cohort=_small()),
+    ),
+    Case(
+        "RunError",
+        "damaged evaluation .*; evaluate the run again",
+        "evaluation.json was edited or cut.",
+        "Run `genograph evaluate` again.",
+        lambda folder: load_evaluation(written(folder, "{}")),
+    ),
+    Case(
+        "RunError",
+        "the run has no metrics; was it trained",
+        "metrics.csv is missing from the run's folder.",
+        "Copy the run again, or train again into a new folder.",
+        lambda folder: metrics(folder / "metrics.csv"),
+    ),
+    Case(
+        "SourceError",
+        "truth.npz: no such file",
+        "The folder has no truth of a simulation.",
+        "Name the folder that `genograph simulate` wrote.",
+        lambda folder: read_truth(folder, _small()),
+    ),
+    Case(
+        "SourceError",
+        "holds no true values .*; give the truth of genograph simulate",
+        "The file is no truth of a simulation, or it was cut.",
+        "Name the folder that `genograph simulate` wrote, or simulate again.",
+        lambda folder: read_truth(written(folder, "x"), _small()),
+    ),
+    Case(
+        "SourceError",
+        "knows .* strains; it is the truth of another simulation",
+        "The cohort does not come from this simulation.",
+        "Name the folder of the simulation that was loaded and exported.",
+        _other_truth,
+    ),
+    Case(
+        "SourceError",
+        "a simulated yeast has at least .* genes",
+        "Too few genes were asked for.",
+        "Raise --genes.",
+        lambda folder: simulate(folder, genes=1),
+    ),
+    Case(
+        "SourceError",
+        "a seed is 0 or more",
+        "The seed of a simulation is negative.",
+        "Give 0 or more.",
+        lambda folder: simulate(folder, seed=-1),
+    ),
+    Case(
+        "SourceError",
+        "is a file; name a folder",
+        "The folder for a simulation is a file.",
+        "Name a folder.",
+        lambda folder: simulate(written(folder, "x")),
+    ),
+    Case(
+        "SourceError",
+        "is not empty; choose another folder or pass force",
+        "The folder for a simulation holds something.",
+        "Choose another, or --force to write beside it and over files of the same names.",
+        lambda folder: (written(folder, "x"), simulate(folder)),
+    ),
+    Case(
+        "RunError",
+        "was trained on a database with other genes",
+        "The database has other genes than the one that the run's cohort was exported from.",
+        "Export and train again from this database, or write to the one it came from.",
+        _elsewhere,
+    ),
+)
