@@ -241,7 +241,7 @@ def _work(run: Run, cohort: Cohort, genes: Sequence[str] | None, size: int) -> _
         msg = f"{lacking[0]} is not one of the cohort's {len(row)} genes; leave it out"
         raise RunError(msg)
     if len(names) < size:
-        msg = f"{len(names)} genes make no strain of {size}; list more"
+        msg = f"got {len(names)} genes, a strain perturbs {size}; list more"
         raise RunError(msg)
     singles = strains_of([[Perturbation.of(name, "deletion")] for name in names], cohort)
     n_block = math.ceil(len(names) / TILE[size])
@@ -294,10 +294,10 @@ def _begin(out: Path, work: _Work, n_shard: int, *, first: bool) -> None:
     if path.is_file():
         try:
             held = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
+            different = [name for name in plan if held.get(name) != plan[name]]
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             msg = f"{path}: damaged ({error}); choose another folder"
             raise RunError(msg) from error
-        different = [name for name in plan if held.get(name) != plan[name]]
         if different:
             msg = (
                 f"{out}: holds a scoring with another {', '.join(different)}; choose another folder"

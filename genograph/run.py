@@ -200,7 +200,8 @@ def _check_record(path: Path, record: Mapping[str, Any]) -> None:  # Any: JSON
     """Refuse a run.json that lacks what a run is asked for, or has it of another kind."""
     checkpoints = record.get("checkpoints")
     kinds = {name: _is_digest(record.get(name)) for name in _HASHES}
-    kinds["status"] = isinstance(record.get("status"), str)
+    for name in ("status", "version", "created", "device", "engine"):
+        kinds[name] = isinstance(record.get(name), str)
     kinds["cohort"] = isinstance(record.get("cohort"), str | None)
     kinds["checkpoints"] = isinstance(checkpoints, dict) and all(
         map(_is_digest, checkpoints.values())

@@ -329,6 +329,9 @@ class _Ledger:
                 with path.open(newline="", encoding="utf-8") as text:
                     self.rows = list(csv.DictReader(text))
                 for row in self.rows:
+                    if set(row) != set(Epoch._fields):
+                        msg = f"columns {', '.join(map(str, row))}"
+                        raise ValueError(msg)
                     int(row["member"]), int(row["epoch"])
             except (ValueError, TypeError, KeyError, csv.Error) as error:
                 msg = f"{path}: damaged metrics ({error}); delete it, the same command resumes"

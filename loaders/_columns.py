@@ -19,7 +19,6 @@ import pyarrow.csv as pacsv
 from genograph.errors import SourceError
 from genograph.experiments import MISSING, number
 from genograph.loaders import opened
-from genograph.loaders._bounds import LONGEST_LINE
 
 BLOCK = 32 << 20
 """Bytes that are read at once; about 500,000 rows of a screen."""
@@ -46,7 +45,7 @@ def blocks(path: Path, *, columns: int, size: int = BLOCK) -> Iterator[Block]:
     found = False
     with opened(path) as raw:
         line = 1
-        for text in _whole_lines(path, raw, size):
+        for text in _whole_lines(raw, size):
             n_line = text.count(b"\n") + (not text.endswith(b"\n"))
             block = _plain(text, line, n_line, columns) or _row_by_row(path, text, line, columns)
             line += n_line
@@ -57,7 +56,7 @@ def blocks(path: Path, *, columns: int, size: int = BLOCK) -> Iterator[Block]:
         raise SourceError.at(path, None, None, "no rows", "at least one")
 
 
-def _whole_lines(path: Path, raw: IO[bytes], size: int) -> Iterator[bytes]:
+def _whole_lines(raw: IO[bytes], size: int) -> Iterator[bytes]:
     """The bytes of a file in pieces that end with a line."""
     rest = b""
     while piece := raw.read(size):
@@ -67,9 +66,6 @@ def _whole_lines(path: Path, raw: IO[bytes], size: int) -> Iterator[bytes]:
             rest = tail
         else:
             rest += tail
-        if len(rest) > max(LONGEST_LINE, size):
-            wanted = f"lines of at most {LONGEST_LINE >> 20} MB"
-            raise SourceError.at(path, None, None, f"a line of {len(rest) >> 20} MB", wanted)
     if rest:
         yield rest
 

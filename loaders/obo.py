@@ -68,7 +68,8 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     try:
         graph = obonet.read_obo(io.StringIO(outline.text), ignore_obsolete=False)
     except ValueError as error:
-        raise SourceError.at(path, None, None, error, "an OBO file") from error
+        wanted = "clauses as OBO 1.4 has them, with a blank before each comment"
+        raise SourceError.at(path, None, None, error, wanted) from error
     nodes = dict(graph.nodes(data=True))
     kept: dict[str, tuple[object, ...]] = {}
     for term, line in outline.terms.items():

@@ -138,7 +138,12 @@ def test_what_is_another_scoring_is_refused(trained, tmp_path, small_tiles):
     (tmp_path / "else" / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="holds no scoring"):
         score_all(trained, tmp_path / "else")
-    with pytest.raises(RunError, match="make no strain of 2"):
+    (tmp_path / "planned").mkdir()
+    for plan in ("{", "[]", "[" * 100_000, "7"):
+        (tmp_path / "planned" / "plan.json").write_text(plan)
+        with pytest.raises(RunError, match="damaged"):
+            score_all(trained, tmp_path / "planned", genes=names[:9])
+    with pytest.raises(RunError, match="got 1 genes, a strain perturbs 2"):
         score_all(trained, tmp_path / "one", genes=names[:1])
     with pytest.raises(RunError, match="YZZ999W is not one of"):
         score_all(trained, tmp_path / "one", genes=["YZZ999W", names[0]])

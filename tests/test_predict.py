@@ -162,6 +162,15 @@ def test_what_is_no_hash_is_refused(trained, tmp_path, name, digest):
         Run.open(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["version", "created", "device", "engine"])
+def test_a_run_that_lacks_what_is_read_of_it_is_refused(trained, tmp_path, name):
+    record = json.loads((trained.folder / "run.json").read_text())
+    del record[name]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+        Run.open(tmp_path)
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"run\.json is missing"):
         Run.open(tmp_path)

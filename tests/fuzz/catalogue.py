@@ -73,6 +73,7 @@ def _other_weights(folder: Path) -> object:
     record = {"format": 1, "config": read_config().model_dump(mode="json"), "cohort": None}
     hashes = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
     record |= dict.fromkeys(hashes, "0" * 64) | {"status": "training", "checkpoints": {}}
+    record |= dict.fromkeys(("version", "created", "device", "engine"), "x")
     text = json.dumps(record)
     written(folder, text, "run.json")
     return Run.open(folder).checkpoint(0)
@@ -310,7 +311,8 @@ _GENERAL = (
         "RunError",
         "no such checkpoint",
         "The training did not come to its end.",
-        "Run the same command again; it resumes.",
+        "Run the same command again; it resumes. Where it says that all is done, train into a "
+        "new folder.",
         _other_weights,
     ),
     Case(

@@ -305,6 +305,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "damaged metrics .columns .*; delete it, the same command resumes",
+        "metrics.csv of a training that is resumed has other columns.",
+        "Delete metrics.csv and run the same command again.",
+        _resumed(files={"metrics.csv": b"member,epoch,note\n0,1,mine\n"}),
+    ),
+    Case(
+        "RunError",
         "damaged checkpoint .*; delete its folder and train again",
         "The state that a training resumes from was cut or changed.",
         "Delete the member's folder and run the same command again.",
@@ -431,7 +438,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "genes make no strain of .*; list more",
+        "got .* genes, a strain perturbs .*; list more",
         "Fewer genes were listed than a combination has.",
         "List more genes.",
         _scored(genes=("YAL001C",)),

@@ -394,7 +394,7 @@ _ROWS = (
     ),
     # obo
     (
-        "got .*, wanted an OBO file",
+        "got .*, wanted clauses as OBO 1.4 has them",
         "The relationships of the OBO file cannot be parsed, often for a comment without a blank "
         "before its exclamation mark.",
         "Put a blank before the comment, or fetch the file again.",
