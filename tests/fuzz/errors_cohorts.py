@@ -38,6 +38,7 @@ from genograph.tables import Table
 RELATIVE = "relative to wild type"
 FULL = OSError(28, "No space left on device")
 BROKEN = OSError(5, "Input/output error")
+WITHOUT_DOSE = {"from_id": ["YCL009C"], "to_id": ["YBL004C"], "kind": ["damp"], "allele": [""]}
 EXPERIMENTS = CohortQuery("MATCH (e:Experiment) RETURN e.id AS experiment")
 
 Tables = dict[str, dict[str, list[object]]]
@@ -86,8 +87,13 @@ def _one(
     return found
 
 
-def _strain(name: str) -> Tables:
+def _untested(name: str) -> Tables:
     return {"Strain": {"id": [name], "n_perturbed": [1]}}
+
+
+TWO_STUDIES: Tables = {
+    "FROM_STUDY": {"from_id": ["costanzo2010:fitness:YAL002C"], "to_id": ["usaj2020"]}
+}
 
 
 def _vector(identity: str, model: str, numbers: list[float]) -> Tables:
@@ -141,8 +147,9 @@ def _no_dgl(folder: Path) -> object:
         return import_dgl()
 
 
-def _no_folder(folder: Path) -> object:
-    return save_dgl(_small(), folder / "none" / "genome.dgl")
+def _no_file(folder: Path) -> object:
+    (folder / ".genome.dgl.part").mkdir()
+    return save_dgl(_small(), folder / "genome.dgl")
 
 
 def _full_after_graph(folder: Path) -> object:
@@ -195,7 +202,7 @@ _SELECTION = (
         "rows reach RETURN .*, which returns no id",
         "The end of the query, such as LIMIT 0, returns no row or only null.",
         "Mend the RETURN that is shown.",
-        _by("MATCH (s:Strain) RETURN s.id AS strain LIMIT 0"),
+        _by("MATCH (s:Strain) RETURN s.id AS strain ORDER BY strain LIMIT 0"),
     ),
     Case(
         "CohortError",
@@ -223,7 +230,7 @@ _SELECTION = (
         "the query selects .* strains, none of which was measured",
         "The strains that the query returns have no experiment.",
         "Select other strains, or load their measurements.",
-        _by("MATCH (s:Strain {id: 'YCL009C'}) RETURN s.id AS strain", _strain("YCL009C")),
+        _by("MATCH (s:Strain {id: 'YCL009C'}) RETURN s.id AS strain", _untested("YCL009C")),
     ),
     Case(
         "CohortError",
@@ -234,35 +241,31 @@ _SELECTION = (
     ),
     Case(
         "CohortError",
-        "1 experiments, first .*, do not have exactly one strain and one study",
-        "The experiment of a single mutant, which is added to its pairs, has no study.",
-        "Load its source again, or export without the singles.",
-        _selected(_one("x1", study=None), study=["costanzo2010"], min_perturbed=2),
+        "experiments, first .*, do not have exactly one strain and one study",
+        "The experiment of a single mutant, which is added to its pairs, has two studies.",
+        "Load its source again, or export with --no-singles.",
+        _selected(TWO_STUDIES, study=["costanzo2010"], min_perturbed=2),
     ),
     Case(
         "CohortError",
-        "experiment .* has no unit; load it again",
+        "experiment .* has no .*; load it again",
         "An experiment lacks its phenotype or unit.",
         "Load its source again.",
         _selected(_one("x1", unit=None)),
     ),
     Case(
         "CohortError",
-        "strain .* has a perturbation without dose",
+        "strain .* has a perturbation without",
         "A perturbation lacks its kind, allele or dose.",
         "Load the source of the strain again.",
-        _selected(
-            _strain("YBL004C(x)")
-            | {"PERTURBS": {"from_id": ["YBL004C(x)"], "to_id": ["YBL004C"]}}
-            | _one("x1", "YBL004C(x)")
-        ),
+        _selected(_untested("YCL009C") | {"PERTURBS": WITHOUT_DOSE} | _one("x1", "YCL009C")),
     ),
     Case(
         "CohortError",
         "strains, first .*, have no PERTURBS edge; load them again",
         "A strain other than the wild type perturbs no gene.",
         "Load the source of the strain again.",
-        _selected(_strain("YCL009C") | _one("x1", "YCL009C")),
+        _selected(_untested("YCL009C") | _one("x1", "YCL009C")),
     ),
     Case(
         "CohortError",
@@ -355,7 +358,7 @@ _GENOME = (
         "CohortError",
         "holds no embeddings; make them",
         "The database has no embeddings of promoters.",
-        "Run `genograph cre embed`, load embeddings, or ask for a cohort without.",
+        "Run `genograph cre embed`, load embeddings, or export without them.",
         _in(read_genome, {"Gene": {"id": ["YAL001C"]}}, empty=True),
     ),
     Case(
@@ -528,7 +531,7 @@ _CYPHER = (
         "CohortError",
         "wanted // :param NAME => JSON",
         "A line of a .cypher file declares a parameter in another form.",
-        'Write // :param low => 0.5, with texts in double quotes and lists as ["a", "b"].',
+        "Write `// :param low => 0.5`; texts stand in double quotes.",
         _query("// :param low = 1\nRETURN $low AS experiment"),
     ),
     Case(
@@ -600,9 +603,9 @@ _HETEROGRAPH = (
     Case(
         "CohortError",
         "genome.dgl: cannot be written",
-        "The folder does not exist, is full or may not be written.",
-        "Make the folder, or room in it.",
-        _no_folder,
+        "The folder may not be written, or holds a folder of that name.",
+        "Choose another folder.",
+        _no_file,
     ),
     Case(
         "CohortError",
@@ -653,7 +656,7 @@ _OTHERS = (
         "SourceError",
         "got a second file, .*; load one file at a time",
         "Two files were given, or a value without its option.",
-        "Load them one after the other, or `genograph db build` a list of sources.",
+        "Load them one after the other, or give `genograph build` a list of sources.",
         lambda folder: load_command.main(["cyc2008", "a", "b"], standalone_mode=False),
     ),
     Case(
@@ -695,7 +698,7 @@ _OTHERS = (
         "GenographError",
         "exists and is not empty; choose another folder with -o",
         "The folder for the demonstration holds something.",
-        "Choose another with -o.",
+        "Choose another.",
         lambda folder: (written(folder, "x"), demo(folder)),
     ),
 )
