@@ -36,12 +36,14 @@ from genograph.store import Store, open_store
 from genograph.tables import Table
 
 RELATIVE = "relative to wild type"
-FULL = OSError(28, "No space left on device")
-BROKEN = OSError(5, "Input/output error")
+FULL = (28, "No space left on device")
 WITHOUT_DOSE = {"from_id": ["YCL009C"], "to_id": ["YBL004C"], "kind": ["damp"], "allele": [""]}
-EXPERIMENTS = CohortQuery("MATCH (e:Experiment) RETURN e.id AS experiment")
 
 Tables = dict[str, dict[str, list[object]]]
+
+TWO_STUDIES: Tables = {
+    "FROM_STUDY": {"from_id": ["costanzo2010:fitness:YAL002C"], "to_id": ["usaj2020"]}
+}
 
 
 def _in(
@@ -91,11 +93,6 @@ def _untested(name: str) -> Tables:
     return {"Strain": {"id": [name], "n_perturbed": [1]}}
 
 
-TWO_STUDIES: Tables = {
-    "FROM_STUDY": {"from_id": ["costanzo2010:fitness:YAL002C"], "to_id": ["usaj2020"]}
-}
-
-
 def _vector(identity: str, model: str, numbers: list[float]) -> Tables:
     columns = {"id": [identity], "model": [model], "dim": [len(numbers)], "vector": [numbers]}
     return {"Embedding": columns}
@@ -130,7 +127,7 @@ def _cut_arrays(folder: Path) -> object:
 
 
 def _no_room(folder: Path) -> object:
-    with patch("genograph.cohorts.sorting.Sorting.put", side_effect=FULL):
+    with patch("genograph.cohorts.sorting.Sorting.put", side_effect=OSError(*FULL)):
         return _selected()(folder)
 
 
@@ -153,13 +150,13 @@ def _no_file(folder: Path) -> object:
 
 
 def _full_after_graph(folder: Path) -> object:
-    with patch("genograph.graph.hashlib.file_digest", side_effect=FULL):
+    with patch("genograph.graph.hashlib.file_digest", side_effect=OSError(*FULL)):
         return save_dgl(_small(), folder / "genome.dgl")
 
 
 def _unreadable_graph(folder: Path) -> object:
     file = written(folder, "x", "genome.dgl")
-    with patch.object(Path, "open", side_effect=BROKEN):
+    with patch.object(Path, "open", side_effect=OSError(5, "Input/output error")):
         return load_dgl(file)
 
 
@@ -237,7 +234,7 @@ _SELECTION = (
         "do not have exactly one strain and one study; load their source again",
         "A load was cut off, or the experiments were edited.",
         "Load the source of the experiments again.",
-        _by(EXPERIMENTS.cypher, _one("x1", study=None)),
+        _selected(_one("x1", study=None)),
     ),
     Case(
         "CohortError",
