@@ -37,6 +37,7 @@ _LONG = (
     "UNWIND range(1, 10000) AS i UNWIND range(1, 10000) AS j UNWIND range(1, 1000) AS k "
     "RETURN count(i * j * k) AS n"
 )
+_GENES = '[[source]]\nloader = "gff3"\nfile = "genes.gff"\n'
 
 
 class _TooLarge(TransientError):
@@ -207,16 +208,15 @@ def _enter(store) -> object:
 
 
 def _added(store, folder: Path, type: str, columns: dict[str, list[str]]) -> Path:
-    """Add rows without looking for them."""
+    """Add rows without looking for them; a place for a dump."""
     pq.write_table(pa.table(columns), folder / "rows.parquet")
     store.add(type, [folder / "rows.parquet"])
     return folder / "dump"
 
 
 def _doubled(store, folder: Path) -> object:
-    return transfer.dump(
-        store, _added(store, folder, "IS_A", {"from_id": ["GO:2"], "to_id": ["GO:1"]})
-    )
+    made = _added(store, folder, "IS_A", {"from_id": ["GO:2"], "to_id": ["GO:1"]})
+    return transfer.dump(store, made)
 
 
 def _miscounted(store, folder: Path) -> object:
@@ -264,9 +264,7 @@ def _listed(content: str) -> Callable[[Path], object]:
 def _list_with_embed(entry: str) -> Callable[[Path], object]:
     def provoke(folder: Path) -> object:
         written(folder, "", "genes.gff")
-        return _listed(f'[[source]]\nloader = "gff3"\nfile = "genes.gff"\n[[embed]]\n{entry}\n')(
-            folder
-        )
+        return _listed(f"{_GENES}[[embed]]\n{entry}\n")(folder)
 
     return provoke
 
@@ -838,7 +836,7 @@ _LOADS = (
         _each(
             _load_of_nothing,
             lambda folder: sources(folder / "no.toml"),
-            _listed('[[source]]\nloader = "gff3"\nfile = "genes.gff"\n'),
+            _listed(_GENES),
         ),
     ),
     Case(
