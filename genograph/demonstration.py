@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genograph.cohorts import Cohort, Folds, export, read_strains
 from genograph.cypher import run_query
-from genograph.errors import GenographError
+from genograph.errors import RunError
 from genograph.evaluation import evaluate
 from genograph.ingest import build
 from genograph.prediction import predict
@@ -57,12 +57,13 @@ def demo(
     `tell` gets the fraction done and a few words at every step.
 
     Raises:
-        GenographError: `out` is not empty, or a step fails.
+        RunError: `out` is not empty.
+        GenographError: a step fails.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         msg = f"{out}: exists and is not empty; choose another folder with -o"
-        raise GenographError(msg)
+        raise RunError(msg)
     tell(0.0, "simulating a yeast")
     simulate(out / "sources", genes=genes, seed=seed)
     database = out / "yeast.db"

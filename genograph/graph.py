@@ -138,10 +138,12 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0, os.SEEK_END)
             file.write(_HASHED + digest.encode() + b"\n")
+        aside.replace(path)
     except OSError as error:
         msg = f"{path}: cannot be written: {error.strerror}"
         raise CohortError(msg) from error
-    aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
     return path
 
 

@@ -107,7 +107,8 @@ class Table:
             try:
                 arrays[name] = pa.array(values, type=arrow)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-                msg = f"{source}: {type}.{name}: {str(error).splitlines()[0]}"
+                where = f"{source}: " if source else ""
+                msg = f"{where}{type}.{name}: {str(error).splitlines()[0]}"
                 raise SchemaError(msg) from error
         return cls(type, pa.table(arrays), source, own)
 

@@ -22,6 +22,7 @@ from fuzz.engine import attempt, different, fuzz, time_limit
 from fuzz.guided import INSTALL
 from fuzz.loads import fuzz_load
 from fuzz.readers import Reader, fixtures, readers
+from fuzz.sites import lacking, raised_at
 from fuzz.workers import Task, work
 from model_cohort import cohort_of
 
@@ -178,6 +179,26 @@ def test_an_error_comes_with_the_message_that_is_documented(case):
     assert type(error).__name__ == case.kind
     assert re.search(case.message, str(error)), str(error)
     assert "\n" not in str(error)
+
+
+# what only a mistake of genograph's own could raise: both sides come from the same object
+CONTRADICTIONS = {
+    "genograph/evaluation/predictions.py:predict_measured",
+    "genograph/evaluation/predictions.py:_predicted",
+}
+
+
+def test_every_error_that_is_raised_is_on_the_page(every):
+    reached = set()
+    by_name = {reader.name: reader for reader in every}
+    for name in loaders.names():
+        for content in fixtures(name)[1:]:
+            try:
+                by_name[name].read(content)
+            except GenographError as error:
+                reached |= raised_at(error)
+    left = lacking(CASES, reached, ("genograph", "loaders"))
+    assert {f"{site.file}:{site.function}" for site in left} <= CONTRADICTIONS, left
 
 
 def test_the_page_of_errors_is_fresh(every):

@@ -40,7 +40,7 @@ class Provider:
     seeded: bool
 
 
-def kmer(ids: Sequence[str], sequences: Sequence[str], seed: int, dim: int) -> Vectors:
+def kmer(ids: Sequence[str], sequences: Sequence[str | None], seed: int, dim: int) -> Vectors:
     """K-mer spectra of the three thirds of each window, unit vectors [window, dim].
 
     With dim = 768 the k-mers are 4-mers (3 x 256). The thirds are counted in bases from the codon
@@ -51,7 +51,7 @@ def kmer(ids: Sequence[str], sequences: Sequence[str], seed: int, dim: int) -> V
     k-mer is zero. K-mers with a letter other than A, C, G, T are not counted. The seed is not used.
 
     Raises:
-        SourceError: dim is not 3 * 4^k for k = 1 to 6.
+        SourceError: dim is not 3 * 4^k for k = 1 to 6, or a window has no sequence.
     """
     del seed
     sizes = {3 * 4**k: k for k in range(1, 7)}
@@ -61,6 +61,9 @@ def kmer(ids: Sequence[str], sequences: Sequence[str], seed: int, dim: int) -> V
     k = sizes[dim]
     out = np.zeros((len(ids), 3, 4**k), dtype=np.float32)
     for row, (name, sequence) in enumerate(zip(ids, sequences, strict=True)):
+        if sequence is None or not sequence.isascii():
+            msg = f"CRE {name} has no sequence of nucleotides; load it again (cre)"
+            raise SourceError(msg)
         kind = name.rpartition(":")[2]
         codes = _CODE[np.frombuffer(sequence.upper().encode("ascii"), dtype=np.uint8)]
         n = len(codes) - k + 1

@@ -52,6 +52,7 @@ class EmbeddedStore(Store):
         """
         self.uri = str(path)
         self._path = path
+        self._read_only = read_only
         self._depth = 0
         self._spoilt = False
         if read_only and not path.exists():
@@ -206,6 +207,8 @@ class EmbeddedStore(Store):
 
         That is 76 MB for each that looks half a million nodes up, and fills its pool after a few.
         """
+        if self._lock < 0:
+            return
         self._connection.close()
         self._connection = ladybug.Connection(self._database)
 
@@ -280,6 +283,9 @@ class EmbeddedStore(Store):
     @contextmanager
     def transaction(self, *, rows: int = 0) -> Iterator[None]:
         """See Store; blocks may be nested, the outermost decides."""
+        if self._read_only:
+            msg = f"{self.uri}: is open for reading only"
+            raise StoreError(msg)
         if self._depth == 0:
             self._begin_afresh(rows)
             self._begin("BEGIN TRANSACTION")

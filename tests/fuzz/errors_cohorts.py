@@ -692,7 +692,14 @@ _OTHERS = (
         _in(lambda store: embed(store, "random", dim=0)),
     ),
     Case(
-        "GenographError",
+        "SourceError",
+        "CRE .* has no sequence of nucleotides; load it again",
+        "A window was written without its sequence.",
+        "Load the genome's windows again with the loader cre.",
+        _in(lambda store: embed(store, "kmer")),
+    ),
+    Case(
+        "RunError",
         "exists and is not empty; choose another folder with -o",
         "The folder for the demonstration holds something.",
         "Choose another.",

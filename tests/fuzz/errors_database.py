@@ -571,13 +571,6 @@ _EMBEDDED = (
     ),
     Case(
         "StoreError",
-        "Cannot execute write operations in a read-only database",
-        "A database that is open for reading is to be written.",
-        "Open it for writing.",
-        _write_to_reader,
-    ),
-    Case(
-        "StoreError",
         "Connection is closed",
         "A program writes into a database that it has closed.",
         "Open it again.",
@@ -695,9 +688,9 @@ _NEO4J = (
     Case(
         "StoreError",
         "is open for reading only",
-        "A server that was opened for reading is to be written.",
+        "A database that was opened for reading is to be written.",
         "Open it for writing.",
-        _served(_enter),
+        _each(_served(_enter), _write_to_reader),
     ),
     Case(
         "StoreError",
