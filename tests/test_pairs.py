@@ -161,7 +161,7 @@ def test_what_is_no_text_is_refused_with_its_line(tmp_path, bad):
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("genograph.loaders._columns.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("genograph.loaders._bounds.LONGEST_LINE", 1 << 20)
     file = tmp_path / "table.txt.gz"
     with gzip.open(file, "wb") as out:
         for _ in range(64):
