@@ -81,6 +81,7 @@ def main() -> None:
         lines = {
             "seconds": [(r["strains"], r["stages"]["export"]) for r in results],
             "peak memory, MB": [(r["strains"], r["peak_mb"]) for r in results],
+            "own memory, MB": [(r["strains"], r["own_mb"]) for r in results],
             "disk, MB": [(r["strains"], r["disk_mb"]) for r in results],
         }
         screen.growth(given.plot, "Exporting a cohort", "strains", lines)
