@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -129,21 +130,21 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
     labels = {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
     try:
         dgl.save_graphs(str(aside), [graph], labels)
-    except dgl.DGLError as error:
-        # the disk's refusal, with DGL's own stack below its first line
-        msg = f"{path}: cannot be written: {str(error).splitlines()[0].rpartition('] ')[2]}"
-        raise CohortError(msg) from error
-    try:
         with aside.open("r+b") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0, os.SEEK_END)
             file.write(_HASHED + digest.encode() + b"\n")
         aside.replace(path)
+    except dgl.DGLError as error:
+        # the disk's refusal, with DGL's own stack below its first line
+        msg = f"{path}: cannot be written: {str(error).splitlines()[0].rpartition('] ')[2]}"
+        raise CohortError(msg) from error
     except OSError as error:
         msg = f"{path}: cannot be written: {error.strerror}"
         raise CohortError(msg) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
     return path
 
 

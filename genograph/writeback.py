@@ -22,7 +22,7 @@ from genograph.schema import parse_strain
 from genograph.spool import Spool
 from genograph.store import Store
 from genograph.store.stream import ASTRAL, compared
-from genograph.tables import Table, new_mark
+from genograph.tables import Table
 
 ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
 PROMOTED_AT_ONCE, PROMOTED_VALUES = 1_000_000, 50_000_000
@@ -82,7 +82,7 @@ def write_predictions(
         "expression": (prediction.expression_names, cohort.expression),
         "morphology": (prediction.morphology_names, cohort.morphology),
     }
-    n, source, mark = len(prediction.strain_ids), f"run {run.id}", new_mark()
+    n, source = len(prediction.strain_ids), f"run {run.id}"
     most = _most(prediction, PROMOTED_AT_ONCE, PROMOTED_VALUES)
     at_once = n <= most
     held = {r: name for r, name in PROMOTED.items() if getattr(prediction, r) is not None}
@@ -110,12 +110,14 @@ def write_predictions(
             ids = prediction.strain_ids[part]
             new = _missing(store, ids)
             created += len(new)
-            for table in _strains(new, source, mark):
+            for table in _strains(new, source):
                 spool.put(table, certain=True)
-            begin = pa.array(np.zeros(len(ids), np.int32))
-            from_id = pa.DictionaryArray.from_arrays(begin, [run.id]).cast(pa.string())
-            rows = {"from_id": from_id, "to_id": ids, "split": pa.array(place[part])}
-            table = Table("PREDICTED", pa.table(rows | _columns(prediction, part)), source, mark)
+            rows = {
+                "from_id": pa.repeat(run.id, len(ids)),
+                "to_id": ids,
+                "split": pa.array(place[part]),
+            }
+            table = Table("PREDICTED", pa.table(rows | _columns(prediction, part)), source)
             if not there:
                 spool.put(table, certain=True)
                 continue
@@ -195,12 +197,12 @@ def _missing(store: Store, ids: pa.StringArray) -> pa.StringArray:
     return ids.filter(pc.invert(pc.is_in(ids, value_set=there)))
 
 
-def _strains(ids: pa.StringArray, source: str, mark: int) -> Iterator[Table]:
+def _strains(ids: pa.StringArray, source: str) -> Iterator[Table]:
     """Strains by their ids, and what they perturb."""
     names = ids.to_pylist()
     genotypes = [parse_strain(name) for name in names]
     columns: dict[str, list[object]] = {"id": names, "n_perturbed": [len(g) for g in genotypes]}
-    yield Table.of("Strain", columns, source=source, own=mark)
+    yield Table.of("Strain", columns, source=source)
     pairs = [(name, p) for name, g in zip(names, genotypes, strict=True) for p in g]
     columns = {
         "from_id": [name for name, _ in pairs],
@@ -209,7 +211,7 @@ def _strains(ids: pa.StringArray, source: str, mark: int) -> Iterator[Table]:
         "allele": [p.allele for _, p in pairs],
         "dose": [p.dose for _, p in pairs],
     }
-    yield Table.of("PERTURBS", columns, source=source, own=mark)
+    yield Table.of("PERTURBS", columns, source=source)
 
 
 def _demote_others(store: Store, run_id: str) -> None:

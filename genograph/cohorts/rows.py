@@ -4,7 +4,7 @@ Tens of millions of them are never held: one part is, and what repeats is a numb
 vocabulary.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
+from genograph.cohorts.sorting import Sorting
 from genograph.errors import CohortError
 from genograph.schema import Perturbation
 from genograph.store import Store
@@ -64,23 +65,18 @@ _PERTURBATION = "n.id AS id, g.id AS gene, p.kind AS kind, p.allele AS allele, p
 
 
 def experiment_rows(
-    store: Store,
-    ids: Iterable[pa.StringArray],
-    n_id: int,
-    said: Vocabularies,
-    timeout: float | None,
+    store: Store, ids: Sorting, said: Vocabularies, timeout: float | None
 ) -> Iterator[pa.Table]:
-    """The experiments with these sorted ids, in their order, a table for each part.
+    """The experiments with these ids (rows `id`), in their order, a table for each part.
 
     Columns id, strain, phenotype, unit and study (int32, numbers of `said`) and NUMBERS (float64).
-    `n_id` is about how many ids there are.
 
     Raises:
         CohortError: an id is none of an experiment, or one has no strain or study, or several.
     """
     rest = f"MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) RETURN {_EXPERIMENT}"
     odd: list[str] = []
-    for some, found in _of_nodes(store, "Experiment", rest, ids, n_id, timeout):
+    for some, found in _of_nodes(store, "Experiment", rest, ids, timeout):
         odd += _odd(some, found)
         if not odd:
             yield _experiments(store, some, found, said)
@@ -159,23 +155,19 @@ def _not_one(store: Store, odd: list[str]) -> CohortError:
 
 
 def perturbation_rows(
-    store: Store,
-    ids: Iterable[pa.StringArray],
-    n_id: int,
-    said: Vocabularies,
-    timeout: float | None,
+    store: Store, ids: Sorting, said: Vocabularies, timeout: float | None
 ) -> Iterator[pa.Table]:
-    """The strains with these sorted ids and what they carry, a table for each part.
+    """The strains with these ids (rows `id`) and what they carry, a table for each part.
 
     Columns id, and three lists with an entry for each perturbation: gene and perturbation (int32,
     numbers of `said`; a perturbation as strain ids spell it) and dose (float32, the fraction of
-    wild-type function left). The wild type has empty ones. `n_id` is about how many ids there are.
+    wild-type function left). The wild type has empty ones.
 
     Raises:
         CohortError: a perturbation lacks its kind, allele or dose.
     """
     rest = f"MATCH (n)-[p:PERTURBS]->(g:Gene) RETURN {_PERTURBATION}"
-    for some, found in _of_nodes(store, "Strain", rest, ids, n_id, timeout):
+    for some, found in _of_nodes(store, "Strain", rest, ids, timeout):
         yield _perturbations(store, some, found, said)
 
 
@@ -242,15 +234,11 @@ def whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row
 
 
 def _of_nodes(
-    store: Store,
-    label: str,
-    rest: str,
-    ids: Iterable[pa.StringArray],
-    n_id: int,
-    timeout: float | None,
+    store: Store, label: str, rest: str, ids: Sorting, timeout: float | None
 ) -> Iterator[Part]:
     held = store.query(f"MATCH (n:{label}) RETURN count(*) AS n")["n"][0].as_py()
-    return of_nodes(store, label, rest, ids, wanted=n_id, held=held, timeout=timeout)
+    parts = (part["id"].combine_chunks() for part in ids.parts(distinct=True))
+    return of_nodes(store, label, rest, parts, wanted=ids.rows, held=held, timeout=timeout)
 
 
 def _row(found: pa.Table, ids: pa.Array) -> Int64[np.ndarray, " row"]:

@@ -48,12 +48,12 @@ from genograph.errors import CohortError
 from genograph.experiments import RELATIVE
 from genograph.schema import WILD_TYPE
 from genograph.store import Store
+from genograph.store.stream import VALUES_AT_ONCE
 
 EVERYTHING = CohortQuery.of()
 VECTORS = ("expression", "morphology")
 CARRIED = ("fitness", *VECTORS)
 """The phenotypes that a cohort carries; experiments of others are left out and counted."""
-VALUES_AT_ONCE = 8_000_000
 
 
 def select(
@@ -161,9 +161,7 @@ def members(
     said = Vocabularies()
     with _put_aside() as folder:
         ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
-        found = pa.concat_tables(
-            experiment_rows(store, _texts(ids), ids.rows, said, timeout)
-        ).combine_chunks()
+        found = pa.concat_tables(experiment_rows(store, ids, said, timeout)).combine_chunks()
     plain = {
         name: getattr(said, name).texts.take(found[name].combine_chunks())
         for name in ("phenotype", "unit", "study")
@@ -213,11 +211,6 @@ def _put_aside() -> Iterator[Path]:
             raise CohortError(msg) from refused
 
 
-def _texts(sorting: Sorting) -> Iterator[pa.StringArray]:
-    for part in sorting.parts(distinct=True):
-        yield part["id"].combine_chunks()
-
-
 class _Found(NamedTuple):
     """The rows of a cohort, by id of the experiment and by id of the strain."""
 
@@ -242,7 +235,7 @@ def _found(
     strain_ids = Sorting(folder / "strain_ids", "id")
     n_selected = n_other = 0
     units: set[int] = set()
-    for rows in experiment_rows(store, _texts(ids), ids.rows, said, timeout):
+    for rows in experiment_rows(store, ids, said, timeout):
         phenotypes = said.phenotype.texts.to_pylist()
         phenotype = rows["phenotype"].to_numpy()
         carried = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name in CARRIED])
@@ -261,8 +254,7 @@ def _found(
         )
         raise CohortError(msg)
     strains = Sorting(folder / "strains", "id")
-    n_strain = strain_ids.rows
-    for rows in perturbation_rows(store, _texts(strain_ids), n_strain, said, timeout):
+    for rows in perturbation_rows(store, strain_ids, said, timeout):
         strains.put(rows)
     n_single_other = 0
     if singles:

@@ -91,7 +91,7 @@ class Sorting:
 
     def _divided(self) -> list[str]:
         """The texts at which a new part begins."""
-        n_part = -(-sum(len(_mapped(file)) for file in self._runs) // AT_ONCE)
+        n_part = -(-self.rows // AT_ONCE)
         sample = sorted(self._sample)
         return sorted({sample[k * len(sample) // n_part] for k in range(1, n_part)})
 

@@ -107,8 +107,7 @@ def compared(store: Store, table: Table, start: str) -> Compared:
     n_held = store.query(f"MATCH (n:{spec.to_label}) RETURN count(*) AS n")["n"][0].as_py()
     there: np.ndarray[Any, Any] = np.zeros(len(ids), np.bool_)
     same = there.copy()
-    cut = (ids.slice(begin, NODES_AT_ONCE) for begin in range(0, len(ids), NODES_AT_ONCE))
-    begin = 0
+    begin, cut = 0, _cut(ids, NODES_AT_ONCE)
     for some, found in of_nodes(
         store, spec.to_label, rest, cut, wanted=len(ids), held=n_held, start=start
     ):
@@ -120,7 +119,7 @@ def compared(store: Store, table: Table, start: str) -> Compared:
 
     def kept(mask: Bool[np.ndarray, " row"]) -> Table:
         some = rows.filter(pa.array(mask))
-        return Table.again(table.type, some, table.source, own=table.own)
+        return Table.again(table.type, some, table.source)
 
     return Compared(kept(~there), kept(there & ~same), int(same.sum()))
 
@@ -167,10 +166,13 @@ def stream(store: Store, type: str, keys: Keys) -> Iterator[pa.Table]:
         columns = {"from_id": "n.id", "to_id": "b.id"} | {n: f"x.{n}" for n in spec.properties}
     rest = match + "RETURN " + ", ".join(f"{said} AS {name}" for name, said in columns.items())
     step = max(1, min(NODES_AT_ONCE, VALUES_AT_ONCE // longest(store, type)))
-    cut = (ids.slice(start, step) for start in range(0, len(ids), step))
-    for part in of_nodes(store, label, rest, cut, wanted=len(ids), held=len(ids)):
+    for part in of_nodes(store, label, rest, _cut(ids, step), wanted=len(ids), held=len(ids)):
         if len(part.rows):
             yield _sorted(store, spec, part.rows)
+
+
+def _cut(ids: pa.StringArray, step: int) -> Iterator[pa.StringArray]:
+    return (ids.slice(start, step) for start in range(0, len(ids), step))
 
 
 def longest(store: Store, type: str) -> int:
