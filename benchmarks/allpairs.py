@@ -24,15 +24,16 @@ from graphs import screen, synthetic, yeast
 from peers import DglCopies
 
 from genograph.cohorts import Cohort, Strains
-from genograph.nn.config import TrainConfig
-from genograph.nn.crosses import GeneNodes, crossed
-from genograph.nn.engines import Perturbed, engine_of
-from genograph.nn.model import Encoded, GenomeModel
-from genograph.nn.plans import Plan
-from genograph.nn.setting import perturbation_effects, setting_of, single_effects
-from genograph.nn.tasks import Objective
-from genograph.nn.topology import Topology
+from genograph.engine.base import Perturbed
+from genograph.engine.choose import choose_engine
+from genograph.engine.topology import Topology
+from genograph.models.config import TrainConfig
+from genograph.models.genome import Encoded, GenomeModel
+from genograph.models.pair_plans import GeneNodes, crossed
+from genograph.models.plans import Plan
+from genograph.models.statistics import perturbation_effects, setting_of, single_effects
 from genograph.prediction import moments_of
+from genograph.training.examples import Objective
 
 TILE, COPIES = 64, 4
 LIMIT = 1e-5
@@ -44,7 +45,7 @@ class Scorer:
     def __init__(self, cohort: Cohort, members: int) -> None:
         self.cohort, self.config = cohort, TrainConfig(heads=("fitness",))
         self.topology = Topology.of(cohort.genome)
-        engine = engine_of("auto", self.topology)
+        engine = choose_engine("auto", self.topology)
         print(f"engine {engine.name} ({engine.why})")
         setting = setting_of(cohort, self.topology, self.config)
         features = torch.from_numpy(cohort.genome.features)

@@ -25,7 +25,8 @@ def child(folder: Path) -> None:
     """Export what is in the database of a folder and say how long it took."""
     import numpy as np
 
-    from genograph.cohorts import export, load_cohort
+    from genograph.cohorts import load_cohort
+    from genograph.exporting import export
     from genograph.store import open_store
 
     clock = screen.Clock()

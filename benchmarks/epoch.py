@@ -44,7 +44,7 @@ def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
     import torch
 
     from genograph.cohorts import TRAIN, load_cohort
-    from genograph.nn import fit as fitting
+    from genograph.training import fit as fitting
     from genograph.training import read_config, train
 
     torch.set_num_threads(1)

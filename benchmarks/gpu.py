@@ -75,7 +75,7 @@ def import_hot_path(*, bare: bool) -> None:
         stand_in("jaxtyping")
     if lacking:
         stand_in("genograph.cohorts")
-        stand_in("genograph.nn.config")
+        stand_in("genograph.models.config")
     print(f"stood in for: {', '.join(lacking) or 'nothing'}")
 
 
@@ -132,7 +132,7 @@ def median_of(act: Callable[[], object], device: torch.device, repeats: int) -> 
 
 
 def kernels(topology: Any, device: torch.device, repeats: int, answer: dict[str, Any]) -> None:
-    from genograph.nn.bags import KERNELS, bag_kernel, bag_sum
+    from genograph.engine.bags import KERNELS, bag_kernel, bag_sum
 
     bag = max(topology.passing, key=lambda b: len(b.column))
     names = ("embedding_bag",) if device.type == "cpu" else ("triton", "torch.sparse")
@@ -157,7 +157,7 @@ def kernels(topology: Any, device: torch.device, repeats: int, answer: dict[str,
 
 def copies(topology: Any, layers: Any, inputs: Tensor, batch: Any) -> Tensor:
     """Whole copies of the genome, messages gathered and scattered edge by edge."""
-    from genograph.nn.topology import KINDS, PASSING, ends
+    from genograph.engine.topology import KINDS, PASSING, ends
 
     n = batch.n_strain
     dose = torch.ones(n, topology.n_node, 1, device=inputs.device, dtype=inputs.dtype)
@@ -184,8 +184,9 @@ def copies(topology: Any, layers: Any, inputs: Tensor, batch: Any) -> Tensor:
 def propagation(
     topology: Any, device: torch.device, n: int, repeats: int, answer: dict[str, Any]
 ) -> None:
-    from genograph.nn.delta import DeltaEngine
-    from genograph.nn.engines import Layer, Perturbed, SharedEngine
+    from genograph.engine.base import Layer, Perturbed
+    from genograph.engine.delta import DeltaEngine
+    from genograph.engine.shared import SharedEngine
 
     torch.manual_seed(0)
     layers = [Layer(64).to(device) for _ in range(2)]
@@ -251,12 +252,12 @@ SHAPE = {
 
 def model_of(topology: Any, device: torch.device) -> Any:
     """A genome model of the default shape with random weights, fitness head only."""
-    from genograph.nn.model import NOISE, GenomeModel, Setting
-    from genograph.nn.overlap import N_CONTEXT, N_OVERLAP, extent
-    from genograph.nn.topology import REACHING
+    from genograph.engine.topology import REACHING
+    from genograph.models.genome import NOISE, GenomeModel, Setting
+    from genograph.models.overlap import N_CONTEXT, N_OVERLAP, extent
 
     if _there("pydantic"):
-        from genograph.nn.config import ModelConfig
+        from genograph.models.config import ModelConfig
 
         defaults = ModelConfig(heads=("fitness",))
         for name, value in SHAPE.items():
@@ -294,12 +295,12 @@ def all_pairs(
     topology: Any, device: torch.device, side: int, limit: float, answer: dict[str, Any]
 ) -> None:
     """Every double deletion in tiles of side by side genes; the 1,000 largest interactions kept."""
-    from genograph.nn.crosses import GeneNodes, crossed
-    from genograph.nn.engines import engine_of
+    from genograph.engine.choose import choose_engine
+    from genograph.models.pair_plans import GeneNodes, crossed
 
     model, n = model_of(topology, device).requires_grad_(False), topology.n_gene
     start = clock(device)
-    engine = engine_of("delta", topology)
+    engine = choose_engine("delta", topology)
     reach = GeneNodes.of(topology, device)
     h = encoded(model, topology, engine, device).h
     best = torch.zeros(0, device=device)
@@ -339,8 +340,8 @@ def epoch(
     answer: dict[str, Any],
 ) -> None:
     """Steps of AdamW on random double deletions, planned on the device, in both precisions."""
-    from genograph.nn.crosses import GeneNodes, crossed
-    from genograph.nn.engines import engine_of
+    from genograph.engine.choose import choose_engine
+    from genograph.models.pair_plans import GeneNodes, crossed
 
     rng = np.random.default_rng(3)
     n, steps = topology.n_gene, -(-records // size)
@@ -348,7 +349,7 @@ def epoch(
     high = np.where(low == high, (high + 1) % n, high)
     pairs = np.stack([np.minimum(low, high), np.maximum(low, high)], 1)
     target = rng.normal(0, 0.05, records).astype(np.float32)
-    reach, engine = GeneNodes.of(topology, device), engine_of("delta", topology)
+    reach, engine = GeneNodes.of(topology, device), choose_engine("delta", topology)
     for half in (False, True):
         model = model_of(topology, device)
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
@@ -392,7 +393,7 @@ def main() -> None:
     if device.type == "cpu":
         torch.set_num_threads(1)
     import_hot_path(bare=options.bare)
-    from genograph.nn.topology import Topology
+    from genograph.engine.topology import Topology
 
     name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     answer: dict[str, Any] = {"device": name, "torch": torch.__version__}

@@ -4,7 +4,7 @@
     python benchmarks/load.py                  # 10^4 to 10^6
     python benchmarks/load.py --pairs 13000000 --plot growth.png
 
-Every size is loaded by `genograph.ingest.load` in a process of its own from files as they are
+Every size is loaded by `genograph.database.ingest.load` in a process of its own from files as they are
 published: genes, vectors of 768 numbers for two windows of each, singles, and the pairs, which
 become a strain with two perturbations and an experiment each. The last line is JSON.
 """
@@ -20,7 +20,7 @@ TARGETS = {1_000_000: (30.0, 2_000), 13_000_000: (600.0, 6_000)}
 
 def child(folder: Path) -> None:
     """Load what is in a folder and say how long each file took."""
-    from genograph.ingest import load
+    from genograph.database.ingest import load
     from genograph.store import open_store
     from genograph.tables import Table
 

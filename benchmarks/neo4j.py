@@ -42,7 +42,7 @@ PERTURBS = (
 
 def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str, object]:
     """Blocks of strains and what they perturb, in turns: some one by one, more in batches."""
-    from genograph.spool import Spool
+    from genograph.database.spool import Spool
     from genograph.store import open_store
     from genograph.tables import Table, new_mark
 

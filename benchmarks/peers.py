@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genograph.nn.engines import DglEngine, Layer, Perturbed, WildType
-from genograph.nn.topology import KINDS, PASSING, Topology, ends
+from genograph.engine.base import Layer, Perturbed, WildType
+from genograph.engine.dgl import DglEngine
+from genograph.engine.topology import KINDS, PASSING, Topology, ends
 
 
 class DglCopies:

@@ -35,11 +35,12 @@ from roofline import floor, machine
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from genograph.nn import native
-from genograph.nn.bags import bag_of, bag_sum
-from genograph.nn.delta import DeltaEngine
-from genograph.nn.engines import Layer, Perturbed, SharedEngine, WildType
-from genograph.nn.topology import Topology
+from genograph.engine import native
+from genograph.engine.bags import bag_of, bag_sum
+from genograph.engine.base import Layer, Perturbed, WildType
+from genograph.engine.delta import DeltaEngine
+from genograph.engine.shared import SharedEngine
+from genograph.engine.topology import Topology
 
 LAYERS, WIDTH = 2, 64
 SIZES = (1, 2, 3, 2)

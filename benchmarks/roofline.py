@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from genograph.nn.delta import SENDS, DeltaEngine
-from genograph.nn.engines import Perturbed
+from genograph.engine.base import Perturbed
+from genograph.engine.delta import SENDS, DeltaEngine
 
 WIDTH = 64
 ROW = 4 * WIDTH

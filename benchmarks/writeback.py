@@ -25,8 +25,8 @@ def child(folder: Path) -> None:
     import numpy as np
     import pyarrow.compute as pc
 
-    from genograph.cohorts import export
-    from genograph.nn.config import TrainConfig
+    from genograph.exporting import export
+    from genograph.models.config import TrainConfig
     from genograph.run import Prediction, Run
     from genograph.store import open_store
     from genograph.writeback import write_predictions

@@ -8,9 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genograph.cohorts import Cohort, CohortQuery, export, load_cohort, read_strains, select
-    from genograph.cre import embed
-    from genograph.cypher import run_query as query
+    from genograph.cohorts import (
+        Cohort,
+        CohortQuery,
+        load_cohort,
+        read_strains,
+        save_cohort,
+        select,
+    )
+    from genograph.database.embed import embed
+    from genograph.database.ingest import Ledger, build, load
+    from genograph.database.query import run_query as query
     from genograph.demonstration import demo
     from genograph.errors import (
         CohortError,
@@ -21,7 +29,8 @@ if TYPE_CHECKING:
         StoreError,
     )
     from genograph.evaluation import evaluate
-    from genograph.ingest import Ledger, build, load
+    from genograph.exporting import export
+    from genograph.heterograph import to_dgl, to_networkx
     from genograph.prediction import predict
     from genograph.reporting import report
     from genograph.run import Prediction, Run
@@ -37,7 +46,7 @@ _HOMES = {
     "CohortError": "errors",
     "CohortQuery": "cohorts",
     "GenographError": "errors",
-    "Ledger": "ingest",
+    "Ledger": "database.ledger",
     "Prediction": "run",
     "Run": "run",
     "RunError": "errors",
@@ -47,21 +56,24 @@ _HOMES = {
     "StoreError": "errors",
     "Table": "tables",
     "TrainConfig": "training",
-    "build": "ingest",
+    "build": "database.ingest",
     "demo": "demonstration",
-    "embed": "cre",
+    "embed": "database.embed",
     "evaluate": "evaluation",
-    "export": "cohorts",
+    "export": "exporting",
     "graph_schema": "schema",
-    "load": "ingest",
+    "load": "database.ingest",
     "load_cohort": "cohorts",
     "open_store": "store",
     "predict": "prediction",
-    "query": "cypher",
+    "query": "database.query",
     "read_strains": "cohorts",
     "report": "reporting",
+    "save_cohort": "cohorts",
     "select": "cohorts",
     "simulate": "simulation",
+    "to_dgl": "heterograph",
+    "to_networkx": "heterograph",
     "train": "training",
     "write_predictions": "writeback",
 }
@@ -94,8 +106,11 @@ __all__ = [
     "query",
     "read_strains",
     "report",
+    "save_cohort",
     "select",
     "simulate",
+    "to_dgl",
+    "to_networkx",
     "train",
     "write_predictions",
 ]

@@ -24,10 +24,10 @@ import torch
 from jaxtyping import Int64
 
 from genograph.cohorts import Cohort, Strains, strains_of
+from genograph.engine.topology import Topology, threads
 from genograph.errors import RunError, SourceError
-from genograph.nn.crosses import GeneNodes, crossed
-from genograph.nn.setting import perturbation_effects, single_effects
-from genograph.nn.topology import Topology, threads
+from genograph.models.pair_plans import GeneNodes, crossed
+from genograph.models.statistics import perturbation_effects, single_effects
 from genograph.prediction import chosen_device, load_members, moments_of
 from genograph.run import Run, write_json
 from genograph.schema import Perturbation

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from genograph.cohorts import Cohort, Folds, export, read_strains
-from genograph.cypher import run_query
+from genograph.cohorts import Cohort, Folds, read_strains
+from genograph.database.ingest import build
+from genograph.database.query import run_query
 from genograph.errors import RunError
 from genograph.evaluation import evaluate
-from genograph.ingest import build
+from genograph.exporting import export
 from genograph.prediction import predict
 from genograph.reporting import report
 from genograph.schema import WILD_TYPE

@@ -8,16 +8,17 @@ import torch
 from jaxtyping import Float32
 
 from genograph.cohorts import Cohort, Strains
+from genograph.engine.base import Engine
+from genograph.engine.choose import choose_engine
+from genograph.engine.topology import Topology, threads
 from genograph.errors import RunError
-from genograph.nn.config import HEADS
-from genograph.nn.engines import Engine, engine_of
-from genograph.nn.model import Encoded, GenomeModel, Setting
-from genograph.nn.plans import Meetings, Plan
-from genograph.nn.setting import perturbation_effects, single_effects
-from genograph.nn.state import read_tensors
-from genograph.nn.tasks import Objective, perturbed_of
-from genograph.nn.topology import Topology, threads
+from genograph.models.config import HEADS
+from genograph.models.genome import Encoded, GenomeModel, Setting
+from genograph.models.plans import Meetings, Plan
+from genograph.models.statistics import perturbation_effects, single_effects
 from genograph.run import Prediction, Run
+from genograph.training.checkpoint import read_tensors
+from genograph.training.examples import Objective, perturbed_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = {"fitness": 4096, "expression": 16, "morphology": 512}
@@ -132,7 +133,7 @@ def load_members(
     config, name = run.config, run.manifest["engine"]
     if name == "dgl" and device.type != "cpu":
         name = "shared"  # dgl may be built for the CPU alone
-    engine = engine_of(name, topology.to(device), layers=config.layers, degree=config.degree)
+    engine = choose_engine(name, topology.to(device), layers=config.layers, degree=config.degree)
     return [_member(run, k, cohort, topology, engine, device) for k in range(config.members)]
 
 

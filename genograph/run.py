@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
 from genograph.errors import RunError
-from genograph.nn.config import TrainConfig
+from genograph.models.config import TrainConfig
 
 FORMAT = 1
 

@@ -4,9 +4,10 @@ Hides how the schema becomes DDL for the embedded store, constraints for Neo4j a
 page, and how perturbations are spelled in strain ids.
 """
 
+import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -294,3 +295,8 @@ def parse_strain(text: str) -> tuple[Perturbation, ...]:
             raise SchemaError(msg) from None
         out.append(Perturbation.of(gene, kind or "deletion", allele or "", amount))
     return tuple(out)
+
+
+def names_sha256(names: Sequence[str]) -> str:
+    """Hash of a vocabulary: names in order, one a line."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()

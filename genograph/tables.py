@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 
 from genograph.errors import SchemaError
 from genograph.schema import Property, graph_schema
+
+Value: TypeAlias = str | int | float | bool | list[str] | list[int] | list[float] | None
+"""What a Cypher parameter may be."""
 
 _MARKS = itertools.count(1)
 _LEAST, _GREATEST = -(2**63), 2**63 - 1

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genograph.aside import scratch
-from genograph.cohorts import FOLDS, Cohort, names_sha256
+from genograph.cohorts import FOLDS, Cohort
+from genograph.database.spool import Spool
 from genograph.errors import RunError
+from genograph.files import scratch
 from genograph.run import Prediction, Run
-from genograph.schema import parse_strain
-from genograph.spool import Spool
+from genograph.schema import names_sha256, parse_strain
 from genograph.store import Store
 from genograph.store.stream import ASTRAL, compared
 from genograph.tables import Table

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
-from genograph.experiments import Study
 from genograph.loaders._bounds import Bounded
+from genograph.measurements.rows import Study
 from genograph.tables import Table
 
 Option = str | int | float | bool

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SchemaError, SourceError
-from genograph.experiments import spelled_strain, vector
 from genograph.loaders import Reading
+from genograph.measurements.rows import spelled_strain, vector
 from genograph.schema import Perturbation
 
 

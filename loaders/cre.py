@@ -17,8 +17,8 @@ from typing import BinaryIO, NamedTuple, Self
 
 import pyfaidx
 
-from genograph.aside import scratch
 from genograph.errors import SourceError
+from genograph.files import scratch
 from genograph.loaders import Reading, Source, opened
 from genograph.tables import Table
 

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genograph.errors import SchemaError, SourceError
-from genograph.experiments import RELATIVE, Measurement, Study, number, spelled_strain, tables
 from genograph.loaders import Reading, Source, opened
+from genograph.measurements.rows import RELATIVE, Measurement, Study, number, spelled_strain, tables
 from genograph.tables import Table
 
 SOURCE = Source(

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from genograph.errors import SchemaError, SourceError
-from genograph.experiments import Axis, Measurement, Study, spelled_strain, tables, vector
 from genograph.loaders import Reading, Source, rows
+from genograph.measurements.rows import Axis, Measurement, Study, spelled_strain, tables, vector
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from genograph.aside import scratch
+from genograph.files import scratch
 from genograph.loaders import Reading, Source
 from genograph.loaders.cre import ORF, Genome, orfs, reverse_complement
 from genograph.tables import Table

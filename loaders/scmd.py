@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.experiments import Axis, Measurement, tables, vector
 from genograph.loaders import Reading, Source, rows
+from genograph.measurements.rows import Axis, Measurement, tables, vector
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

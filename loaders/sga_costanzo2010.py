@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
-from genograph.experiments import screened
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
-from genograph.pairs import Pairs, PairTables
+from genograph.measurements.pairs import Pairs, PairTables
+from genograph.measurements.rows import screened
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -26,10 +26,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, tables
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Block, Limits, blocks, numbers
-from genograph.pairs import Pairs, PairTables
+from genograph.measurements.pairs import Pairs, PairTables
+from genograph.measurements.rows import RELATIVE, Measurement, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, number, tables
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders.sga_costanzo2016 import strain_perturbation
+from genograph.measurements.rows import RELATIVE, Measurement, number, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -17,9 +17,9 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from genograph.errors import SourceError
-from genograph.experiments import RELATIVE, Measurement, number, screened, tables
 from genograph.loaders import Reading, Source, opened, rows
 from genograph.loaders._bounds import check_zip
+from genograph.measurements.rows import RELATIVE, Measurement, number, screened, tables
 from genograph.tables import Table
 
 SOURCE = Source(

@@ -16,6 +16,7 @@ from genograph.cohorts import (
     Genome,
     Strains,
     Vectors,
+    save_cohort,
 )
 from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
 from genograph.evaluation.profiles import averaged
@@ -190,6 +191,6 @@ def measured_predictions(cohort, *, noise=0.03, seed=1):
 def small_run(folder):
     """A run trained for three steps, and its cohort's folder."""
     cohort = small_cohort()
-    cohort.save(folder / "cohort")
+    save_cohort(cohort, folder / "cohort")
     config = TrainConfig(members=2, epochs=1, steps_per_epoch=3, pairs=64)
     return train(cohort, config, folder / "run", cohort_folder=folder / "cohort")

@@ -14,7 +14,7 @@ from test_train import config_of
 from genograph import allpairs
 from genograph.allpairs import best_of, read_genes, score_all
 from genograph.cli import cli
-from genograph.cohorts import strains_of
+from genograph.cohorts import save_cohort, strains_of
 from genograph.errors import RunError, SourceError
 from genograph.prediction import predict
 from genograph.run import Run
@@ -26,7 +26,7 @@ from genograph.training import train
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("allpairs")
     cohort = cohort_of()
-    cohort.save(folder / "cohort")
+    save_cohort(cohort, folder / "cohort")
     config = config_of(members=2, heads=("fitness",))
     return train(cohort, config, folder / "run", cohort_folder=folder / "cohort")
 

@@ -24,17 +24,18 @@ from genograph.cohorts import (
     Folds,
     Strains,
     Subgraph,
-    export,
     load_cohort,
     members,
-    names_sha256,
     read_genome,
+    save_cohort,
     select,
 )
 from genograph.cohorts.folds import gene_folds, paralog_components, strain_folds
 from genograph.cypher import fence, lint
 from genograph.errors import CohortError
-from genograph.schema import parse_strain
+from genograph.exporting import export
+from genograph.heterograph import to_networkx
+from genograph.schema import names_sha256, parse_strain
 from genograph.store import open_store
 from genograph.tables import Table
 
@@ -211,7 +212,7 @@ def test_a_folder_that_is_not_empty_is_kept(store, tmp_path):
 
 @pytest.mark.parametrize("name", ["manifest.json", "genome.safetensors", "labels.safetensors"])
 def test_a_damaged_cohort_is_refused(cohort, tmp_path, name):
-    folder = cohort.save(tmp_path / "cohort")
+    folder = save_cohort(cohort, tmp_path / "cohort")
     file = folder / name
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(CohortError, match="damaged"):
@@ -219,7 +220,7 @@ def test_a_damaged_cohort_is_refused(cohort, tmp_path, name):
 
 
 def test_a_changed_cohort_does_not_match_its_hash(cohort, tmp_path):
-    folder = cohort.save(tmp_path / "cohort")
+    folder = save_cohort(cohort, tmp_path / "cohort")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["genes"][0] = "YAL001W"
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -559,8 +560,8 @@ def test_a_subgraph_holds_the_neighbourhood_and_leaves_out_what_perturbs_others(
     assert p["database_genes_sha256"] == names_sha256(cohort.genome.gene_ids)
     assert small.genome.genes_sha256 != cohort.genome.genes_sha256
     # what stays is weighted as in the whole
-    whole = cohort.to_networkx()
-    for a, b, name, data in small.to_networkx().edges(keys=True, data=True):
+    whole = to_networkx(cohort.genome)
+    for a, b, name, data in to_networkx(small.genome).edges(keys=True, data=True):
         assert data == whole.edges[a, b, name]
     assert small.expression.gene.tolist() == [0, 1, 2, -1, -1, -1]
 

@@ -11,7 +11,8 @@ from library_oracle import ORACLES, differences, fixture_tables, frames_of_table
 
 from genograph.cli import cli
 from genograph.cohorts import CohortQuery, members
-from genograph.cypher import fence, library, lint, query_file, run_query
+from genograph.cypher import fence, library, lint, query_file
+from genograph.database.query import run_query
 from genograph.errors import CohortError
 from genograph.store import open_store
 

@@ -15,7 +15,15 @@ import small_yeast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genograph.cohorts import CohortQuery, Subgraph, folds, load_cohort, select, sorting
+from genograph.cohorts import (
+    CohortQuery,
+    Subgraph,
+    folds,
+    load_cohort,
+    save_cohort,
+    select,
+    sorting,
+)
 from genograph.cohorts.mapped import Columns
 from genograph.cohorts.sorting import Sorting
 from genograph.errors import CohortError, StoreError
@@ -219,7 +227,7 @@ def test_nothing_is_left_aside_and_the_arrays_live_on(store, tmp_path, monkeypat
     with pytest.raises(CohortError):
         select(store, CohortQuery("MATCH (s:Strain) RETURN 1 AS strain"))
     assert not list((tmp_path / "aside").iterdir())
-    folder = cohort.save(tmp_path / "cohort")
+    folder = save_cohort(cohort, tmp_path / "cohort")
     assert load_cohort(folder).sha256 == cohort.sha256
 
 

@@ -7,8 +7,8 @@ import pytest
 import small_yeast
 
 from genograph.cohorts import CohortQuery, select
+from genograph.database.ingest import load
 from genograph.errors import CohortError
-from genograph.ingest import load
 from genograph.store import open_store
 from genograph.tables import Table
 

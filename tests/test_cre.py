@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genograph.cre import PROVIDERS, embed
-from genograph.cre.providers import THIRDS, kmer, random
+from genograph.database.embed import PROVIDERS, embed
+from genograph.database.ingest import load
+from genograph.embeddings import THIRDS, kmer, random
 from genograph.errors import SourceError
-from genograph.ingest import load
 from genograph.store import open_store
 
 DATA = Path(__file__).parent / "data"

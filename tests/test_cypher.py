@@ -8,7 +8,8 @@ import small_yeast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genograph.cypher import fence, lint, predicates, run_query
+from genograph.cypher import fence, lint, predicates
+from genograph.database.query import run_query
 from genograph.errors import CohortError, StoreError
 from genograph.store import open_store
 from genograph.tables import Table

@@ -14,8 +14,9 @@ from test_train import config_of, metrics, weights
 
 from genograph import allpairs, prediction, training
 from genograph.allpairs import score_all
-from genograph.nn import bags
-from genograph.nn.topology import Topology
+from genograph.cohorts import save_cohort
+from genograph.engine import bags
+from genograph.engine.topology import Topology
 from genograph.prediction import predict
 from genograph.training import train
 
@@ -62,7 +63,7 @@ class OneProcess:
 def trained(folder, **options):
     cohort = cohort_of()
     folder.mkdir()
-    cohort.save(folder / "cohort")
+    save_cohort(cohort, folder / "cohort")
     config = config_of(heads=HEADS, epochs=1, **options)
     return train(cohort, config, folder / "run", cohort_folder=folder / "cohort")
 

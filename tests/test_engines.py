@@ -13,17 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
+from genograph.engine import native
+from genograph.engine import reachable as spread
+from genograph.engine.bags import KERNELS, bag_of, bag_sum
+from genograph.engine.base import Layer, Perturbed
+from genograph.engine.choose import choose_engine
+from genograph.engine.delta import DeltaEngine
+from genograph.engine.dgl import DglEngine
+from genograph.engine.shared import SharedEngine
+from genograph.engine.topology import Topology
 from genograph.errors import RunError
-from genograph.nn import native, spread
-from genograph.nn.bags import KERNELS, bag_of, bag_sum
-from genograph.nn.config import TrainConfig
-from genograph.nn.crosses import GeneNodes, crossed
-from genograph.nn.delta import DeltaEngine
-from genograph.nn.engines import DglEngine, Layer, Perturbed, SharedEngine, engine_of
-from genograph.nn.model import GenomeModel
-from genograph.nn.plans import Plan
-from genograph.nn.setting import setting_of
-from genograph.nn.topology import Topology
+from genograph.models.config import TrainConfig
+from genograph.models.genome import GenomeModel
+from genograph.models.pair_plans import GeneNodes, crossed
+from genograph.models.plans import Plan
+from genograph.models.statistics import setting_of
 
 N_GENE, WIDTH = 12, 8
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
@@ -230,7 +234,7 @@ def test_every_kernel_is_the_sparse_matrix_in_both_directions(kernel, dtype):
 
 TRITON = """
 import torch
-from genograph.nn.bags import bag_of, bag_sum
+from genograph.engine.bags import bag_of, bag_sum
 g = torch.Generator().manual_seed(0)
 for dtype, width in ((torch.float32, 17), (torch.float64, 130)):
     row, column = (torch.randint(0, n, (80,), generator=g) for n in (11, 9))
@@ -303,13 +307,13 @@ def test_dropped_bits_are_found_again(monkeypatch):
 
 def test_auto_takes_delta_where_reach_is_short_and_shared_where_it_is_not():
     sparse = dataclasses.replace(genome_of(400, 100, 5, seed=1, density=0.002))
-    near = engine_of("auto", Topology.of(sparse), layers=1)
+    near = choose_engine("auto", Topology.of(sparse), layers=1)
     assert near.name == "delta"
-    far = engine_of("auto", Topology.of(genome_of(30, 12, 4, density=0.3)), layers=3)
+    far = choose_engine("auto", Topology.of(genome_of(30, 12, 4, density=0.3)), layers=3)
     assert far.name == "shared"
     for engine in (near, far):
         assert "% of the edges" in engine.why
-    assert engine_of("delta", Topology.of(genome_of())).why == "as configured"
+    assert choose_engine("delta", Topology.of(genome_of())).why == "as configured"
 
 
 def test_without_a_compiler_torch_does_the_work(monkeypatch):
@@ -356,7 +360,7 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
     h = torch.randn(topology.n_node, config.width, dtype=torch.float64)
     found = []
     for worth in (-1.0, 1.0):
-        monkeypatch.setattr("genograph.nn.plans.WORTH_SHARING", worth)
+        monkeypatch.setattr("genograph.models.plans.WORTH_SHARING", worth)
         for at_least in (1, 2):
             plan = Plan.of(
                 strains, rows, effect, topology.reach, topology.n_node, at_least=at_least

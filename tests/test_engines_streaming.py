@@ -8,17 +8,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from test_train import config_of, metrics
 
-from genograph.cohorts import TRAIN, VALIDATION, load_cohort
+from genograph.cohorts import TRAIN, VALIDATION, load_cohort, save_cohort
 from genograph.cohorts.mapped import mapped
+from genograph.cohorts.ragged import rows_where
+from genograph.engine.topology import Topology
 from genograph.errors import CohortError
-from genograph.nn.config import TrainConfig
-from genograph.nn.planning import Planned, Planner
-from genograph.nn.setting import setting_of, single_effects
-from genograph.nn.tasks import Rows, Stream, tasks_of
-from genograph.nn.topology import Topology
-from genograph.nn.walk import rows_where
+from genograph.models.config import TrainConfig
+from genograph.models.planning import Planned, Planner
+from genograph.models.statistics import setting_of, single_effects
 from genograph.run import file_sha256
 from genograph.training import train
+from genograph.training.examples import Rows, Stream, tasks_of
 
 
 def tasks(cohort, fold=TRAIN, **options):
@@ -29,7 +29,7 @@ def tasks(cohort, fold=TRAIN, **options):
 def test_a_plan_made_when_it_is_asked_for_is_the_plan_made_before(monkeypatch):
     cohort = cohort_of()
     whole = tasks(cohort)
-    monkeypatch.setattr("genograph.nn.planning.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.models.planning.MOST_PLANNED", 5)
     later = tasks(cohort)
     for name in whole._fields:
         task = getattr(whole, name)
@@ -45,9 +45,9 @@ def test_a_plan_made_when_it_is_asked_for_is_the_plan_made_before(monkeypatch):
 
 def test_a_training_from_disk_and_batch_by_batch_gives_the_same_weights(tmp_path, monkeypatch):
     cohort = cohort_of()
-    cohort.save(tmp_path / "cohort")
+    save_cohort(cohort, tmp_path / "cohort")
     one = train(cohort, config_of(epochs=2), tmp_path / "one")
-    monkeypatch.setattr("genograph.nn.planning.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.models.planning.MOST_PLANNED", 5)
     other = train(load_cohort(tmp_path / "cohort"), config_of(epochs=2), tmp_path / "other")
     assert file_sha256(one.checkpoint(0)) == file_sha256(other.checkpoint(0))
 
@@ -56,7 +56,7 @@ def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_setting(monkeyp
     cohort = cohort_of()
     topology, config = Topology.of(cohort.genome), TrainConfig()
     whole = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
-    monkeypatch.setattr("genograph.nn.walk.PIECE", 7)
+    monkeypatch.setattr("genograph.cohorts.ragged.PIECE", 7)
     parts = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
     for name in ("pairs", "singles"):
         one, other = getattr(whole[0], name), getattr(parts[0], name)
@@ -84,7 +84,7 @@ def test_of_a_large_validation_fold_evenly_spaced_examples_decide_and_the_rest_i
     gaps = np.diff(np.searchsorted(everything.pairs.experiment, few.pairs.experiment))
     assert gaps.max() - gaps.min() <= 1
     assert everything.pairs.n_left_out == 0
-    monkeypatch.setattr("genograph.training.MOST_VALIDATED", 4)
+    monkeypatch.setattr("genograph.training.ensemble.MOST_VALIDATED", 4)
     said = []
     run = train(cohort, config_of(epochs=1), tmp_path / "run", report=lambda f, w: said.append(w))
     left_out = run.manifest["validation_left_out"]
@@ -96,7 +96,7 @@ def test_of_a_large_validation_fold_evenly_spaced_examples_decide_and_the_rest_i
 def test_memory_for_a_record_is_a_few_bytes_beside_the_mapped_file(tmp_path):
     # what a training holds of each record: its row, its place in the order, its strain's effect
     cohort = cohort_of()
-    cohort.save(tmp_path / "cohort")
+    save_cohort(cohort, tmp_path / "cohort")
     held = load_cohort(tmp_path / "cohort")
     pairs = tasks(held).pairs
     assert pairs.fitness is held.fitness
@@ -132,7 +132,7 @@ def test_mapped_arrays_are_those_of_the_library_and_writing_leaves_the_file_alon
 
 
 def test_a_cohort_whose_file_was_changed_on_disk_is_refused(tmp_path):
-    cohort_of().save(tmp_path / "cohort")
+    save_cohort(cohort_of(), tmp_path / "cohort")
     path = tmp_path / "cohort" / "labels.safetensors"
     content = bytearray(path.read_bytes())
     content[-5] ^= 1

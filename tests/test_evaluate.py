@@ -9,6 +9,7 @@ from evaluation_yeast import N_GENE, N_TERM, measured_predictions, small_cohort,
 from scipy import stats
 
 from genograph.cohorts import SPLITS, TEST, TRAIN, Vectors
+from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
 from genograph.evaluation import (
     MODEL,
@@ -35,7 +36,7 @@ from genograph.evaluation.pair_features import (
     neighbour_mean,
     pair_features,
 )
-from genograph.evaluation.predictions import read_truth, save_predictions, strains_at
+from genograph.evaluation.predictions import read_truth, save_predictions
 from genograph.evaluation.profiles import SIGNAL_GENES, averaged, signal
 from genograph.evaluation.scores import calibration, combine, pearson, rmse, spearman
 
@@ -508,7 +509,7 @@ def test_a_run_without_evaluation_says_what_to_do(tmp_path, cohort):
 
 def test_some_strains_of_a_cohort_keep_their_genes(cohort):
     rows = np.array([5, 0, 77])
-    some = strains_at(cohort.strains, rows)
+    some = take_strains(cohort.strains, rows)
     for at, row in enumerate(rows):
         mine = slice(*some.offsets[at : at + 2])
         whole = slice(*cohort.strains.offsets[row : row + 2])

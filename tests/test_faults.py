@@ -16,7 +16,7 @@ from faults import conditions, kills, steps
 from faults.commands import done, genograph, refused
 from faults.scene import Scene, made, state
 
-from genograph.cohorts import load_cohort
+from genograph.cohorts import load_cohort, save_cohort
 from genograph.errors import CohortError, StoreError
 from genograph.store import Store, open_store, recovery
 from genograph.tables import Table
@@ -154,8 +154,8 @@ def cohort(scene, tmp_path_factory):
 def test_a_killed_replacing_of_a_cohort_leaves_one_that_is_whole(cohort, tmp_path):
     n = steps.every_step(
         tmp_path / "place",
-        lambda: cohort.save(tmp_path / "place" / "out"),
-        lambda: cohort.save(tmp_path / "place" / "out", force=True),
+        lambda: save_cohort(cohort, tmp_path / "place" / "out"),
+        lambda: save_cohort(cohort, tmp_path / "place" / "out", force=True),
         lambda: load_cohort(tmp_path / "place" / "out"),
         absent=lambda: not (tmp_path / "place" / "out").exists(),
     )
@@ -164,10 +164,10 @@ def test_a_killed_replacing_of_a_cohort_leaves_one_that_is_whole(cohort, tmp_pat
 
 
 def test_the_earlier_cohort_comes_back_when_a_kill_came_between_two_renames(cohort, tmp_path):
-    cohort.save(tmp_path / "out")
+    save_cohort(cohort, tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / ".out.earlier")
     with pytest.raises(CohortError, match="exists and is not empty"):
-        cohort.save(tmp_path / "out")
+        save_cohort(cohort, tmp_path / "out")
     assert load_cohort(tmp_path / "out").sha256 == cohort.sha256
 
 
@@ -194,8 +194,8 @@ def test_a_file_where_a_folder_is_wanted_is_told_in_one_line(scene, tmp_path):
 KILLED_AT_WORK = """
 import os, signal, sys
 from pathlib import Path
-from genograph.aside import scratch
-from genograph.ledger import Rejects
+from genograph.files import scratch
+from genograph.database.ledger import Rejects
 with scratch() as folder, Rejects(Path(sys.argv[1])) as rejects:
     (folder / "rows.parquet").write_bytes(b"rows")
     for _ in range(10_000):
@@ -209,8 +209,8 @@ with scratch() as folder, Rejects(Path(sys.argv[1])) as rejects:
 def test_what_a_killed_load_left_lying_is_removed_by_the_next_and_what_is_in_use_stays(
     tmp_path, monkeypatch
 ):
-    from genograph.aside import scratch
-    from genograph.ledger import Rejects
+    from genograph.database.ledger import Rejects
+    from genograph.files import scratch
 
     listed, temporary = tmp_path / "rejects" / "load.tsv", tmp_path / "temporary"
     temporary.mkdir()

@@ -16,28 +16,30 @@ cli
 demonstration
 reporting
 evaluation    writeback     allpairs
-prediction    training
+prediction
+training
 run
-nn            design
-graph         integrity      transfer
-cohorts       cre            simulation
-ingest
-spool         ledger
-loaders       cypher
-pairs
-store         experiments
+models
+engine
+exporting
+heterograph
+cohorts
+database
+loaders       simulation
+measurements  store
+cypher        embeddings
 tables
-schema        aside
+schema        files
 _schema       errors
 """
 LINES = [line.split() for line in FLOORS.strip().splitlines()]
 FLOOR = {room: -number for number, rooms in enumerate(LINES) for room in rooms}
 # steps up that are taken only when they are needed, inside a function
-LATE = {("ingest", "cre"), ("cohorts", "graph")}
+LATE: set[tuple[str, str]] = set()
 DRIVERS = {
     "neo4j": {"store"},
     "ladybug": {"store"},
-    "dgl": {"graph"},
+    "dgl": {"heterograph"},
     "click": {"cli"},
 }
 

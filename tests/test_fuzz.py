@@ -28,9 +28,9 @@ from model_cohort import cohort_of
 
 from genograph import errors, loaders
 from genograph.cohorts import RELATIONS, Edges
-from genograph.cohorts.bounds import check_bounds
+from genograph.cohorts.folder import check_bounds
 from genograph.errors import CohortError, GenographError, SourceError, StoreError
-from genograph.graph import load_dgl, save_dgl
+from genograph.heterograph import load_dgl, save_dgl
 from genograph.loaders._parquet import columns as parquet_columns
 from genograph.tables import Table
 

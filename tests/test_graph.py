@@ -8,7 +8,7 @@ import small_yeast
 
 from genograph.cohorts import RELATIONS, Cohort, Edges, select
 from genograph.errors import CohortError
-from genograph.graph import (
+from genograph.heterograph import (
     UNDIRECTED,
     edge_types,
     import_dgl,
@@ -17,6 +17,7 @@ from genograph.graph import (
     term_depth,
     term_size,
     to_dgl,
+    to_networkx,
 )
 from genograph.store import open_store
 
@@ -29,7 +30,7 @@ def cohort(tmp_path_factory) -> Cohort:
 
 
 def test_the_heterograph_has_every_node_and_edge_of_the_genome(cohort):
-    graph = cohort.to_dgl()
+    graph = to_dgl(cohort.genome)
     genome = cohort.genome
     for kind in ("gene", "term", "complex"):
         assert graph.num_nodes(kind) == genome.n_node(kind)
@@ -47,7 +48,7 @@ def test_the_heterograph_has_every_node_and_edge_of_the_genome(cohort):
 
 
 def test_reversed_types_run_the_other_way_and_undirected_relations_have_none(cohort):
-    graph = cohort.to_dgl()
+    graph = to_dgl(cohort.genome)
     assert set(graph.canonical_etypes) == set(edge_types())
     for source, name, target in edge_types(reverse=False):
         if f"{source}:{name}:{target}" in UNDIRECTED:
@@ -65,7 +66,7 @@ def test_a_message_passes_over_the_heterograph(cohort):
     dgl = import_dgl()
     import torch
 
-    graph = cohort.to_dgl()
+    graph = to_dgl(cohort.genome)
     graph.nodes["gene"].data["one"] = torch.ones(graph.num_nodes("gene"))
     graph.update_all(
         dgl.function.copy_u("one", "m"), dgl.function.sum("m", "n"), etype="annotated_with"
@@ -75,7 +76,7 @@ def test_a_message_passes_over_the_heterograph(cohort):
 
 def test_the_saved_heterograph_reads_back_equal(cohort, tmp_path):
     path = save_dgl(cohort, tmp_path / "genome.dgl")
-    graph, again = cohort.to_dgl(), load_dgl(path)
+    graph, again = to_dgl(cohort.genome), load_dgl(path)
     assert graph.canonical_etypes == again.canonical_etypes
     for kind in graph.canonical_etypes:
         for a, b in zip(graph.edges(etype=kind), again.edges(etype=kind), strict=True):
@@ -90,7 +91,7 @@ def test_reading_a_heterograph_that_is_not_there_says_so(tmp_path):
 
 
 def test_networkx_and_dgl_agree(cohort):
-    graph, other = cohort.to_networkx(), to_dgl(cohort.genome, reverse=False)
+    graph, other = to_networkx(cohort.genome), to_dgl(cohort.genome, reverse=False)
     assert graph.number_of_nodes() == other.num_nodes()
     assert graph.number_of_edges() == other.num_edges()
     assert graph.nodes["YAL001C"] == {"kind": "gene", "symbol": "GEN1"}
@@ -121,7 +122,7 @@ def _python(code, **environment):
 
 
 def test_importing_dgl_writes_nothing_into_the_home_folder(tmp_path):
-    code = "from genograph.graph import import_dgl; print(import_dgl().backend.backend_name)"
+    code = "from genograph.heterograph import import_dgl; print(import_dgl().backend.backend_name)"
     done = _python(code, HOME=str(tmp_path))
     assert done.stdout.strip() == "pytorch", done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -130,7 +131,7 @@ def test_importing_dgl_writes_nothing_into_the_home_folder(tmp_path):
 def test_without_dgl_the_message_says_what_to_do(tmp_path):
     code = (
         "import sys; sys.modules['dgl'] = None\n"
-        "from genograph.graph import import_dgl\n"
+        "from genograph.heterograph import import_dgl\n"
         "from genograph.errors import CohortError\n"
         "try: import_dgl()\n"
         "except CohortError as error: print(error)\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from genograph import ingest
+from genograph.database import ingest
+from genograph.database.ingest import build, load, sources
 from genograph.errors import SourceError, StoreError
-from genograph.ingest import build, load, sources
 from genograph.store import open_store
 from genograph.store.embedded import EmbeddedStore
 
@@ -339,7 +339,7 @@ def test_a_load_too_large_for_a_transaction_is_finished_by_the_same_command(
 
 
 def test_rows_of_two_marks_in_one_load_are_not_doubled(tmp_path):
-    from genograph.spool import Spool
+    from genograph.database.spool import Spool
     from genograph.tables import Table, new_mark
 
     one, other = new_mark(), new_mark()
@@ -358,8 +358,8 @@ def test_rows_of_two_marks_in_one_load_are_not_doubled(tmp_path):
 
 
 def test_ends_that_no_one_gives_are_refused_before_anything_is_copied(tmp_path):
+    from genograph.database.spool import Spool
     from genograph.errors import SchemaError
-    from genograph.spool import Spool
     from genograph.tables import Table, new_mark
 
     mark = new_mark()

@@ -4,12 +4,12 @@ import pytest
 from small_yeast import write
 from test_ingest import DOUBLES, GENES, SINGLES, Piecemeal
 
-from genograph import integrity
 from genograph.cli import main
-from genograph.experiments import Axis
-from genograph.ingest import load
-from genograph.integrity import check
-from genograph.ledger import Entry, begun, loads, state
+from genograph.database import check as integrity
+from genograph.database.check import check
+from genograph.database.ingest import load
+from genograph.database.ledger import Entry, begun, loads, state
+from genograph.measurements.rows import Axis
 from genograph.store import open_store
 from genograph.tables import Table
 

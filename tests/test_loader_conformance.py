@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from genograph import loaders
+from genograph.database.ingest import gene_names, load
 from genograph.errors import SourceError
-from genograph.ingest import gene_names, load
 from genograph.schema import Node, graph_schema
 from genograph.store import open_store
 

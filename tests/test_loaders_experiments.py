@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genograph import experiments
+from genograph.database.ingest import load
 from genograph.errors import SchemaError, SourceError
-from genograph.experiments import (
+from genograph.measurements import rows as experiments
+from genograph.measurements.rows import (
     Axis,
     Measurement,
     Study,
@@ -22,7 +23,6 @@ from genograph.experiments import (
     spelled_strain,
     vector,
 )
-from genograph.ingest import load
 from genograph.schema import Perturbation
 from genograph.store import open_store
 from genograph.tables import Table, concat

@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from genograph import loaders
+from genograph.database.ingest import gene_names, load
 from genograph.errors import SourceError
-from genograph.ingest import gene_names, load
 from genograph.loaders import GeneNames, Reading, TermIds, cre, paralogs, rows
 from genograph.store import open_store
 

@@ -11,8 +11,8 @@ import pytest
 from genograph import loaders
 from genograph.cli import main
 from genograph.cohorts import CohortQuery, select
+from genograph.database.ingest import load
 from genograph.errors import SourceError
-from genograph.ingest import load
 from genograph.loaders import anndata as cells
 from genograph.loaders import deleteome, scmd
 from genograph.loaders.sga_costanzo2016 import HEADER, strain_perturbation

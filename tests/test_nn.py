@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
+from genograph.engine.bags import bag_of, bag_sum, take_rows
+from genograph.engine.choose import choose_engine
+from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
-from genograph.nn.bags import bag_of, bag_sum, take_rows
-from genograph.nn.config import TrainConfig
-from genograph.nn.engines import engine_of
-from genograph.nn.model import GenomeModel
-from genograph.nn.plans import Plan
-from genograph.nn.setting import perturbation_effects, setting_of, single_effects
-from genograph.nn.tasks import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
-from genograph.nn.topology import REACHING, Topology
-from genograph.nn.validation import empty_plan, pearson
+from genograph.models.config import TrainConfig
+from genograph.models.genome import GenomeModel
+from genograph.models.plans import Plan
+from genograph.models.statistics import perturbation_effects, setting_of, single_effects
+from genograph.training.examples import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
+from genograph.training.validation import empty_plan, pearson
 
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
 
@@ -36,7 +36,7 @@ def objective_of(cohort, engine="shared", *, seed=0, dtype=torch.float64, **opti
             parameter.add_(torch.randn_like(parameter) * 0.2)
     features = torch.from_numpy(cohort.genome.features).to(dtype)
     has = torch.from_numpy(cohort.genome.has_features)
-    return Objective(model, topology, engine_of(engine, topology), features, has)
+    return Objective(model, topology, choose_engine(engine, topology), features, has)
 
 
 def plan_of(objective, strains, *, at_least=1, effect=None, rows=None):
@@ -299,7 +299,7 @@ def test_a_plan_made_in_chunks_is_the_plan_made_at_once(monkeypatch):
     cohort = cohort_of()
     objective = objective_of(cohort)
     whole = plan_of(objective, cohort.strains)
-    monkeypatch.setattr("genograph.nn.plans.CHUNK", 7)
+    monkeypatch.setattr("genograph.models.plans.CHUNK", 7)
     for one, other in zip(whole, plan_of(objective, cohort.strains), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -506,7 +506,7 @@ def test_topology_shares_add_to_one_and_general_terms_are_left_out_and_counted()
 
 def test_an_unknown_engine_is_refused_with_the_choices():
     with pytest.raises(RunError, match="choose one of auto, delta, dgl, shared"):
-        engine_of("fast", Topology.of(genome_of()))
+        choose_engine("fast", Topology.of(genome_of()))
 
 
 def test_pearson_is_numpy_s_and_nan_where_nothing_varies():

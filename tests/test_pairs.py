@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genograph.errors import SourceError
-from genograph.experiments import MISSING, RELATIVE, Measurement, Study, number, tables
 from genograph.loaders import rows
 from genograph.loaders._columns import Limits, blocks, numbers
-from genograph.pairs import Pairs, PairTables, Seen
+from genograph.measurements.pairs import Pairs, PairTables, Seen
+from genograph.measurements.rows import MISSING, RELATIVE, Measurement, Study, number, tables
 from genograph.schema import Perturbation
 
 GENES = [

@@ -9,6 +9,7 @@ import pytest
 from model_cohort import cohort_of, strains_of
 from test_train import config_of
 
+from genograph.cohorts import save_cohort
 from genograph.errors import RunError
 from genograph.prediction import predict
 from genograph.run import Run
@@ -19,7 +20,7 @@ from genograph.training import train
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("predict")
     cohort = cohort_of()
-    cohort.save(folder / "cohort")
+    save_cohort(cohort, folder / "cohort")
     return train(cohort, config_of(members=2), folder / "run", cohort_folder=folder / "cohort")
 
 

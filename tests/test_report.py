@@ -16,7 +16,7 @@ from genograph.errors import RunError
 from genograph.evaluation import Evaluation, Score, evaluate, score
 from genograph.evaluation.scores import Calibration
 from genograph.reporting import report
-from genograph.reporting.doubts import doubts, interval
+from genograph.reporting.caveats import doubts, interval
 from genograph.reporting.figures import running_median
 from genograph.reporting.page import page
 from genograph.reporting.pictures import metrics, pictures

@@ -25,18 +25,20 @@ from hypothesis import strategies as st
 
 from genograph.cli import cli
 from genograph.cli.output import FORMULA, visible
-from genograph.cohorts import CohortQuery, export, load_cohort, read_strains
-from genograph.cypher import fence, lint, run_query
+from genograph.cohorts import CohortQuery, load_cohort, read_strains
+from genograph.cypher import fence, lint
+from genograph.database.ingest import build, load
+from genograph.database.query import run_query
 from genograph.errors import CohortError, GenographError, StoreError
 from genograph.evaluation import load_evaluation
 from genograph.evaluation.predictions import load_predictions, read_truth
-from genograph.graph import load_dgl
-from genograph.ingest import build, load
-from genograph.nn.state import read_tensors
+from genograph.exporting import export
+from genograph.heterograph import load_dgl
 from genograph.run import Run
 from genograph.store import open_store
 from genograph.tables import Table
 from genograph.training import read_config
+from genograph.training.checkpoint import read_tensors
 
 ROOT = Path(__file__).parents[1]
 GROUPS = {**attacks.WRITES, **attacks.OTHERS, **attacks.FENCE_ONLY}

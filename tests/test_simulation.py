@@ -12,8 +12,8 @@ import openpyxl
 import pytest
 from scipy.special import ndtr
 
+from genograph.database.ingest import build
 from genograph.errors import SourceError
-from genograph.ingest import build
 from genograph.simulation import simulate
 from genograph.simulation.architecture import (
     ISOZYME,

@@ -16,10 +16,10 @@ from model_cohort import cohort_of
 from safetensors.torch import load_file
 
 from genograph.errors import RunError
-from genograph.nn.config import TrainConfig
-from genograph.nn.fit import rate
+from genograph.models.config import TrainConfig
 from genograph.run import Run
 from genograph.training import read_config, train
+from genograph.training.fit import rate
 
 TINY = {
     "width": 8,

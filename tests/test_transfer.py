@@ -10,8 +10,9 @@ import pytest
 from neo4j_server import VERSION, Unavailable, running
 from small_yeast import write
 
-from genograph import integrity, transfer
 from genograph.cli import cli, main
+from genograph.database import check as integrity
+from genograph.database import dump as transfer
 from genograph.errors import StoreError
 from genograph.store import open_store
 from genograph.store.embedded import EmbeddedStore

@@ -24,7 +24,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_contains_schema_loaders_and_the_type_marker(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"genograph/_schema/graph.toml", "genograph/_schema/constraints.cypher"} <= names
-    assert {"genograph/py.typed", "genograph/nn/native.cpp"} <= names
+    assert {"genograph/py.typed", "genograph/engine/native.cpp"} <= names
     for file in (ROOT / "docs" / "cohorts").glob("*.cypher"):
         assert f"genograph/_library/{file.name}" in names
     for file in (ROOT / "loaders").glob("*.py"):

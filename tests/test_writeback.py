@@ -9,9 +9,9 @@ import small_yeast
 
 from genograph import writeback
 from genograph.cohorts import select
+from genograph.database.check import check
 from genograph.errors import GenographError
-from genograph.integrity import check
-from genograph.nn.config import TrainConfig
+from genograph.models.config import TrainConfig
 from genograph.run import Prediction, Run
 from genograph.store import open_store
 from genograph.writeback import write_predictions

@@ -21,7 +21,7 @@ def build(sources: Path, db: str, rejects: Path | None) -> None:
     Example:
       genograph build yeast/sources.toml --db yeast.db
     """
-    from genograph import ingest
+    from genograph.database import ingest
 
     with open_db(db, read_only=False) as store:
         ingest.build(store, sources, report=tell, rejects=rejects_folder(rejects, db))

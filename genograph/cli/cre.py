@@ -30,7 +30,7 @@ def embed(provider: str, model: str | None, seed: int, db: str) -> None:
     Example:
       genograph cre embed --provider kmer --db yeast.db
     """
-    from genograph.cre import embed as run
+    from genograph.database.embed import embed as run
 
     with open_db(db, read_only=False) as store:
         tell(run(store, provider, model=model, seed=seed))

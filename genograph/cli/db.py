@@ -35,7 +35,7 @@ def status(db: str, style: str | None) -> None:
     """
     import pyarrow as pa
 
-    from genograph.ledger import loads, state
+    from genograph.database.ledger import loads, state
 
     with open_db(db, read_only=True) as store:
         counts = {name: n for name, n in store.counts().items() if n}
@@ -70,7 +70,7 @@ def check(db: str, style: str | None) -> None:
     Example:
       genograph db check --db yeast.db
     """
-    from genograph import integrity
+    from genograph.database import check as integrity
 
     with open_db(db, read_only=True) as store:
         found = integrity.check(store)
@@ -99,7 +99,7 @@ def dump(folder: Path, db: str, force: bool) -> None:
     Example:
       genograph db dump yeast-dump/ --db yeast.db
     """
-    from genograph import transfer
+    from genograph.database import dump as transfer
 
     with open_db(db, read_only=True) as store:
         made = transfer.dump(store, folder, force=force, report=_tell)
@@ -118,7 +118,7 @@ def restore(folder: Path, db: str) -> None:
     Example:
       genograph db restore yeast-dump/ --db neo4j://localhost:7687
     """
-    from genograph import transfer
+    from genograph.database import dump as transfer
 
     transfer.opened(folder)
     with open_db(db, read_only=False) as store:
@@ -142,7 +142,7 @@ def neo4j_import(folder: Path, db: str, force: bool) -> None:
     """
     import shlex
 
-    from genograph import transfer
+    from genograph.database import dump as transfer
 
     with open_db(db, read_only=True) as store:
         made = transfer.neo4j_import(store, folder, force=force, report=_tell)

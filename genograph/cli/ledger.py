@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from genograph.ingest import Ledger
+    from genograph.database.ingest import Ledger
 
 
 rejects_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(

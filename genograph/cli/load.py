@@ -43,7 +43,8 @@ def load(
     """
     import pyarrow as pa
 
-    from genograph import ingest, loaders
+    from genograph import loaders
+    from genograph.database import ingest
 
     if listing:
         rows = []

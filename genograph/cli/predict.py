@@ -198,8 +198,8 @@ def _written(
 ) -> None:
     """Write the predictions of strains, from a CSV or a table's column, into the database."""
     from genograph.cohorts import read_strains, strains_of
+    from genograph.database.ingest import gene_names
     from genograph.evaluation import EVALUATION, load_evaluation
-    from genograph.ingest import gene_names
     from genograph.prediction import predict as score
     from genograph.schema import parse_strain
     from genograph.writeback import write_predictions

@@ -11,7 +11,7 @@ from genograph.cli.output import format_option, show
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from genograph.store import Value
+    from genograph.tables import Value
 
 
 def parameters_of(given: tuple[str, ...]) -> "dict[str, Value]":
@@ -59,7 +59,8 @@ def query(
       genograph query suppressors -p min_interaction=0.3 --db yeast.db
       genograph query --list
     """
-    from genograph.cypher import query_file, run_query
+    from genograph.cypher import query_file
+    from genograph.database.query import run_query
 
     if listing:
         show(_library(), style)

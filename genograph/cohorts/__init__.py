@@ -13,13 +13,12 @@ from genograph.cohorts.data import (
     Genome,
     Strains,
     Vectors,
-    load_cohort,
-    names_sha256,
 )
+from genograph.cohorts.folder import load_cohort, save_cohort
 from genograph.cohorts.folds import Folds
-from genograph.cohorts.genome import Subgraph, read_genome
+from genograph.cohorts.genome import WHOLE, Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, why_empty
-from genograph.cohorts.select import export, members, select
+from genograph.cohorts.select import members, select
 from genograph.cohorts.strains import read_strains, strains_of
 
 __all__ = [
@@ -29,6 +28,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "VALIDATION",
+    "WHOLE",
     "Cohort",
     "CohortQuery",
     "Edges",
@@ -38,12 +38,11 @@ __all__ = [
     "Strains",
     "Subgraph",
     "Vectors",
-    "export",
     "load_cohort",
     "members",
-    "names_sha256",
     "read_genome",
     "read_strains",
+    "save_cohort",
     "select",
     "strains_of",
     "why_empty",

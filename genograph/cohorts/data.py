@@ -1,35 +1,21 @@
-"""Cohort: the genome and the selected experiments as arrays, and the folder that carries them.
-
-A cohort directory is what a GPU node needs: JSON and safetensors, no database, no pickle.
-
-    manifest.json       versions, hashes, query, counts, units, small vocabularies
-    genome.safetensors  gene features and edges
-    labels.safetensors  strains (ragged), experiments, folds
-    genome.dgl          the heterograph, written by genograph.graph
-"""
+"""Cohort: the genome and the selected experiments as arrays, valid by construction."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
-from safetensors import SafetensorError
 
-from genograph.aside import written_aside
-from genograph.cohorts.bounds import check_bounds
-from genograph.cohorts.mapped import mapped, write_arrays
 from genograph.errors import CohortError
-from genograph.schema import graph_schema
+from genograph.schema import graph_schema, names_sha256
 
 if TYPE_CHECKING:
-    import networkx as nx
     import pandas as pd
 
 FORMAT = 1
@@ -250,7 +236,7 @@ class Cohort:
     def sha256(self) -> str:
         """Hash of every array and vocabulary; equal for the same selection of the same data."""
         total = hashlib.sha256()
-        manifest, genome, labels = _parts(self)
+        manifest, genome, labels = content(self)
         total.update(json.dumps(manifest, sort_keys=True).encode())
         for arrays in (genome, labels):
             for name in sorted(arrays):
@@ -258,18 +244,6 @@ class Cohort:
                 total.update(f"{name}{array.dtype}{array.shape}".encode())
                 total.update(array.data)
         return total.hexdigest()
-
-    def to_dgl(self) -> Any:  # noqa: ANN401 - a dgl.DGLGraph, which only genograph.graph imports
-        """The genome as a DGL heterograph; see `genograph.graph.to_dgl`."""
-        from genograph.graph import to_dgl
-
-        return to_dgl(self.genome)
-
-    def to_networkx(self) -> "nx.MultiDiGraph":
-        """The genome as a NetworkX multigraph; see `genograph.graph.to_networkx`."""
-        from genograph.graph import to_networkx
-
-        return to_networkx(self.genome)
 
     def to_pandas(self, phenotype: str = "fitness") -> "pd.DataFrame":
         """The experiments of a phenotype, one row each, sorted as in the cohort.
@@ -302,89 +276,15 @@ class Cohort:
         along = pd.DataFrame(found.values, columns=list(found.names))
         return pd.concat([pd.DataFrame(fixed), along], axis=1)
 
-    def save(self, folder: Path | str, *, force: bool = False, heterograph: bool = False) -> Path:
-        """Write the cohort directory aside and rename it; return its path.
-
-        With `heterograph`, `genome.dgl` too, which needs dgl.
-
-        Raises:
-            CohortError: the folder exists and is not empty, unless `force` and it is a cohort; or
-                it cannot be written.
-        """
-        folder = Path(folder)
-        manifest, genome, labels = _parts(self)
-        manifest |= {
-            "sha256": self.sha256,
-            "genes_sha256": self.genome.genes_sha256,
-            "terms_sha256": self.genome.terms_sha256,
-            "provenance": dict(self.provenance),
-        }
-        text = json.dumps(manifest, indent=1, sort_keys=True)
-        with written_aside(folder, force=force, mark="manifest.json", error=CohortError) as aside:
-            write_arrays(aside / "genome.safetensors", genome)
-            write_arrays(aside / "labels.safetensors", labels)
-            (aside / "manifest.json").write_text(text, "utf-8")
-            if heterograph:
-                from genograph.graph import save_dgl
-
-                save_dgl(self, aside / "genome.dgl")
-        return folder
-
 
 SPLITS = ("random", "one_gene_unseen", "all_genes_unseen")
-
-
-def names_sha256(names: Sequence[str]) -> str:
-    """Hash of a vocabulary: names in order, one a line."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def load_cohort(folder: Path | str) -> Cohort:
-    """Read a cohort directory.
-
-    Raises:
-        CohortError: not a cohort, of another format or schema version, or changed since written.
-    """
-    folder = Path(folder)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        genome_arrays = mapped(folder / "genome.safetensors")
-        # of tens of millions of experiments a training touches the rows of its batches
-        labels = mapped(folder / "labels.safetensors")
-    except FileNotFoundError as error:
-        msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
-        raise CohortError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{folder}: damaged cohort ({reason}); export it again"
-        raise CohortError(msg) from error
-    wanted = (FORMAT, graph_schema().version)
-    if not isinstance(manifest, dict):
-        msg = f"{folder}: damaged cohort (manifest.json holds no record); export it again"
-        raise CohortError(msg)
-    found = (manifest.get("format"), manifest.get("schema_version"))
-    if found != wanted:
-        msg = (
-            f"{folder}: cohort format and schema {found}, this genograph reads {wanted}; "
-            f"export it again"
-        )
-        raise CohortError(msg)
-    try:
-        cohort = _joined(manifest, genome_arrays, labels)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        msg = f"{folder}: damaged cohort ({error!r}); export it again"
-        raise CohortError(msg) from error
-    if cohort.sha256 != manifest.get("sha256"):
-        msg = f"{folder}: does not match its hash, it was changed or damaged; export it again"
-        raise CohortError(msg)
-    check_bounds(cohort, folder)
-    return cohort
 
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
+def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
+    """What is hashed and saved: names and units, arrays of the genome, arrays of the labels."""
     g = cohort.genome
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -424,55 +324,6 @@ def _parts(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
                 labels[f"{kind}/{name}"] = getattr(vectors, name)
             manifest[kind] = {"names": list(vectors.names), "unit": vectors.unit}
     return manifest, genome, labels
-
-
-def _joined(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Cohort:
-    edges = {
-        relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
-        for relation in RELATIONS
-    }
-    vectors: dict[str, Vectors | None] = {"expression": None, "morphology": None}
-    for kind in vectors:
-        if kind in manifest:
-            vectors[kind] = Vectors(
-                labels[f"{kind}/strain"],
-                labels[f"{kind}/study"],
-                labels[f"{kind}/values"],
-                tuple(manifest[kind]["names"]),
-                manifest[kind]["unit"],
-                labels[f"{kind}/gene"],
-            )
-    fitness = None
-    if "fitness/strain" in labels:
-        fitness = Fitness(*(labels[f"fitness/{name}"] for name in Fitness.__dataclass_fields__))
-    return Cohort(
-        Genome(
-            tuple(manifest["genes"]),
-            tuple(manifest["symbols"]),
-            tuple(manifest["terms"]),
-            tuple(manifest["term_names"]),
-            tuple(manifest["complexes"]),
-            tuple(manifest["feature_names"]),
-            genome["features"],
-            genome["has_features"],
-            edges,
-            genome["direct"],
-        ),
-        Strains(
-            unpacked(labels["strain/id"], labels["strain/id_offsets"]),
-            labels["strain/offsets"],
-            labels["strain/gene"],
-            labels["strain/dose"],
-            labels["strain/single"],
-        ),
-        tuple(manifest["studies"]),
-        fitness,
-        vectors["expression"],
-        vectors["morphology"],
-        labels["gene_fold"],
-        labels["strain_fold"],
-        manifest.get("provenance", {}),
-    )
 
 
 def packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.cohorts.sorting import Sorting
-from genograph.cypher import Clause, Statement, check_parameters, fence, predicates, query_parts
+from genograph.cypher import Clause, Statement, check_parameters, fence, predicates
+from genograph.database.query import query_parts
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
-from genograph.store import Store, Value
+from genograph.store import Store
+from genograph.tables import Value
 
 _PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
 _DECLARED = re.compile(r"\s*//\s*:param\b")

@@ -19,17 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from genograph.aside import scratch
-from genograph.cohorts.data import (
-    Cohort,
-    Fitness,
-    Genome,
-    Strains,
-    Vectors,
-    names_sha256,
-    packed,
-    unpacked,
-)
+from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, packed, unpacked
 from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.mapped import Columns
@@ -45,8 +35,9 @@ from genograph.cohorts.rows import (
 )
 from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
 from genograph.errors import CohortError
-from genograph.experiments import RELATIVE
-from genograph.schema import WILD_TYPE
+from genograph.files import scratch
+from genograph.measurements.rows import RELATIVE
+from genograph.schema import WILD_TYPE, names_sha256
 from genograph.store import Store
 from genograph.store.stream import VALUES_AT_ONCE
 
@@ -169,32 +160,6 @@ def members(
     plain = {"id": found["id"], **plain, "strain": found["strain"]}
     columns = ("id", "phenotype", "unit", "strain", "study")
     return pa.table({n: plain[n] for n in columns} | {n: found[n] for n in NUMBERS})
-
-
-def export(
-    store: Store,
-    folder: Path | str,
-    query: CohortQuery = EVERYTHING,
-    *,
-    force: bool = False,
-    singles: bool = True,
-    embedding: str | Sequence[str] | None = None,
-    subgraph: Subgraph = WHOLE,
-    folds: Folds = Folds(),  # noqa: B008  (frozen)
-    timeout: float | None = 600.0,
-) -> Cohort:
-    """Select a cohort and write its directory, the heterograph `genome.dgl` included; see `select`.
-
-    Raises:
-        CohortError: as `select`; or the folder is not empty, unless `force` and it is a cohort.
-        StoreError: as `select`.
-    """
-    cohort = select(
-        store, query, singles=singles, embedding=embedding, subgraph=subgraph, folds=folds,
-        timeout=timeout,
-    )  # fmt: skip
-    cohort.save(folder, force=force, heterograph=True)
-    return cohort
 
 
 @contextmanager

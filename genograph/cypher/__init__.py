@@ -3,7 +3,6 @@
 from genograph.cypher.fence import TAKEN, check_parameters, fence
 from genograph.cypher.library import Entry, library, query_file
 from genograph.cypher.lint import Warned, lint
-from genograph.cypher.reading import query_parts, run_query
 from genograph.cypher.tokens import Clause, Statement, Token, predicates
 
 __all__ = [
@@ -19,6 +18,4 @@ __all__ = [
     "lint",
     "predicates",
     "query_file",
-    "query_parts",
-    "run_query",
 ]

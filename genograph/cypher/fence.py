@@ -18,7 +18,7 @@ from genograph.cypher.tokens import (
     is_name,
 )
 from genograph.errors import CohortError
-from genograph.store import Value
+from genograph.tables import Value
 
 ALLOWED = "MATCH, OPTIONAL MATCH, WHERE, WITH, UNWIND, RETURN, ORDER BY, SKIP, LIMIT, UNION"
 _START = {"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN"}

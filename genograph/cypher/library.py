@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from genograph.cypher.fence import fence
 from genograph.errors import CohortError
-from genograph.store import Value
+from genograph.tables import Value
 
 _DEFAULT = re.compile(r"// :param (\w+) => (.*)")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from genograph.cohorts import Cohort
 from genograph.errors import RunError
-from genograph.evaluation.bench import Bench
 from genograph.evaluation.predictions import (
     PREDICTIONS,
     Predictions,
@@ -28,6 +27,7 @@ from genograph.evaluation.scores import (
     Score,
     load_evaluation,
 )
+from genograph.evaluation.scoring import Bench
 from genograph.run import Run
 
 __all__ = [

@@ -13,7 +13,8 @@ from jaxtyping import Float32, Float64, Int64, Num
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from genograph.cohorts import Cohort, Strains, Vectors
+from genograph.cohorts import Cohort, Vectors
+from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
 from genograph.loaders._bounds import DAMAGED_NPZ, check_text, npz
 from genograph.prediction import predict
@@ -105,26 +106,12 @@ def _predicted(
     run: Run, cohort: Cohort, strain: Int64[np.ndarray, " experiment"], head: str, device: str
 ) -> tuple[Int64[np.ndarray, " strain"], Prediction]:
     rows = np.unique(strain)
-    strains = strains_at(cohort.strains, rows)
+    strains = take_strains(cohort.strains, rows)
     found = predict(run, strains, cohort=cohort, device=device, heads=(head,))
     if found.genes_sha256 != cohort.genome.genes_sha256 or found.strain_ids != strains.ids:
         msg = f"{run.folder}: predictions do not follow the cohort's genes and strains"
         raise RunError(msg)
     return rows, found
-
-
-def strains_at(strains: Strains, rows: Int64[np.ndarray, " row"]) -> Strains:
-    """Some strains of a cohort; `single` still holds rows of the cohort's strains."""
-    count = strains.n_perturbed[rows]
-    offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-    entry = np.repeat(strains.offsets[rows] - offsets[:-1], count) + np.arange(offsets[-1])
-    return Strains(
-        strains.ids.take(pa.array(rows)),
-        offsets,
-        strains.gene[entry],
-        strains.dose[entry],
-        strains.single[entry],
-    )
 
 
 def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> None:

@@ -12,9 +12,9 @@ from genograph.evaluation.baselines import (
     strain_genes,
     trained_on,
 )
-from genograph.evaluation.bench import Bench, positions, refuse_missing
 from genograph.evaluation.predictions import VectorPrediction
 from genograph.evaluation.scores import MODEL, Score, pearson, rmse, spearman
+from genograph.evaluation.scoring import Bench, positions, refuse_missing
 
 SIGNAL_FOLD = 1.7
 SIGNAL_GENES = 4

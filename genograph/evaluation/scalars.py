@@ -16,7 +16,6 @@ from genograph.evaluation.baselines import (
     strain_genes,
     trained_on,
 )
-from genograph.evaluation.bench import Bench, positions, refuse_missing
 from genograph.evaluation.predictions import ScalarPrediction
 from genograph.evaluation.scores import (
     MODEL,
@@ -27,6 +26,7 @@ from genograph.evaluation.scores import (
     rmse,
     spearman,
 )
+from genograph.evaluation.scoring import Bench, positions, refuse_missing
 
 ORDER = (
     MODEL,

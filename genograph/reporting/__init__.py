@@ -4,7 +4,7 @@ from pathlib import Path
 
 from genograph.cohorts import Cohort
 from genograph.evaluation import EVALUATION, PREDICTIONS, load_evaluation, load_predictions
-from genograph.reporting.doubts import doubts
+from genograph.reporting.caveats import doubts
 from genograph.reporting.page import page
 from genograph.reporting.pictures import metrics, pictures
 from genograph.run import Run

@@ -15,7 +15,7 @@ from genograph.evaluation.scores import (
     Evaluation,
     Score,
 )
-from genograph.reporting.doubts import Doubt, interval
+from genograph.reporting.caveats import Doubt, interval
 from genograph.reporting.figures import Picture
 from genograph.run import Run
 

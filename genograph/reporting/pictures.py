@@ -10,10 +10,10 @@ from jaxtyping import Float64, Num
 from genograph.cohorts import SPLITS, TRAIN, Cohort, Vectors
 from genograph.errors import RunError
 from genograph.evaluation.baselines import column_mean
-from genograph.evaluation.bench import Bench, positions
 from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
 from genograph.evaluation.profiles import averaged, own_columns, signal
 from genograph.evaluation.scores import QUANTITIES, Combined, Evaluation, pearson
+from genograph.evaluation.scoring import Bench, positions
 from genograph.reporting.figures import (
     Picture,
     Points,

@@ -5,7 +5,8 @@ The only room that imports database drivers.
 
 from pathlib import Path
 
-from genograph.store.base import Store, Value, Written
+from genograph.store.base import Store, Written
+from genograph.tables import Value
 
 __all__ = ["Store", "Value", "Written", "open_store"]
 

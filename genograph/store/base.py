@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,7 @@ import pyarrow.parquet as pq
 
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.tables import Table
-
-Value: TypeAlias = str | int | float | bool | list[str] | list[int] | list[float] | None
-"""What a Cypher parameter may be."""
+from genograph.tables import Table, Value
 
 
 class Written(NamedTuple):

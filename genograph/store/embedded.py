@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from genograph.aside import scratch
 from genograph.errors import StoreError
+from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
-from genograph.store.base import Store, Value, carrying, check_version
-from genograph.tables import Table, spill
+from genograph.store.base import Store, carrying, check_version
+from genograph.tables import Table, Value, spill
 
 BUFFER_POOL = 1 << 30
 LARGEST_POOL = 3 << 30

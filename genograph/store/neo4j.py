@@ -37,14 +37,14 @@ from neo4j.exceptions import (
     TransientError,
 )
 
-from genograph.aside import scratch
 from genograph.errors import SchemaError, StoreError
+from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store.address import AUTH_FILE, PASSWORD, USER, address, credentials
-from genograph.store.base import Store, Value, carrying, check_version
+from genograph.store.base import Store, carrying, check_version
 from genograph.store.results import arrow_table
 from genograph.store.shape import Shape
-from genograph.tables import Table
+from genograph.tables import Table, Value
 
 ROWS_PER_BATCH = 10_000
 VALUES_PER_BATCH = 400_000

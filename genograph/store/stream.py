@@ -14,8 +14,8 @@ from jaxtyping import Bool
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store.base import Store, Value, equal
-from genograph.tables import Table
+from genograph.store.base import Store, equal
+from genograph.tables import Table, Value
 
 ASTRAL = "[\\x{10000}-\\x{10ffff}]"
 """Texts with a character beyond the first plane: servers order by units of UTF-16 and Arrow by

@@ -16,8 +16,8 @@ from pathlib import Path
 from faults.commands import HOOKS, done, genograph, must, refused
 from faults.kills import same_cohort, same_dump, same_run
 from faults.scene import SGA, Scene, compare, files_of, state
-from genograph import transfer
 from genograph.cohorts import load_cohort
+from genograph.database import dump as transfer
 from genograph.store import open_store
 
 

@@ -18,8 +18,8 @@ from neo4j_server import Server, empty
 
 from faults.commands import Ended, Sign, appears, done, genograph, must
 from faults.scene import SGA, Scene, State, begins, compare, files_of, state
-from genograph import transfer
 from genograph.cohorts import load_cohort
+from genograph.database import dump as transfer
 from genograph.errors import StoreError
 from genograph.run import Run
 from genograph.store import open_store

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faults.commands import done, genograph, must, opens
-from genograph import integrity, transfer
 from genograph.cli import cli
-from genograph.ledger import Load, loads
+from genograph.database import check as integrity
+from genograph.database import dump as transfer
+from genograph.database.ledger import Load, loads
 from genograph.store import Store, open_store
 
 SGA = ("sga_costanzo2010", "sga.txt.gz", "--study", "simulated_sga", "--singles", "simulated_smf")

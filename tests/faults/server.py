@@ -18,7 +18,7 @@ from neo4j_server import Server
 from faults.commands import Ended, done, genograph, must, refused
 from faults.kills import on_server, predict, same_dump
 from faults.scene import SGA, Scene, compare, state
-from genograph import transfer
+from genograph.database import dump as transfer
 
 
 class Held(NamedTuple):

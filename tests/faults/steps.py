@@ -14,10 +14,10 @@ from pathlib import Path
 
 from faults.commands import Fault, must
 from faults.scene import Scene, files_of
-from genograph.cohorts import load_cohort
+from genograph.cohorts import load_cohort, save_cohort
 from genograph.errors import RunError
 from genograph.run import Run
-from genograph.training import begin
+from genograph.training.ensemble import begin
 
 WITHIN = frozenset(("os.remove", "os.rmdir"))
 STEPS = WITHIN | {"open", "os.rename", "os.mkdir"}
@@ -95,8 +95,8 @@ def replacing_a_cohort(scene: Scene, folder: Path) -> str:
     cohort, out = load_cohort(scene.folder / "cohort"), folder / "out"
     n = every_step(
         folder,
-        lambda: cohort.save(out) and None,
-        lambda: cohort.save(out, force=True),
+        lambda: save_cohort(cohort, out) and None,
+        lambda: save_cohort(cohort, out, force=True),
         lambda: must(load_cohort(out).sha256 == cohort.sha256, "another cohort"),
         absent=lambda: not out.exists(),
     )

@@ -16,12 +16,13 @@ from fuzz.case import Case, written
 from fuzz.readers import DATA, Reader, fixtures, readers
 from model_cohort import cohort_of
 
-from genograph import loaders, transfer
-from genograph.cohorts import load_cohort
+from genograph import loaders
+from genograph.cohorts import load_cohort, save_cohort
 from genograph.cypher import check_parameters, fence
+from genograph.database import dump as transfer
+from genograph.database.ingest import load, sources
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
-from genograph.ingest import load, sources
 from genograph.reporting.pictures import metrics
 from genograph.run import Run
 from genograph.schema import parse_strain
@@ -61,7 +62,7 @@ def _small():
 
 
 def _changed_cohort(folder: Path) -> object:
-    path = _small().save(folder / "cohort")
+    path = save_cohort(_small(), folder / "cohort")
     text = (path / "manifest.json").read_text("utf-8")
     (path / "manifest.json").write_text(
         text.replace("process", "PROCESS").replace("1", "2"), "utf-8"
@@ -277,7 +278,7 @@ _GENERAL = (
         "exists and is not empty",
         "The folder for the export holds something.",
         "Choose another, or --force over a cohort.",
-        lambda folder: (written(folder, "x"), _small().save(folder)),
+        lambda folder: (written(folder, "x"), save_cohort(_small(), folder)),
     ),
     Case(
         "CohortError",

@@ -23,14 +23,15 @@ from genograph.cohorts import (
     load_cohort,
     read_genome,
     read_strains,
+    save_cohort,
     select,
 )
 from genograph.cohorts.data import unpacked
 from genograph.cohorts.strains import strains_of
-from genograph.cre import embed
 from genograph.cypher import fence, query_file
+from genograph.database.embed import embed
 from genograph.demonstration import demo
-from genograph.graph import import_dgl, load_dgl, save_dgl, term_depth
+from genograph.heterograph import import_dgl, load_dgl, save_dgl, term_depth
 from genograph.schema import parse_strain
 from genograph.store import Store, open_store
 from genograph.tables import Table
@@ -106,7 +107,7 @@ def _manifest(change: Callable[[dict], object]) -> Callable[[Path], object]:
     """Read a cohort of which the manifest was changed."""
 
     def provoke(folder: Path) -> object:
-        path = _small().save(folder / "cohort")
+        path = save_cohort(_small(), folder / "cohort")
         manifest = json.loads((path / "manifest.json").read_text("utf-8"))
         written(path, json.dumps(change(manifest)), "manifest.json")
         return load_cohort(path)
@@ -120,7 +121,7 @@ def _outside(folder: Path) -> object:
 
 
 def _cut_arrays(folder: Path) -> object:
-    path = _small().save(folder / "cohort")
+    path = save_cohort(_small(), folder / "cohort")
     file = path / "labels.safetensors"
     file.write_bytes(file.read_bytes()[:-40])
     return load_cohort(path)
@@ -150,7 +151,7 @@ def _no_file(folder: Path) -> object:
 
 
 def _full_after_graph(folder: Path) -> object:
-    with patch("genograph.graph.hashlib.file_digest", side_effect=OSError(*FULL)):
+    with patch("genograph.heterograph.hashlib.file_digest", side_effect=OSError(*FULL)):
         return save_dgl(_small(), folder / "genome.dgl")
 
 

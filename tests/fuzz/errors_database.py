@@ -16,13 +16,13 @@ import small_yeast
 from fuzz.case import Case, written
 from neo4j.exceptions import AuthError, TransientError
 
-from genograph import transfer
+from genograph.database import dump as transfer
+from genograph.database.ingest import build, load, sources
+from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
-from genograph.experiments import Measurement, number
-from genograph.experiments import tables as tables_of
-from genograph.ingest import build, load, sources
-from genograph.ledger import Rejects
-from genograph.pairs import Pairs, PairTables
+from genograph.measurements.pairs import Pairs, PairTables
+from genograph.measurements.rows import Measurement, number
+from genograph.measurements.rows import tables as tables_of
 from genograph.schema import Perturbation, graph_schema, parse_strain, strain_id
 from genograph.store import open_store
 from genograph.store.address import AUTH_FILE, PASSWORD, USER

@@ -17,6 +17,7 @@ from safetensors.numpy import save, save_file
 from genograph import allpairs
 from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
+from genograph.engine.bags import bag_of, bag_sum
 from genograph.errors import GenographError
 from genograph.evaluation import evaluate, load_evaluation, score
 from genograph.evaluation.predictions import (
@@ -26,7 +27,6 @@ from genograph.evaluation.predictions import (
     read_truth,
     save_predictions,
 )
-from genograph.nn.bags import bag_of, bag_sum
 from genograph.prediction import predict
 from genograph.reporting import report
 from genograph.reporting.pictures import metrics

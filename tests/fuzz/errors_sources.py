@@ -17,8 +17,8 @@ from fuzz.readers import DATA, case_of, zipped
 from safetensors.numpy import save_file
 
 from genograph import loaders
-from genograph.experiments import RELATIVE
-from genograph.ingest import gene_names, load
+from genograph.database.ingest import gene_names, load
+from genograph.measurements.rows import RELATIVE
 from genograph.store import open_store
 
 Content = bytes | str | Callable[[Path], object]

@@ -10,9 +10,10 @@ from pathlib import Path
 from fuzz.engine import Result, different, time_limit
 from fuzz.readers import DATA, GIVERS, Reader, case_of
 
-from genograph import integrity, transfer
+from genograph.database import check as integrity
+from genograph.database import dump as transfer
+from genograph.database.ingest import load
 from genograph.errors import GenographError
-from genograph.ingest import load
 from genograph.store import Store, open_store
 
 LIMIT = 60.0

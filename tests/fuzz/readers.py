@@ -22,12 +22,15 @@ from model_cohort import cohort_of
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from genograph import loaders, transfer
+from genograph import loaders
 from genograph.allpairs import read_genes
-from genograph.cohorts import CohortQuery, load_cohort
-from genograph.cohorts.bounds import check_bounds
+from genograph.cohorts import CohortQuery, load_cohort, save_cohort
+from genograph.cohorts.folder import check_bounds
 from genograph.cohorts.strains import read_strains
 from genograph.cypher import fence, lint
+from genograph.database import dump as transfer
+from genograph.database.ingest import gene_names, load, sources
+from genograph.engine.topology import Topology
 from genograph.evaluation.predictions import (
     Predictions,
     ScalarPrediction,
@@ -37,14 +40,12 @@ from genograph.evaluation.predictions import (
     save_predictions,
 )
 from genograph.evaluation.scores import Calibration, Evaluation, Score, load_evaluation
-from genograph.graph import load_dgl, save_dgl
-from genograph.ingest import gene_names, load, sources
-from genograph.nn.state import Progress, load_state, save_state
-from genograph.nn.topology import Topology
+from genograph.heterograph import load_dgl, save_dgl, to_networkx
 from genograph.reporting.pictures import metrics
 from genograph.run import Run
 from genograph.store import open_store
 from genograph.training import read_config
+from genograph.training.checkpoint import Progress, load_state, save_state
 
 DATA = Path(__file__).parents[1] / "data"
 COHORTS = Path(__file__).parents[2] / "docs" / "cohorts"
@@ -186,7 +187,7 @@ def _in_folder(name: str, folder: Path, file: str, read: Callable[[Path], object
 
 
 def _cohort_files(folder: Path, cohort) -> Iterator[Reader]:
-    cohort.save(folder)
+    save_cohort(cohort, folder)
     for file in ("manifest.json", "genome.safetensors", "labels.safetensors"):
         yield _in_folder(f"cohort {file}", folder, file, load_cohort)
     for file in ("genome.safetensors", "labels.safetensors"):
@@ -228,7 +229,7 @@ def _hashed_anew(folder: Path, file: str) -> Reader:
         cohort = load_cohort(copy)
         check_bounds(cohort, copy)
         Topology.of(cohort.genome)
-        return cohort.to_networkx(), cohort.to_pandas(), cohort.test_strains("random")
+        return to_networkx(cohort.genome), cohort.to_pandas(), cohort.test_strains("random")
 
     return Reader(f"cohort hashed anew, {file}", (good,), run)
 

@@ -26,7 +26,7 @@ class Built(NamedTuple):
 # the build has a process of its own, so that its peak memory is its own
 PROGRAM = """
 import json, resource, sys
-from genograph import ingest
+from genograph.database import ingest
 from genograph.store import open_store
 with open_store(sys.argv[1]) as store:
     for ledger in ingest.build(store, sys.argv[2]):

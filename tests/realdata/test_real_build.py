@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from measured_build import SOURCES
 
-from genograph.ingest import build, gene_names
+from genograph.database.ingest import build, gene_names
 from genograph.store import open_store
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from genograph.ingest import gene_names, load
+from genograph.database.ingest import gene_names, load
 from genograph.loaders import Reading, obo
 from genograph.store import open_store
 

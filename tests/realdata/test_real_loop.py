@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from measured_build import built
 
-from genograph.cohorts import SPLITS, export, read_strains
-from genograph.cypher import run_query
+from genograph.cohorts import SPLITS, read_strains
+from genograph.database.query import run_query
 from genograph.demonstration import unmeasured_pairs
 from genograph.evaluation import evaluate
+from genograph.exporting import export
 from genograph.prediction import predict
 from genograph.store import open_store
 from genograph.training import TrainConfig, train

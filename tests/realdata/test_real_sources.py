@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from genograph.cohorts import CohortQuery, select
+from genograph.database.ingest import build, gene_names
 from genograph.errors import CohortError, SourceError
-from genograph.ingest import build, gene_names
 from genograph.loaders import Reading, deleteome
 from genograph.store import open_store
 

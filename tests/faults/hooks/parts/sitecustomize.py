@@ -1,6 +1,6 @@
 """Make loads and restores go in as many small transactions, as tens of millions of rows do."""
 
-from genograph import spool
+from genograph.database import spool
 from genograph.store.embedded import EmbeddedStore
 
 EmbeddedStore.transaction_bytes = 20_000

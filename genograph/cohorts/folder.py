@@ -1,0 +1,287 @@
+"""Folder: the directory that carries a cohort, and the check that its arrays fit each other.
+
+A cohort directory is what a GPU node needs: JSON and safetensors, no database, no pickle.
+
+    manifest.json       versions, hashes, query, counts, units, small vocabularies
+    genome.safetensors  gene features and edges
+    labels.safetensors  strains (ragged), experiments, folds
+    genome.dgl          the heterograph, where `export` wrote the directory
+
+A hash tells that a cohort is as it was written, not that what was written makes sense. Kernels and
+Arrow read where an index points, without looking, so every array is checked on loading.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from safetensors import SafetensorError
+
+from genograph.cohorts.data import (
+    FORMAT,
+    RELATIONS,
+    Arrays,
+    Cohort,
+    Edges,
+    Fitness,
+    Genome,
+    Strains,
+    Vectors,
+    content,
+    unpacked,
+)
+from genograph.cohorts.mapped import mapped, write_arrays
+from genograph.errors import CohortError
+from genograph.files import written_aside
+from genograph.schema import graph_schema
+
+
+def save_cohort(
+    cohort: Cohort,
+    folder: Path | str,
+    *,
+    force: bool = False,
+    also: Callable[[Cohort, Path], None] | None = None,
+) -> Path:
+    """Write the cohort directory aside and rename it; return its path.
+
+    `also` writes more files into the directory before it takes its place.
+
+    Raises:
+        CohortError: the folder exists and is not empty, unless `force` and it is a cohort; or it
+            cannot be written.
+    """
+    folder = Path(folder)
+    manifest, genome, labels = content(cohort)
+    manifest |= {
+        "sha256": cohort.sha256,
+        "genes_sha256": cohort.genome.genes_sha256,
+        "terms_sha256": cohort.genome.terms_sha256,
+        "provenance": dict(cohort.provenance),
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True)
+    with written_aside(folder, force=force, mark="manifest.json", error=CohortError) as aside:
+        write_arrays(aside / "genome.safetensors", genome)
+        write_arrays(aside / "labels.safetensors", labels)
+        (aside / "manifest.json").write_text(text, "utf-8")
+        if also is not None:
+            also(cohort, aside)
+    return folder
+
+
+def load_cohort(folder: Path | str) -> Cohort:
+    """Read a cohort directory.
+
+    Raises:
+        CohortError: not a cohort, of another format or schema version, or changed since written.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        genome_arrays = mapped(folder / "genome.safetensors")
+        # of tens of millions of experiments a training touches the rows of its batches
+        labels = mapped(folder / "labels.safetensors")
+    except FileNotFoundError as error:
+        msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
+        raise CohortError(msg) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{folder}: damaged cohort ({reason}); export it again"
+        raise CohortError(msg) from error
+    wanted = (FORMAT, graph_schema().version)
+    if not isinstance(manifest, dict):
+        msg = f"{folder}: damaged cohort (manifest.json holds no record); export it again"
+        raise CohortError(msg)
+    found = (manifest.get("format"), manifest.get("schema_version"))
+    if found != wanted:
+        msg = (
+            f"{folder}: cohort format and schema {found}, this genograph reads {wanted}; "
+            f"export it again"
+        )
+        raise CohortError(msg)
+    try:
+        cohort = _assemble(manifest, genome_arrays, labels)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        msg = f"{folder}: damaged cohort ({error!r}); export it again"
+        raise CohortError(msg) from error
+    if cohort.sha256 != manifest.get("sha256"):
+        msg = f"{folder}: does not match its hash, it was changed or damaged; export it again"
+        raise CohortError(msg)
+    check_bounds(cohort, folder)
+    return cohort
+
+
+def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Cohort:
+    edges = {
+        relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
+        for relation in RELATIONS
+    }
+    vectors: dict[str, Vectors | None] = {"expression": None, "morphology": None}
+    for kind in vectors:
+        if kind in manifest:
+            vectors[kind] = Vectors(
+                labels[f"{kind}/strain"],
+                labels[f"{kind}/study"],
+                labels[f"{kind}/values"],
+                tuple(manifest[kind]["names"]),
+                manifest[kind]["unit"],
+                labels[f"{kind}/gene"],
+            )
+    fitness = None
+    if "fitness/strain" in labels:
+        fitness = Fitness(*(labels[f"fitness/{name}"] for name in Fitness.__dataclass_fields__))
+    return Cohort(
+        Genome(
+            tuple(manifest["genes"]),
+            tuple(manifest["symbols"]),
+            tuple(manifest["terms"]),
+            tuple(manifest["term_names"]),
+            tuple(manifest["complexes"]),
+            tuple(manifest["feature_names"]),
+            genome["features"],
+            genome["has_features"],
+            edges,
+            genome["direct"],
+        ),
+        Strains(
+            unpacked(labels["strain/id"], labels["strain/id_offsets"]),
+            labels["strain/offsets"],
+            labels["strain/gene"],
+            labels["strain/dose"],
+            labels["strain/single"],
+        ),
+        tuple(manifest["studies"]),
+        fitness,
+        vectors["expression"],
+        vectors["morphology"],
+        labels["gene_fold"],
+        labels["strain_fold"],
+        manifest.get("provenance", {}),
+    )
+
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+LARGEST = 1e12
+"""The size up to which sums and products of weights and features stay within float32."""
+
+
+class _Wanted(NamedTuple):
+    """What one array must be: its numbers, its shape, and the least and most it may hold."""
+
+    name: str
+    array: Array
+    kind: type
+    shape: tuple[int, ...]
+    first: float | None = None
+    last: float | None = None
+
+
+def check_bounds(cohort: Cohort, where: Path | str) -> None:
+    """Refuse a cohort of which an array has another type, length or index than it must.
+
+    `where` is the folder that messages name.
+
+    Raises:
+        CohortError: names the first such array, with what it holds and what was wanted.
+    """
+    for wrong in _wrong(cohort):
+        msg = f"{where}: damaged cohort: {wrong}; export it again"
+        raise CohortError(msg)
+
+
+def _wrong(cohort: Cohort) -> Iterator[str]:
+    """What is wrong; a check may rely on those before it."""
+    yield from _wrong_names(cohort)
+    for wanted in _arrays(cohort):
+        yield from _wrong_array(wanted)
+    offsets, n = cohort.strains.offsets, len(cohort.strains.gene)
+    if offsets[0] != 0 or offsets[-1] != n or (np.diff(offsets) < 0).any():
+        yield f"strain/offsets do not cut {n:,} perturbations"
+
+
+def _wrong_names(cohort: Cohort) -> Iterator[str]:
+    genome, strains = cohort.genome, cohort.strains
+    try:
+        # Arrow looks neither at the offsets nor for text when it is given buffers
+        strains.ids.validate(full=True)
+    except pa.ArrowInvalid as error:
+        yield f"strain/id: {str(error).splitlines()[0]}"
+    named: list[tuple[str, tuple[str, ...]]] = [
+        ("genes", genome.gene_ids),
+        ("symbols", genome.gene_symbols),
+        ("terms", genome.term_ids),
+        ("term_names", genome.term_names),
+        ("complexes", genome.complex_ids),
+        ("feature_names", genome.feature_names),
+        ("studies", cohort.studies),
+    ]
+    for kind in ("expression", "morphology"):
+        vectors = getattr(cohort, kind)
+        if vectors is not None:
+            named += [(f"{kind}/names", vectors.names), (f"{kind}/unit", (vectors.unit,))]
+    for name, names in named:
+        if not all(isinstance(text, str) for text in names):
+            yield f"{name} are no list of texts"
+    for name, along, of in (
+        ("symbols", genome.gene_symbols, genome.gene_ids),
+        ("term_names", genome.term_names, genome.term_ids),
+    ):
+        if len(along) != len(of):
+            yield f"{len(along):,} {name} for {len(of):,} ids"
+
+
+def _arrays(cohort: Cohort) -> Iterator[_Wanted]:
+    genome, strains = cohort.genome, cohort.strains
+    n_gene, n_strain, n_study = len(genome.gene_ids), len(strains.ids), len(cohort.studies)
+    n_feature = genome.features.shape[-1] if genome.features.ndim == 2 else 0
+    yield _Wanted("features", genome.features, np.float32, (n_gene, n_feature), -LARGEST, LARGEST)
+    yield _Wanted("has_features", genome.has_features, np.bool_, (n_gene,))
+    for relation, edges in genome.edges.items():
+        source, _, target = relation.split(":")
+        n_edge = (len(edges.source),) if edges.source.ndim else (0,)
+        for end, kind, rows in (("source", source, edges.source), ("target", target, edges.target)):
+            last = genome.n_node(kind) - 1
+            yield _Wanted(f"{relation}/{end}", rows, np.int64, n_edge, 0, last)
+        yield _Wanted(f"{relation}/weight", edges.weight, np.float32, n_edge, 0.0, LARGEST)
+    annotated = (len(genome.edges["gene:annotated_with:term"].source),)
+    yield _Wanted("direct", genome.direct, np.bool_, annotated)
+
+    n = strains.gene.shape[:1]
+    dose = graph_schema().relationships["PERTURBS"].properties["dose"]
+    yield _Wanted("strain/offsets", strains.offsets, np.int64, (n_strain + 1,))
+    yield _Wanted("strain/gene", strains.gene, np.int64, n, 0, n_gene - 1)
+    yield _Wanted("strain/dose", strains.dose, np.float32, n, dose.min, dose.max)
+    yield _Wanted("strain/single", strains.single, np.int64, n, -1, n_strain - 1)
+    yield _Wanted("gene_fold", cohort.gene_fold, np.int8, (n_gene,), 0, 2)
+    yield _Wanted("strain_fold", cohort.strain_fold, np.int8, (n_strain,), 0, 2)
+
+    for phenotype in ("fitness", "expression", "morphology"):
+        held = getattr(cohort, phenotype)
+        if held is None:
+            continue
+        n = held.strain.shape[:1]
+        yield _Wanted(f"{phenotype}/strain", held.strain, np.int64, n, 0, n_strain - 1)
+        yield _Wanted(f"{phenotype}/study", held.study, np.int64, n, 0, n_study - 1)
+        if phenotype == "fitness":
+            for name in ("value", "sd", "interaction", "interaction_sd"):
+                yield _Wanted(f"fitness/{name}", getattr(held, name), np.float32, n)
+            continue
+        n_name = len(held.names)
+        yield _Wanted(f"{phenotype}/values", held.values, np.float32, (*n, n_name))
+        n_column = n_name if phenotype == "expression" else 0
+        yield _Wanted(f"{phenotype}/gene", held.gene, np.int64, (n_column,), -1, n_gene - 1)
+
+
+def _wrong_array(wanted: _Wanted) -> Iterator[str]:
+    name, array, kind, shape, first, last = wanted
+    if array.dtype != kind or array.shape != shape:
+        got = f"{array.dtype} of {array.shape}"
+        yield f"{name} is {got}, wanted {np.dtype(kind)} of {shape}"
+    elif first is not None and last is not None and array.size:
+        least, most = array.min().item(), array.max().item()
+        if not first <= least <= most <= last:  # nor is it for what is not a number
+            yield f"{name} holds {least} to {most}, wanted {first} to {last}"

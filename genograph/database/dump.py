@@ -1,0 +1,312 @@
+"""Transfer: a database as a folder of Parquet files and back, the same bytes from either store.
+
+A dump has a manifest and, for every label and relationship that has rows, files of at most a
+million, sorted by key. It holds nothing of the store it is from: neither address nor time. It is
+written aside and renamed, so a folder with a manifest is whole.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genograph.database.ledger import digest_of
+from genograph.errors import StoreError
+from genograph.files import scratch, written_aside
+from genograph.schema import graph_schema
+from genograph.store import Store, Written, offline
+from genograph.store.stream import Keys, longest, stream
+from genograph.tables import Table
+
+FORMAT = 1
+ROWS_PER_FILE = 1_000_000
+VALUES_PER_FILE = 64_000_000
+MANIFEST = "manifest.json"
+
+
+class File(NamedTuple):
+    """One file of a dump."""
+
+    name: str
+    type: str
+    rows: int
+    sha256: str
+
+
+class Dump(NamedTuple):
+    """What a dump holds, as its manifest has it."""
+
+    folder: Path
+    files: tuple[File, ...]
+    sha256: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows a type."""
+        out: dict[str, int] = {}
+        for file in self.files:
+            out[file.type] = out.get(file.type, 0) + file.rows
+        return out
+
+
+Report = Callable[[str, int], None]
+
+
+def dump(
+    store: Store,
+    folder: Path | str,
+    *,
+    force: bool = False,
+    report: Report = lambda type, rows: None,
+) -> Dump:
+    """Write a database into a folder; equal databases give equal bytes.
+
+    `report` is told each type and its number of rows. With `force` a dump that is there is
+    replaced, when the new one is whole.
+
+    Raises:
+        StoreError: the folder is there and not a dump or not to be replaced, cannot be written, or
+            rows of the database cannot be told apart by their key.
+    """
+    folder = Path(folder)
+    counts = store.counts()
+    with written_aside(folder, force=force, mark=MANIFEST, error=StoreError) as aside:
+        keys = Keys(store)
+        files: list[File] = []
+        for name in _by_from_label():
+            if not counts[name]:
+                continue
+            rows = 0
+            per_file = max(1, min(ROWS_PER_FILE, VALUES_PER_FILE // longest(store, name)))
+            for number, parts in enumerate(_files(stream(store, name, keys), per_file)):
+                file = aside / f"{name}-{number:04d}.parquet"
+                n = _write(file, parts)
+                files.append(File(file.name, name, n, digest_of(file)))
+                rows += n
+            if rows != counts[name]:
+                msg = (
+                    f"{store.uri}: {counts[name]:,} {name} are counted and {rows:,} were read; "
+                    f"is it being written to? genograph db check lists what is wrong"
+                )
+                raise StoreError(msg)
+            report(name, rows)
+        files.sort(key=lambda file: file.name)
+        text = json.dumps(
+            {
+                "format": FORMAT,
+                "schema_version": graph_schema().version,
+                "files": [file._asdict() for file in files],
+            },
+            indent=1,
+            sort_keys=True,
+        )
+        (aside / MANIFEST).write_text(text + "\n", "utf-8")
+    return opened(folder)
+
+
+def neo4j_import(
+    store: Store,
+    folder: Path | str,
+    *,
+    force: bool = False,
+    report: Report = lambda type, rows: None,
+) -> offline.Import:
+    """Write a database as files for Neo4j's import; the command is to be run in the folder.
+
+    With `force` such a folder that is there is replaced, when the new one is whole.
+
+    Raises:
+        StoreError: as `dump`; or a text cannot be said in these files.
+    """
+    mark, folder = offline.SCRIPT, Path(folder)
+    with written_aside(folder, force=force, mark=mark, error=StoreError) as aside:
+        return offline.write_import(store, aside, report=report)
+
+
+def _by_from_label() -> list[str]:
+    """Every type; relationships right after the label they begin at, whose ids are at hand."""
+    schema = graph_schema()
+    out = []
+    for label in schema.nodes:
+        out.append(label)
+        out += [name for name, rel in schema.relationships.items() if rel.from_label == label]
+    return out
+
+
+def _files(tables: Iterator[pa.Table], full: int) -> Iterator[list[pa.Table]]:
+    """The tables, cut where a file is full: they are the same whatever the store gave at once."""
+    held: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        at = 0
+        while at < len(table):
+            part = table.slice(at, full - rows)
+            held.append(part)
+            at += len(part)
+            rows += len(part)
+            if rows == full:
+                yield held
+                held, rows = [], 0
+    if held:
+        yield held
+
+
+def _write(file: Path, parts: list[pa.Table]) -> int:
+    """Write one file with options that never change; how many rows it has."""
+    rows = pa.concat_tables(parts).combine_chunks()
+    pq.write_table(
+        rows,
+        file,
+        row_group_size=100_000,
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        data_page_size=1 << 20,
+        write_statistics=True,
+        use_dictionary=True,
+        store_schema=False,
+    )
+    return int(rows.num_rows)
+
+
+def opened(folder: Path | str) -> Dump:
+    """The manifest of a dump; its files are there, with the bytes that it says.
+
+    Raises:
+        StoreError: not a dump, of another format or schema version, incomplete or changed.
+    """
+    folder = Path(folder)
+    try:
+        text = (folder / MANIFEST).read_text("utf-8")
+        raw = json.loads(text)
+        found = (raw["format"], raw["schema_version"])
+        files = tuple(File(**file) for file in raw["files"])
+        for entry in files:
+            if [type(value) for value in entry] != [str, str, int, str]:
+                msg = f"{entry!s:.80} is no entry of a file"
+                raise ValueError(msg)
+    except (OSError, NotADirectoryError) as error:
+        msg = f"{folder}: is no dump: {MANIFEST} cannot be read ({error.strerror})"
+        raise StoreError(msg) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"{folder}: damaged dump ({MANIFEST}: {str(error).splitlines()[0]}); dump again"
+        raise StoreError(msg) from error
+    wanted = (FORMAT, graph_schema().version)
+    if found != wanted:
+        msg = (
+            f"{folder}: dump format and schema {found}, this genograph reads {wanted}; restore it "
+            f"with the genograph that wrote it, or build the database again"
+        )
+        raise StoreError(msg)
+    for file in files:
+        path = folder / file.name
+        known = file.type in graph_schema().nodes or file.type in graph_schema().relationships
+        # a name that `dump` gives leads nowhere else and is not too long for the disk
+        named = re.fullmatch(rf"{re.escape(file.type)}-[0-9]{{4,9}}\.parquet", file.name)
+        if not known or not named or not path.is_file():
+            msg = f"{folder}: damaged dump: {file.name!s:.80} of {file.type!s:.80} is missing"
+            raise StoreError(msg)
+        if digest_of(path) != file.sha256:
+            msg = f"{path}: does not match its hash in {MANIFEST}; it was changed or damaged"
+            raise StoreError(msg)
+    return Dump(folder, files, hashlib.sha256(text.encode()).hexdigest())
+
+
+def restore(
+    store: Store, folder: Path | str, *, report: Report = lambda type, rows: None
+) -> Mapping[str, int]:
+    """Fill an empty database from a dump; the rows a type that it then has.
+
+    What does not fit into one transaction of the store goes in by parts. If that is interrupted,
+    the same restore again finishes it. A database that is already what the dump says stays as it
+    is.
+
+    Raises:
+        StoreError: no valid dump; or the database is not empty, unless an interrupted restore of
+            this dump filled it.
+    """
+    held = opened(folder)
+    counts = store.counts()
+    begun = store.query("MATCH (d:Database) RETURN d.restoring AS dump")["dump"].to_pylist()
+    if begun != [held.sha256] and any(n for name, n in counts.items() if name != "Database"):
+        if _holds(store, counts, held):
+            return counts
+        full = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "Database")
+        msg = f"{store.uri}: is not empty ({full}); restore into a new database"
+        raise StoreError(msg)
+    size = sum(_bytes(held.folder / file.name) for file in held.files)
+    whole = store.atomic_loads and size <= store.transaction_bytes
+    with store.transaction() if whole else nullcontext():
+        store.write(Table.of("Database", {"id": ["genograph"], "restoring": [held.sha256]}))
+        for name in (*graph_schema().nodes, *graph_schema().relationships):
+            files = [held.folder / file.name for file in held.files if file.type == name]
+            if name == "Database" or not files:
+                continue
+            for file in files:
+                if counts[name]:
+                    _merge(store, name, file)
+                else:
+                    store.add(name, [file])
+            report(name, held.counts[name])
+        for one in held.files:
+            if one.type == "Database":
+                _merge(store, one.type, held.folder / one.name)
+        store.erase("Database", ("restoring",), "n.id = 'genograph'")
+    now = store.counts()
+    wrong = [n for n in now if now[n] != held.counts.get(n, 0)]
+    if wrong:
+        name = wrong[0]
+        msg = (
+            f"{store.uri}: has {now[name]:,} {name}, the dump {held.counts.get(name, 0):,}; "
+            f"restore into a new database"
+        )
+        raise StoreError(msg)
+    return now
+
+
+def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
+    """Whether a database is to the byte what a dump was made of: the end of a restore, say."""
+    if any(n != held.counts.get(name, 0) for name, n in counts.items()):
+        return False
+    keys = Keys(store)
+    with scratch() as folder:
+        for name in _by_from_label():
+            files = [file for file in held.files if file.type == name]
+            if not files:
+                continue
+            # cut as the dump is, whatever is usual now
+            cut = _files(stream(store, name, keys), files[0].rows)
+            for file, parts in zip_longest(files, cut):
+                if file is None or parts is None:
+                    return False
+                _write(folder / "rows.parquet", parts)
+                if digest_of(folder / "rows.parquet") != file.sha256:
+                    return False
+    return True
+
+
+def _bytes(file: Path) -> int:
+    """About how much memory the rows of a file take, by the first few."""
+    with pq.ParquetFile(file) as rows:
+        first = next(rows.iter_batches(batch_size=1_000))
+        return int(first.nbytes / max(1, len(first)) * rows.metadata.num_rows)
+
+
+def _merge(store: Store, name: str, file: Path) -> Written:
+    """Write rows of which some may be there."""
+    done = Written()
+    spec = graph_schema().type(name)
+    with pq.ParquetFile(file) as rows:
+        for batch in rows.iter_batches(batch_size=50_000):
+            part = pa.Table.from_batches([batch])
+            # what no row says has nothing to compare or to set
+            said = [c for c in part.column_names if c in spec.key or part[c].null_count < len(part)]
+            done += store.write(Table(name, part.select(said), str(file)))
+    return done

@@ -1,0 +1,136 @@
+"""Embeddings of the loaded regulatory windows by providers that need no neural network.
+
+Hides how windows are read, embedded in chunks, written as Embedding nodes and put on the ledger.
+"""
+
+import hashlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from genograph.database.ledger import Entry, Ledger, begun
+from genograph.embeddings import PROVIDERS, Provider, Vectors
+from genograph.errors import SourceError
+from genograph.loaders.embeddings import tables
+from genograph.store import Store, Written
+from genograph.tables import Table
+
+__all__ = ["PROVIDERS", "Provider", "embed"]
+
+_CHUNK = 2_000
+_FILE = "CRE windows of the database"
+
+
+def embed(
+    store: Store, provider: str, *, model: str | None = None, seed: int = 0, dim: int = 768
+) -> Ledger:
+    """Embed every loaded window and return what was done; doing it twice changes nothing.
+
+    The vectors stand as Embedding nodes `CRE id@model`; `model` is the provider's name unless it is
+    given (with the seed where one other than 0 matters: random-1). If the database has these very
+    vectors, of these windows, nothing is computed and the ledger says skipped.
+
+    Raises:
+        SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
+    """
+    started = time.perf_counter()
+    if provider not in PROVIDERS:
+        msg = f"no provider is called {provider or 'nothing'}; choose one of {', '.join(PROVIDERS)}"
+        raise SourceError(msg)
+    spec = PROVIDERS[provider]
+    if model is None:
+        model = f"{provider}-{seed}" if spec.seeded and seed else provider
+    if not model or "@" in model:
+        msg = f"model {model!r}: wanted a name without @"
+        raise SourceError(msg)
+    windows = store.query("MATCH (c:CRE) RETURN c.id AS id, c.sequence AS sequence").sort_by("id")
+    if not len(windows):
+        msg = "the database has no CRE; load cre first"
+        raise SourceError(msg)
+    ids = windows["id"].to_pylist()
+    job = _Job(spec, ids, windows["sequence"].to_pylist(), model, seed, dim)
+    entry = Entry(store, job.source())
+    if _has_all(store, entry, job):
+        return Ledger(f"embed_{provider}", _FILE, 0, 0, 0, {}, {}, 0.0, skipped=True)
+
+    done, rejected, examples = defaultdict[str, Written](Written), Counter[str](), list[str]()
+    with store.transaction() if store.atomic_loads else nullcontext():
+        entry.begin()
+        for at in range(0, len(ids), _CHUNK):
+            chunk = ids[at : at + _CHUNK]
+            vectors = job.vectors(range(at, at + len(chunk)))
+            used = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
+            unused = sorted(set(range(len(chunk))) - set(used.tolist()))
+            if unused:
+                rejected["window without a k-mer"] += len(unused)
+                examples += [chunk[i] for i in unused[: 5 - len(examples)]]
+            for table in tables([chunk[i] for i in used], vectors[used], model, _FILE):
+                done[table.type] += store.write(table)
+        total = sum(done.values(), Written())
+        ledger = Ledger(
+            f"embed_{provider}",
+            _FILE,
+            len(ids),
+            total.created + total.updated,
+            total.unchanged,
+            dict(rejected),
+            {"window without a k-mer": examples} if examples else {},
+            time.perf_counter() - started,
+        )
+        entry.end(ledger, done)
+    return ledger
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Windows and what to do with them."""
+
+    spec: Provider
+    ids: list[str]
+    sequences: list[str]
+    model: str
+    seed: int
+    dim: int
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some windows, [row, dim]; zero where a window has none."""
+        ids, sequences = [self.ids[i] for i in rows], [self.sequences[i] for i in rows]
+        return self.spec.vectors(ids, sequences, self.seed, self.dim)
+
+    def source(self) -> Table:
+        """The row of provenance: a hash of the windows stands in the place of a file's."""
+        digest = hashlib.sha256()
+        for name, sequence in zip(self.ids, self.sequences, strict=True):
+            digest.update(f"{name}\t{sequence}\n".encode())
+        settings = [f"dim={self.dim}", f"model={self.model}"]
+        settings += [f"seed={self.seed}"] if self.spec.seeded else []
+        loader = f"embed_{self.spec.name}"
+        return begun(loader, self.spec.version, _FILE, digest.hexdigest(), settings, "")
+
+
+def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
+    """Whether the load is on the ledger and no other one has since written over its vectors.
+
+    Three windows are looked at: a load under the same model name writes over all of them.
+    """
+    if not entry.finished:
+        return False
+    probes = sorted({0, len(job.ids) // 2, len(job.ids) - 1})
+    names = [f"{job.ids[i]}@{job.model}" for i in probes]
+    held = store.query(
+        "MATCH (e:Embedding {id: in_id}) RETURN in_id AS id, e.vector AS vector",
+        rows=pa.table({"in_id": names}),
+    )
+    found = dict(zip(held["id"].to_pylist(), held["vector"].to_pylist(), strict=True))
+    for name, vector in zip(names, job.vectors(probes), strict=True):
+        have = np.array(found.get(name, ()), dtype=np.float32)
+        want = vector if vector.any() else vector[:0]
+        # processors add in different orders, so the last bits of a vector may differ
+        if have.shape != want.shape or not np.allclose(have, want, atol=1e-6):
+            return False
+    return True

@@ -1,0 +1,263 @@
+"""Ingest: source files into a graph database, one at a time (`load`) or as a list (`build`).
+
+A file is read and checked to its end, its rows spooled to disk, before the first row is written, so
+bad input writes nothing and memory holds one table. A load that fits into one transaction of the
+store is written whole or not at all; a larger one that is interrupted leaves a Source without
+`loaded`, and the same load again finishes it.
+"""
+
+import os
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from genograph import loaders
+from genograph.database.ledger import Entry, Ledger, begun, digest_of, listed
+from genograph.database.spool import Spool
+from genograph.errors import SourceError
+from genograph.files import scratch
+from genograph.loaders import GeneNames, Option, Reading, Source
+from genograph.store import Store, Written
+from genograph.tables import Table
+
+__all__ = ["Ledger", "Step", "build", "gene_names", "load", "sources"]
+
+
+def gene_names(store: Store) -> GeneNames:
+    """The names by which the loaded genes can be called."""
+    return GeneNames(
+        store.query("MATCH (g:Gene) RETURN g.id AS id, g.symbol AS symbol, g.aliases AS aliases")
+    )
+
+
+def load(
+    store: Store, source: str, path: Path | str, *, rejects: Path | None = None, **options: Option
+) -> Ledger:
+    """Load one file and return what was done; loading it twice changes nothing.
+
+    Every row that is not used is listed in the folder `rejects`, by default beside the database;
+    a server has no such place, so that there it must be given.
+
+    Raises:
+        SourceError: the file is missing, damaged or malformed; the database is as it was.
+        StoreError: the database refuses; the same command again finishes the load.
+    """
+    started = time.perf_counter()
+    path = Path(path)
+    spec, read = loaders.loader(source)
+    settings = spec.settings(options)
+    counts = store.counts()
+    for needed in spec.needs:
+        if not counts[needed]:
+            givers = " or ".join(_givers(needed, source))
+            msg = f"loader {source} needs {needed} in the database; load {givers} first"
+            raise SourceError(msg)
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise SourceError(msg)
+    entry = Entry(store, _begun(spec, path, settings))
+    with (
+        scratch() as folder,
+        listed(rejects, store, entry) as unused,
+    ):
+        reading = Reading(gene_names(store), store.query)
+        if unused is not None:
+            reading.on_reject = unused.row
+        entry.note_earlier(reading)
+        spool = Spool(folder, str(path))
+        for table in read(path, reading, **settings):
+            spool.put(table)
+        list_of_unused = unused.done() if unused is not None else None
+        if not spool:
+            reasons = ", ".join(f"{n:,} {reason}" for reason, n in reading.rejected.most_common(3))
+            msg = f"{path}: none of its {reading.rows_read:,} rows can be used: {reasons}"
+            raise SourceError(msg)
+        whole = store.atomic_loads and spool.fits(store)
+        with store.transaction() if whole else nullcontext():
+            entry.begin()
+            done = spool.write(store)
+            if spool.studies:
+                link = {"from_id": list(spool.studies), "to_id": [entry.id] * len(spool.studies)}
+                store.write(Table.of("LOADED_FROM", link))
+            total = sum(done.values(), Written())
+            ledger = Ledger(
+                source,
+                path.name,
+                reading.rows_read,
+                total.created + total.updated,
+                total.unchanged,
+                dict(reading.rejected),
+                reading.examples,
+                time.perf_counter() - started,
+                notes=dict(reading.notes),
+                rejects=list_of_unused,
+            )
+            entry.end(ledger, done)
+    return ledger
+
+
+def _begun(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
+    """The Source of a load that is about to begin."""
+    words = [f"{name}={value}" for name, value in sorted(settings.items())]
+    return begun(spec.name, spec.version, path.name, digest_of(path), words, spec.licence)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of a list of sources.
+
+    Attributes:
+        source: loader's name, or the provider's of an embedding step.
+        path: the file; None for an embedding step.
+        options: the loader's or the provider's options as given.
+        gives: labels and relationships that the step writes.
+        needs: labels and relationships that must be there before.
+    """
+
+    source: str
+    path: Path | None
+    options: Mapping[str, Option]
+    gives: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+def sources(path: Path) -> list[Step]:
+    """The steps of a sources.toml, in the order in which they must be loaded.
+
+    A `[[source]]` has `loader`, `file` (relative to the list; `~` and `$NAME` are filled in) and
+    the loader's options; an `[[embed]]` has `provider`, may have `model`, `seed` and `dim`, and
+    embeds the loaded windows.
+
+    Raises:
+        SourceError: not valid TOML, an unknown loader, option or key, or a file that is missing.
+    """
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise SourceError(msg)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        # a TOMLDecodeError is a ValueError, and so is a number of too many digits
+        msg = f"{path}: not valid TOML: {error}"
+        raise SourceError(msg) from error
+    for key, entries in raw.items():
+        if key not in ("source", "embed") or not isinstance(entries, list):
+            msg = f"{path}: got the key {key}; wanted [[source]] and [[embed]]"
+            raise SourceError(msg)
+    steps = [_source_step(path, entry) for entry in raw.get("source", [])]
+    if not steps:
+        msg = f"{path}: lists no [[source]]"
+        raise SourceError(msg)
+    return _ordered(steps + [_embed_step(path, entry) for entry in raw.get("embed", [])])
+
+
+def _source_step(path: Path, entry: Mapping[str, Option]) -> Step:
+    options = dict(entry)
+    name, file = options.pop("loader", None), options.pop("file", None)
+    if not isinstance(name, str) or not isinstance(file, str):
+        msg = f"{path}: every [[source]] needs loader and file, got {entry}"
+        raise SourceError(msg)
+    try:
+        spec, _ = loaders.loader(name)
+        spec.settings(options)
+    except SourceError as error:
+        msg = f"{path}: {error}"
+        raise SourceError(msg) from error
+    where = path.parent / Path(os.path.expandvars(file)).expanduser()
+    if not where.is_file():
+        msg = f"{path}: {where}: no such file"
+        raise SourceError(msg)
+    return Step(name, where, options, spec.gives, spec.needs)
+
+
+_EMBED_OPTIONS: Mapping[str, type] = {"model": str, "seed": int, "dim": int}
+
+
+def _embed_step(path: Path, entry: Mapping[str, Option]) -> Step:
+    from genograph.database.embed import PROVIDERS
+
+    options = dict(entry)
+    provider = options.pop("provider", None)
+    if not isinstance(provider, str) or provider not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        msg = f"{path}: an [[embed]] has the provider {provider}; choose one of {known}"
+        raise SourceError(msg)
+    for name, value in options.items():
+        kind = _EMBED_OPTIONS.get(name)
+        if kind is None or type(value) is not kind:
+            known = ", ".join(f"{n} ({k.__name__})" for n, k in _EMBED_OPTIONS.items())
+            msg = f"{path}: an [[embed]] has {name} = {value!r}; its options: {known}"
+            raise SourceError(msg)
+    return Step(provider, None, options, ("Embedding", "EMBEDDED_AS"), ("CRE",))
+
+
+def _ordered(steps: Sequence[Step]) -> list[Step]:
+    """The steps, each after all that give what it needs; else in the order of the list.
+
+    Two that each give what the other needs (two SGA screens) stay as they are listed.
+    """
+    waiting = list(steps)
+    out: list[Step] = []
+    while waiting:
+        ready = (s for s in waiting if not any(_before(o, s) for o in waiting if o is not s))
+        step = next(ready, waiting[0])
+        waiting = [s for s in waiting if s is not step]
+        out.append(step)
+    return out
+
+
+def _before(first: Step, then: Step) -> bool:
+    """Whether `then` needs what `first` gives, and not the other way round."""
+    return bool(set(first.gives) & set(then.needs)) and not set(then.gives) & set(first.needs)
+
+
+def build(
+    store: Store,
+    path: Path | str,
+    *,
+    report: Callable[[Ledger], None] = lambda ledger: None,
+    rejects: Path | None = None,
+) -> list[Ledger]:
+    """Load every source of a sources.toml that the database does not have yet.
+
+    A step whose file, options and loader version are in the database's ledger is skipped, so a
+    build that was interrupted goes on where it stopped. `report` is told each step's ledger.
+
+    Raises:
+        SourceError: as `sources` and `load`; or a step needs what neither the list nor the database
+            has, in which case nothing is loaded.
+    """
+    from genograph.database.embed import embed
+
+    steps = sources(Path(path))
+    there = {name for name, n in store.counts().items() if n}
+    for step in steps:
+        there |= set(step.gives)
+    for step in steps:
+        for needed in step.needs:
+            if needed not in there:
+                givers = " or ".join(_givers(needed, step.source))
+                msg = f"{path}: {step.source} needs {needed}; list {givers} too"
+                raise SourceError(msg)
+    out = []
+    for step in steps:
+        if step.path is None:
+            ledger = embed(store, step.source, **step.options)  # type: ignore[arg-type]
+        else:
+            spec, _ = loaders.loader(step.source)
+            settings = spec.settings(step.options)
+            if Entry(store, _begun(spec, step.path, settings)).finished:
+                ledger = Ledger(step.source, step.path.name, 0, 0, 0, {}, {}, 0.0, skipped=True)
+            else:
+                ledger = load(store, step.source, step.path, rejects=rejects, **step.options)
+        report(ledger)
+        out.append(ledger)
+    return out
+
+
+def _givers(needed: str, asking: str) -> list[str]:
+    """The loaders that give a label or relationship to another one."""
+    return [n for n in loaders.names() if n != asking and needed in loaders.loader(n)[0].gives]

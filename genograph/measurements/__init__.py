@@ -1,0 +1,1 @@
+"""Measurements: what loaders build tables with, a row a measurement or a block of pairs."""

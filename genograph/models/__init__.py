@@ -1,0 +1,1 @@
+"""Models: one file a model, and the statistics and integer plans that they share."""

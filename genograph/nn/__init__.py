@@ -1,1 +1,0 @@
-"""The genome model: topology, plans, engines, heads, tasks and the fit of one member."""
