@@ -29,9 +29,9 @@ from genograph.engine.choose import choose_engine
 from genograph.engine.topology import Topology
 from genograph.models.config import TrainConfig
 from genograph.models.genome import Encoded, GenomeModel
-from genograph.models.pair_plans import GeneNodes, crossed
-from genograph.models.plans import Plan
-from genograph.models.statistics import perturbation_effects, setting_of, single_effects
+from genograph.engine.pair_plans import GeneNodes, make_pair_plan
+from genograph.engine.plans import Plan
+from genograph.models._statistics import perturbation_effects, setting_of, single_effects
 from genograph.prediction import moments_of
 from genograph.training.examples import Objective
 
@@ -77,7 +77,7 @@ class Scorer:
         topology = self.topology
         if tiled:
             arrays = (strains.gene, strains.dose, effect)
-            plan = crossed(self.reach, *(torch.from_numpy(a.reshape(-1, 2)) for a in arrays))
+            plan = make_pair_plan(self.reach, *(torch.from_numpy(a.reshape(-1, 2)) for a in arrays))
         else:
             rows = np.arange(len(strains))
             made = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)

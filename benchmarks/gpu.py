@@ -254,7 +254,7 @@ def model_of(topology: Any, device: torch.device) -> Any:
     """A genome model of the default shape with random weights, fitness head only."""
     from genograph.engine.topology import REACHING
     from genograph.models.genome import NOISE, GenomeModel, Setting
-    from genograph.models.overlap import N_CONTEXT, N_OVERLAP, extent
+    from genograph.engine.overlap import N_CONTEXT, N_OVERLAP, extent
 
     if _there("pydantic"):
         from genograph.models.config import ModelConfig
@@ -296,7 +296,7 @@ def all_pairs(
 ) -> None:
     """Every double deletion in tiles of side by side genes; the 1,000 largest interactions kept."""
     from genograph.engine.choose import choose_engine
-    from genograph.models.pair_plans import GeneNodes, crossed
+    from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 
     model, n = model_of(topology, device).requires_grad_(False), topology.n_gene
     start = clock(device)
@@ -314,7 +314,7 @@ def all_pairs(
             if not len(pairs):
                 continue
             none = torch.zeros(pairs.shape, device=device)
-            plan = crossed(reach, pairs, none, torch.full_like(none, torch.nan))
+            plan = make_pair_plan(reach, pairs, none, torch.full_like(none, torch.nan))
             found = model.fitness(h, plan, topology).interaction
             best = torch.cat([best, found])
             which = torch.cat([which, pairs[:, 0] * n + pairs[:, 1]])
@@ -341,7 +341,7 @@ def epoch(
 ) -> None:
     """Steps of AdamW on random double deletions, planned on the device, in both precisions."""
     from genograph.engine.choose import choose_engine
-    from genograph.models.pair_plans import GeneNodes, crossed
+    from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 
     rng = np.random.default_rng(3)
     n, steps = topology.n_gene, -(-records // size)
@@ -359,7 +359,7 @@ def epoch(
             rows = slice(step * size, min((step + 1) * size, records))
             gene = torch.from_numpy(pairs[rows]).to(device)
             none = torch.zeros(gene.shape, device=device)
-            plan = crossed(reach, gene, none, torch.full_like(none, torch.nan), gradients=True)
+            plan = make_pair_plan(reach, gene, none, torch.full_like(none, torch.nan), gradients=True)
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 h = encoded(model, topology, engine, device).h

@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from genograph.engine import native
-from genograph.engine.bags import bag_of, bag_sum
+from genograph.engine.bags import make_bag, bag_sum
 from genograph.engine.base import Layer, Perturbed, WildType
 from genograph.engine.delta import DeltaEngine
 from genograph.engine.shared import SharedEngine
@@ -140,10 +140,10 @@ class Runner:
         n = len(states.node)
         ones, here = torch.ones(n), torch.arange(n)
         changed = bag_sum(
-            states.h, bag_of(states.strain, here, ones, batch.n_strain, n, presorted=True)
+            states.h, make_bag(states.strain, here, ones, batch.n_strain, n, presorted=True)
         )
         same = bag_sum(
-            last, bag_of(states.strain, states.node, ones, batch.n_strain, n_node, presorted=True)
+            last, make_bag(states.strain, states.node, ones, batch.n_strain, n_node, presorted=True)
         )
         return (last.sum(0) + changed - same) / n_node
 

@@ -129,14 +129,14 @@ def floor(engine: DeltaEngine, batch: Perturbed, layers: int, of: Machine) -> Fl
     64 exponentials, and is written once; each edge adds a row that the strain itself made (1 MiB or
     so); each changed source is multiplied by its relations' weights.
     """
-    found = engine.spread.rows(
+    found = engine.reachable.rows(
         batch.n_strain,
         batch.strain.numpy(),
         batch.gene.numpy(),
         batch.dose.numpy(),
         layers,
     )
-    degree = torch.from_numpy(engine.spread.edges.offsets).diff()
+    degree = torch.from_numpy(engine.reachable.edges.offsets).diff()
     rows = sum(len(x.node) for x in found[1:])
     edges = sum(int(degree[x.node].sum()) for x in found[:-1])
     sent = sum(len(x.node) for x in found[:-1]) * (1 + max(len(s) for s in SENDS))

@@ -20,15 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from jaxtyping import Int64
 
 from genograph.cohorts import Cohort, Strains, strains_of
-from genograph.engine.topology import Topology, threads
+from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
-from genograph.models.pair_plans import GeneNodes, crossed
-from genograph.models.statistics import perturbation_effects, single_effects
-from genograph.prediction import chosen_device, load_members, moments_of
+from genograph.prediction import Ensemble, choose_device, require_complete
 from genograph.run import Run, write_json
 from genograph.schema import Perturbation
 
@@ -42,7 +39,8 @@ TILES_PER_SHARD, SHARDS = 64, 32
 several processes can share them out."""
 PATIENCE = 3600.0
 """Seconds that one process waits for what another makes."""
-NUMBERS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
+QUANTITIES = ("fitness", "interaction")
+NUMBERS = tuple(name + end for name in QUANTITIES for end in ("", "_sd"))
 SCHEMA = pa.schema([("strain", pa.string()), *((name, pa.float32()) for name in NUMBERS)])
 """Columns of a shard; the s.d. are null with one member."""
 
@@ -105,16 +103,8 @@ def score_all(
             `size`, or a gene that the cohort lacks.
     """
     began, out = time.perf_counter(), Path(out)
-    if cohort is None:
-        cohort = run.cohort()
-    else:
-        run.check(cohort)
-    if not run.complete:
-        msg = f"{run.folder}: the training is {run.manifest['status']}; the same command resumes it"
-        raise RunError(msg)
-    if "fitness" not in run.config.heads:
-        msg = f"run {run.folder} has no head fitness; train one that has"
-        raise RunError(msg)
+    cohort = require_complete(run, cohort)
+    run.require_head("fitness")
     work = _work(run, cohort, genes, size)
     n_shard = math.ceil(len(work.tiles) / work.tiles_per_shard)
     n_strain = math.comb(len(work.gene), size)
@@ -123,31 +113,19 @@ def score_all(
     tell = report or (lambda fraction, words: None)
     n_made = 0
     if mine:
-        where = chosen_device(device)
-        topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
-        members = load_members(run, cohort, topology, where)
-        effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
-        reach = GeneNodes.of(topology, where)
+        ensemble = Ensemble(run, cohort, choose_device(device))
         start = time.perf_counter()
-        with threads(run.config.threads, topology.n_node), torch.no_grad():
-            encoded = [member.encode() for member in members]
+        with threads(run.config.training.threads, ensemble.n_node):
             for number, shard in enumerate(mine):
                 tables = []
                 for tile in _tiles_of(work, shard):
                     strains = _strains(work, tile)
                     if not len(strains):
                         continue
-                    effect = perturbation_effects(strains, effects, run.config, "fitness")
-                    shape = (len(strains), work.size)
-                    plan = crossed(
-                        reach,
-                        *(
-                            torch.from_numpy(a.reshape(shape)).to(where)
-                            for a in (strains.gene, strains.dose, effect)
-                        ),
-                    )
-                    found = moments_of(members, encoded, plan)
-                    columns = [pa.array(v, mask=np.isnan(v)) for v in found.values()]
+                    plan = ensemble.inputs.plan_combinations(strains, work.size)
+                    found = ensemble.combine(plan, "fitness")
+                    values = [v for name in QUANTITIES for v in found[name]]
+                    columns = [pa.array(v, mask=np.isnan(v)) for v in values]
                     tables.append(pa.table([strains.ids, *columns], schema=SCHEMA))
                     n_made += len(strains)
                 _write(_shard(out, shard), tables)

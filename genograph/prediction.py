@@ -8,26 +8,22 @@ import torch
 from jaxtyping import Float32
 
 from genograph.cohorts import Cohort, Strains
-from genograph.engine.base import Engine
-from genograph.engine.choose import choose_engine
-from genograph.engine.topology import Topology, threads
+from genograph.cohorts.ragged import take_strains
+from genograph.engine.topology import threads
 from genograph.errors import RunError
-from genograph.models.config import HEADS
-from genograph.models.genome import Encoded, GenomeModel, Setting
-from genograph.models.plans import Meetings, Plan
-from genograph.models.statistics import perturbation_effects, single_effects
-from genograph.run import Prediction, Run
+from genograph.models import find_model
+from genograph.models.base import Inputs, StrainModel
+from genograph.run import Predicted, Prediction, Run
 from genograph.training.checkpoint import read_tensors
-from genograph.training.examples import Objective, perturbed_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = {"fitness": 4096, "expression": 16, "morphology": 512}
-"""Strains at a time, by head."""
 
 
-class _Moments(NamedTuple):
-    mean: Float32[np.ndarray, "..."]
-    sd: Float32[np.ndarray, "..."]
+class Moments(NamedTuple):
+    """Mean and s.d. over the members of a run; the s.d. is NaN with one member."""
+
+    mean: Float32[np.ndarray, "strain ..."]
+    sd: Float32[np.ndarray, "strain ..."]
 
 
 def predict(
@@ -42,60 +38,42 @@ def predict(
     """Mean and s.d. over the run's members, strain by strain.
 
     `strains` are on the genes of the run's cohort, with `single` as rows of its strains; make them
-    with genograph.cohorts.strains or take cohort.strains. `heads` picks some of the run's.
+    with `read_strains` or take cohort.strains. `heads` picks phenotypes of the run's.
 
     Raises:
         RunError: the training is not complete, the cohort is not the run's, a gene row is not in
             its vocabulary, or a head is not one of the run's.
     """
-    if cohort is None:
-        cohort = run.cohort()
-    else:
-        run.check(cohort)
-    if not run.complete:
-        msg = f"{run.folder}: the training is {run.manifest['status']}; the same command resumes it"
-        raise RunError(msg)
-    chosen = tuple(run.config.heads if heads is None else heads)
-    for head in chosen:
-        if head not in run.config.heads:
-            msg = f"run {run.folder} has no head {head}; choose from {', '.join(run.config.heads)}"
-            raise RunError(msg)
-    _check(strains, cohort)
-    where = chosen_device(device)
-    topology = Topology.of(cohort.genome, largest_term=run.config.largest_term)
-    effects = single_effects(cohort, floor=run.config.fitness_floor).log_fitness
-    members = load_members(run, cohort, topology, where)
     tell = report or (lambda fraction, words: None)
-    found: dict[str, _Moments] = {}
-    wanted = [h for h in HEADS if h in chosen]
-    with threads(run.config.threads, topology.n_node):
+    cohort = require_complete(run, cohort)
+    chosen = run.config.model.heads if heads is None else tuple(heads)
+    for head in chosen:
+        run.require_head(head)
+    _check_strains(strains, cohort)
+    ensemble = Ensemble(run, cohort, choose_device(device))
+    wanted = [head for head in run.config.model.heads if head in chosen]
+    found: dict[str, Moments] = {}
+    with threads(run.config.training.threads, ensemble.n_node):
         for number, head in enumerate(wanted):
 
             def share(done: int, number: int = number, head: str = head) -> None:
                 fraction = (number + done / max(len(strains), 1)) / len(wanted)
                 tell(fraction, f"{head} of {done:,} strains")
 
-            effect = perturbation_effects(strains, effects, run.config, head)
-            found |= _head(head, members, strains, effect, topology, where, share)
+            found |= ensemble.predict(strains, head, share)
     tell(1.0, f"{len(strains)} strains predicted")
-    few = strains.n_perturbed < 2
-    for values in found.get("interaction", ()):
-        values[few] = np.nan
-    names = {h: v.names for h in HEADS[1:] if h in chosen and (v := getattr(cohort, h)) is not None}
-    arrays: dict[str, Array | None] = {}
-    for name in ("fitness", "interaction", "expression", "morphology"):
-        arrays[name] = found[name].mean if name in found else None
-        arrays[f"{name}_sd"] = found[name].sd if name in found else None
-    return Prediction(
-        strain_ids=strains.ids,
-        **arrays,
-        expression_names=names.get("expression", ()),
-        morphology_names=names.get("morphology", ()),
-        genes_sha256=cohort.genome.genes_sha256,
-    )
+    quantities = {}
+    for quantity in ensemble.inputs.quantities:
+        if quantity.phenotype not in wanted:
+            continue
+        mean, sd = found[quantity.name]
+        for values in (mean, sd):
+            values[strains.n_perturbed < quantity.needs] = np.nan
+        quantities[quantity.name] = Predicted(mean, sd, quantity.columns)
+    return Prediction(strains.ids, quantities, cohort.genome.genes_sha256)
 
 
-def _check(strains: Strains, cohort: Cohort) -> None:
+def _check_strains(strains: Strains, cohort: Cohort) -> None:
     n = len(cohort.genome.gene_ids)
     outside = np.flatnonzero((strains.gene < 0) | (strains.gene >= n))
     if len(outside):
@@ -111,7 +89,7 @@ def _check(strains: Strains, cohort: Cohort) -> None:
         raise RunError(msg)
 
 
-def chosen_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """The device of this name; auto is CUDA if there is one.
 
     Raises:
@@ -126,103 +104,128 @@ def chosen_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def load_members(
-    run: Run, cohort: Cohort, topology: Topology, device: torch.device
-) -> list[Objective]:
-    """The trained members on a device, without gradients; they share one engine."""
-    config, name = run.config, run.manifest["engine"]
-    if name == "dgl" and device.type != "cpu":
-        name = "shared"  # dgl may be built for the CPU alone
-    engine = choose_engine(name, topology.to(device), layers=config.layers, degree=config.degree)
-    return [_member(run, k, cohort, topology, engine, device) for k in range(config.members)]
+def require_complete(run: Run, cohort: Cohort | None) -> Cohort:
+    """The cohort of a run whose training is complete: the given one, or from where it was.
+
+    Raises:
+        RunError: the training is not complete, or the cohort is not the run's.
+    """
+    if cohort is None:
+        cohort = run.cohort()
+    else:
+        run.check(cohort)
+    if not run.complete:
+        status = run.manifest["status"]
+        msg = f"{run.folder}: the training is {status}; the same command resumes it"
+        raise RunError(msg)
+    return cohort
 
 
-def _member(
-    run: Run,
-    number: int,
-    cohort: Cohort,
-    topology: Topology,
-    engine: Engine,
-    device: torch.device,
-) -> Objective:
-    """A trained member on the device."""
-    tensors, _ = read_tensors(run.checkpoint(number))
-    try:
-        setting = Setting(**{name: tensors[name] for name in Setting._fields})
-        model = GenomeModel(run.config, topology, setting)
-        model.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
-        msg = f"{run.folder}: member {number} is not a checkpoint of this model; train again"
-        raise RunError(msg) from error
-    return Objective(
-        model.to(device, torch.float32).requires_grad_(False),
-        engine.topology,
-        engine,
-        torch.from_numpy(cohort.genome.features).to(device),
-        torch.from_numpy(cohort.genome.has_features).to(device),
-    )
+class _Member(NamedTuple):
+    """One set of weights, with the wild type encoded, and the quantities that it predicts."""
+
+    model: StrainModel
+    encoded: Any  # the model's own
+    quantities: frozenset[str]
 
 
-@torch.no_grad()
-def _head(
-    head: str,
-    members: list[Objective],
-    strains: Strains,
-    effect: Float32[np.ndarray, " perturbation"],
-    topology: Topology,
-    device: torch.device,
-    tell: Callable[[int], None],
-) -> dict[str, _Moments]:
-    """A head's predictions for all strains, in chunks; mean and s.d. over members."""
-    encoded = [member.encode() for member in members]
-    collected: dict[str, list[_Moments]] = {}
-    n, size = len(strains), CHUNK[head]
-    for start in range(0, max(n, 1), size):
-        rows = np.arange(start, min(start + size, n))
-        at_least = 1 if head == "morphology" else 2
-        plan = Plan.of(
-            strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
-        ).tensors(device)
+class Ensemble:
+    """The trained members of a run on a device, without gradients; they share their inputs.
+
+    Attributes:
+        inputs: what they read of the cohort.
+        n_node: nodes of the genome.
+    """
+
+    def __init__(self, run: Run, cohort: Cohort, device: torch.device) -> None:
+        """Read every checkpoint.
+
+        Raises:
+            RunError: a checkpoint is missing, damaged or of another model.
+        """
+        self._run = run
+        genome = cohort.genome
+        self.n_node = sum(genome.n_node(kind) for kind in ("gene", "term", "complex"))
+        kind = find_model(run.config.model.name)
+        self.inputs: Inputs = kind.read_inputs(
+            cohort, run.config.model, device, facts=run.manifest["facts"]
+        )
+        self._members = [
+            list(self._read(kind, member)) for member in range(run.config.training.members)
+        ]
+
+    def _read(self, kind: type[StrainModel], member: int) -> Sequence[_Member]:
+        """The sets of weights of a member: one, or several that predict a quantity each."""
+        by_file: dict[Any, set[str]] = {}
+        for quantity in self.inputs.quantities:
+            by_file.setdefault(self._run.checkpoint(member, quantity.name), set()).add(
+                quantity.name
+            )
+        found = []
+        for path, names in by_file.items():
+            tensors, _ = read_tensors(path)
+            prefix = "statistics."
+            statistics = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+            try:
+                model = kind(self._run.config.model, self.inputs, statistics)
+                model.load_state_dict(tensors)
+            except (KeyError, AttributeError, RuntimeError) as error:
+                msg = (
+                    f"{self._run.folder}: member {member} is not a checkpoint of this model; "
+                    f"train again"
+                )
+                raise RunError(msg) from error
+            model = model.to(self.inputs.device, torch.float32).requires_grad_(False)
+            with torch.no_grad():
+                found.append(_Member(model, model.encode(), frozenset(names)))
+        return found
+
+    @torch.no_grad()
+    def predict(
+        self, strains: Strains, phenotype: str, report: Callable[[int], None]
+    ) -> dict[str, Moments]:
+        """Every quantity of a phenotype for all strains, in chunks; mean and s.d. over members.
+
+        `report` is told how many strains are done.
+        """
+        n, collected = len(strains), dict[str, list[Moments]]()
+        size = self._members[0][0].model.strains_at_once(phenotype)
+        for start in range(0, max(n, 1), size):
+            rows = np.arange(start, min(start + size, n))
+            plan = self.inputs.plan(take_strains(strains, rows), phenotype)
+            for name, moments in self.combine(plan.tensors(self.inputs.device), phenotype).items():
+                collected.setdefault(name, []).append(moments)
+            report(start + len(rows))
+        return {
+            name: Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            for name, parts in collected.items()
+        }
+
+    @torch.no_grad()
+    def combine(
+        self,
+        plan: Any,  # noqa: ANN401  of StrainPlan.tensors
+        phenotype: str,
+    ) -> dict[str, Moments]:
+        """Every quantity of a phenotype for planned strains; mean and s.d. over members."""
         each: dict[str, list[Array]] = {}
-        for member, wild in zip(members, encoded, strict=True):
-            model, h = member.model, wild.h
-            if head == "fitness":
-                found = model.fitness(h, plan, member.topology)
-                answers = {"fitness": found.fitness, "interaction": found.interaction}
-            elif head == "expression":
-                values = model.expression(wild, perturbed_of(plan), plan, member.engine)
-                lacking = model.expression_gene < 0
-                answers = {head: values.masked_fill(lacking, float("nan"))}
-            else:
-                values = model.morphology(h, plan, member.topology)
-                answers = {head: values + model.morphology_reference}
-            for name, answer in answers.items():
-                each.setdefault(name, []).append(answer.float().cpu().numpy())
-        for name, arrays in each.items():
-            collected.setdefault(name, []).append(_moments(arrays))
-        tell(start + len(rows))
-    return {
-        name: _Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        for name, parts in collected.items()
-    }
+        wanted = {q.name for q in self.inputs.quantities if q.phenotype == phenotype}
+        for member in self._members:
+            for weights in member:
+                if not weights.quantities & wanted:
+                    continue
+                found = weights.model.predict(weights.encoded, plan, phenotype)
+                for name in found:
+                    if name in weights.quantities:
+                        each.setdefault(name, []).append(found[name].float().cpu().numpy())
+        return {name: _moments(arrays) for name, arrays in each.items()}
 
 
-def moments_of(
-    members: list[Objective], encoded: list[Encoded], tensors: Meetings
-) -> dict[str, Float32[np.ndarray, " strain"]]:
-    """Fitness and interaction of planned strains, by name, each with its s.d. over members."""
-    answers = [
-        member.model.fitness(wild.h, tensors, member.topology)
-        for member, wild in zip(members, encoded, strict=True)
-    ]
-    out: dict[str, Float32[np.ndarray, " strain"]] = {}
-    for name in ("fitness", "interaction"):
-        moments = _moments([getattr(a, name).float().cpu().numpy() for a in answers])
-        out |= {name: moments.mean, f"{name}_sd": moments.sd}
-    return out
-
-
-def _moments(arrays: list[Array]) -> _Moments:
+def _moments(arrays: list[Array]) -> Moments:
     whole = np.stack(arrays).astype(np.float64)
     sd = whole.std(0, ddof=1) if len(arrays) > 1 else np.full(whole.shape[1:], np.nan)
-    return _Moments(whole.mean(0).astype(np.float32), sd.astype(np.float32))
+    return Moments(whole.mean(0).astype(np.float32), sd.astype(np.float32))

@@ -20,55 +20,78 @@ from jaxtyping import Float32
 from pydantic import ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
+from genograph.config import TrainConfig
 from genograph.errors import RunError
-from genograph.models.config import TrainConfig
 
-FORMAT = 1
+FORMAT = 2
+JOINT = "model"
+"""Name of the checkpoint that predicts every quantity which has none of its own."""
 
 
-class Prediction(NamedTuple):
-    """What a run predicts, strain by strain; None for heads that the run does not have.
+class Predicted(NamedTuple):
+    """One quantity of every strain.
 
-    The s.d. are over the ensemble's members, NaN with one member.
+    Attributes:
+        mean: over the ensemble's members, in the data's unit; NaN where it cannot be predicted.
+        sd: over the members, NaN with one member.
+        names: along the quantity's axis; None for one number.
+    """
+
+    mean: Float32[np.ndarray, "strain ..."]
+    sd: Float32[np.ndarray, "strain ..."]
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run predicts, strain by strain.
+
+    Interaction scores are NaN for strains with fewer than two perturbations, vectors NaN where the
+    genome lacks the column's gene.
 
     Attributes:
         strain_ids: canonical ids; rows of every array follow them.
-        fitness, fitness_sd: relative to the wild type, which is 1.
-        interaction, interaction_sd: fitness minus the product of the single mutants'; NaN for
-            strains with fewer than two perturbations.
-        expression, expression_sd: along `expression_names`, in the cohort's unit; NaN where the
-            genome lacks the column's gene.
-        morphology, morphology_sd: along `morphology_names`, in the cohort's unit.
+        quantities: what is predicted, by name: fitness, interaction, expression ...
         genes_sha256: hash of the gene vocabulary.
     """
 
     strain_ids: pa.StringArray
-    fitness: Float32[np.ndarray, " strain"] | None
-    fitness_sd: Float32[np.ndarray, " strain"] | None
-    interaction: Float32[np.ndarray, " strain"] | None
-    interaction_sd: Float32[np.ndarray, " strain"] | None
-    expression: Float32[np.ndarray, "strain column"] | None
-    expression_sd: Float32[np.ndarray, "strain column"] | None
-    morphology: Float32[np.ndarray, "strain parameter"] | None
-    morphology_sd: Float32[np.ndarray, "strain parameter"] | None
-    expression_names: tuple[str, ...]
-    morphology_names: tuple[str, ...]
+    quantities: Mapping[str, Predicted]
     genes_sha256: str
+
+    def __len__(self) -> int:
+        """Return the number of strains."""
+        return len(self.strain_ids)
+
+    def __getitem__(self, quantity: str) -> Predicted:
+        """One quantity.
+
+        Raises:
+            RunError: it is not predicted; the message lists what is.
+        """
+        if quantity not in self.quantities:
+            msg = f"no prediction of {quantity}; choose from {', '.join(self.quantities)}"
+            raise RunError(msg)
+        return self.quantities[quantity]
 
     def to_arrow(self) -> pa.Table:
         """One row a strain; numbers that are not there are null, vectors are lists."""
         columns: dict[str, pa.Array] = {"strain": self.strain_ids}
-        for name in ("fitness", "fitness_sd", "interaction", "interaction_sd"):
-            values = getattr(self, name)
-            if values is not None:
-                columns[name] = pa.array(values, mask=np.isnan(values))
-        for name in ("expression", "morphology"):
-            values = getattr(self, name)
-            if values is not None:
-                flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-                offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-                columns[name] = pa.ListArray.from_arrays(pa.array(offsets), flat)
+        for name, found in self.quantities.items():
+            if found.names is None:
+                columns[name] = pa.array(found.mean, mask=np.isnan(found.mean))
+                columns[f"{name}_sd"] = pa.array(found.sd, mask=np.isnan(found.sd))
+        for name, found in self.quantities.items():
+            if found.names is not None:
+                columns[name] = to_lists(found.mean)
         return pa.table(columns)
+
+
+def to_lists(rows: Float32[np.ndarray, "row column"]) -> pa.ListArray:
+    """A matrix as a list of 32-bit floats a row; NaN stays NaN."""
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
 
 @dataclass(frozen=True)
@@ -103,7 +126,8 @@ class Run:
                 )
                 raise RunError(msg)
             _check_record(path, manifest)
-            return cls(folder, TrainConfig.model_validate(manifest["config"]), manifest)
+            parts = {part: manifest[part] for part in TrainConfig.model_fields}
+            return cls(folder, TrainConfig.model_validate(parts), manifest)
         except FileNotFoundError:
             msg = f"{folder}: is no run folder, run.json is missing"
             raise RunError(msg) from None
@@ -136,13 +160,14 @@ class Run:
         """Hash of the gene vocabulary the run was trained on."""
         return str(self.manifest["genes_sha256"])
 
-    def checkpoint(self, member: int) -> Path:
-        """The averaged weights of a member, checked against the run's hash.
+    def checkpoint(self, member: int, quantity: str = JOINT) -> Path:
+        """The averaged weights of a member that predict a quantity, checked against the run's hash.
 
         Raises:
             RunError: missing or changed.
         """
-        name = f"member-{member}/model.safetensors"
+        own, joint = (f"member-{member}/{name}.safetensors" for name in (quantity, JOINT))
+        name = own if own in self.manifest["checkpoints"] else joint
         path = self.folder / name
         if not path.is_file():
             msg = f"{path}: no such checkpoint; finish the training (the same command resumes it)"
@@ -151,6 +176,17 @@ class Run:
             msg = f"{path}: is not the checkpoint that run.json names, it was changed or damaged"
             raise RunError(msg)
         return path
+
+    def require_head(self, head: str) -> None:
+        """Refuse a phenotype that the run does not predict.
+
+        Raises:
+            RunError: the message lists those that it does.
+        """
+        heads = self.config.model.heads
+        if head not in heads:
+            msg = f"run {self.folder} has no head {head}; choose from {', '.join(heads)}"
+            raise RunError(msg)
 
     def cohort(self, override: Path | str | None = None) -> Cohort:
         """The cohort the run was trained on, from where it was, or from `override`.
@@ -200,9 +236,10 @@ def _check_record(path: Path, record: Mapping[str, Any]) -> None:  # Any: JSON
     """Refuse a run.json that lacks what a run is asked for, or has it of another kind."""
     checkpoints = record.get("checkpoints")
     kinds = {name: _is_digest(record.get(name)) for name in _HASHES}
-    for name in ("status", "version", "created", "device", "engine"):
+    for name in ("status", "version", "created", "device"):
         kinds[name] = isinstance(record.get(name), str)
     kinds["cohort"] = isinstance(record.get("cohort"), str | None)
+    kinds["facts"] = isinstance(record.get("facts"), dict)
     kinds["checkpoints"] = isinstance(checkpoints, dict) and all(
         map(_is_digest, checkpoints.values())
     )

@@ -92,6 +92,24 @@ class Relationship:
         }
 
 
+class Phenotype(NamedTuple):
+    """What a strain is measured for.
+
+    Attributes:
+        name: as Experiment.phenotype spells it.
+        description: one line.
+        axis: of a vector, what its values follow: gene or parameter; of one number, empty.
+        modelled: whether a cohort carries it and models may learn it.
+        quantities: what a model predicts of it, and the fewest perturbations that each needs.
+    """
+
+    name: str
+    description: str
+    axis: str
+    modelled: bool
+    quantities: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Schema:
     """Everything graph.toml declares."""
@@ -101,6 +119,12 @@ class Schema:
     relationships: Mapping[str, Relationship]
     doses: Mapping[str, float]
     dose_descriptions: Mapping[str, str] = field(default_factory=dict)
+    phenotypes: Mapping[str, Phenotype] = field(default_factory=dict)
+
+    @property
+    def modelled(self) -> tuple[Phenotype, ...]:
+        """The phenotypes that cohorts carry and models may learn, in their order."""
+        return tuple(each for each in self.phenotypes.values() if each.modelled)
 
     def type(self, name: str) -> Node | Relationship:
         """The node label or relationship called `name`.
@@ -160,6 +184,12 @@ class Schema:
         lines += ["## Perturbations", "", "| kind | default dose | meaning |", "|---|---|---|"]
         for kind, dose in self.doses.items():
             lines.append(f"| {kind} | {dose:g} | {self.dose_descriptions[kind]} |")
+        lines += ["", "## Phenotypes", "", "| phenotype | values | predicted | meaning |"]
+        lines.append("|---|---|---|---|")
+        for each in self.phenotypes.values():
+            values = f"one number a {each.axis}" if each.axis else "one number"
+            predicted = ", ".join(each.quantities) or "no"
+            lines.append(f"| {each.name} | {values} | {predicted} | {each.description} |")
         return "\n".join(lines) + "\n"
 
 
@@ -199,7 +229,17 @@ def graph_schema() -> Schema:
     }
     doses = {kind: spec["dose"] for kind, spec in raw["perturbation"].items()}
     words = {kind: spec["description"] for kind, spec in raw["perturbation"].items()}
-    return Schema(raw["version"], nodes, relationships, doses, words)
+    phenotypes = {
+        name: Phenotype(
+            name,
+            spec["description"],
+            spec.get("axis", ""),
+            spec["modelled"],
+            spec.get("quantities", {}),
+        )
+        for name, spec in raw["phenotype"].items()
+    }
+    return Schema(raw["version"], nodes, relationships, doses, words, phenotypes)
 
 
 def _properties(raw: Mapping[str, Mapping[str, object]]) -> dict[str, Property]:

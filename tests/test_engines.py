@@ -15,7 +15,7 @@ from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.engine import native
 from genograph.engine import reachable as spread
-from genograph.engine.bags import KERNELS, bag_of, bag_sum
+from genograph.engine.bags import KERNELS, make_bag, bag_sum
 from genograph.engine.base import Layer, Perturbed
 from genograph.engine.choose import choose_engine
 from genograph.engine.delta import DeltaEngine
@@ -25,9 +25,9 @@ from genograph.engine.topology import Topology
 from genograph.errors import RunError
 from genograph.models.config import TrainConfig
 from genograph.models.genome import GenomeModel
-from genograph.models.pair_plans import GeneNodes, crossed
-from genograph.models.plans import Plan
-from genograph.models.statistics import setting_of
+from genograph.engine.pair_plans import GeneNodes, make_pair_plan
+from genograph.engine.plans import Plan
+from genograph.models._statistics import setting_of
 
 N_GENE, WIDTH = 12, 8
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
@@ -219,7 +219,7 @@ def test_every_kernel_is_the_sparse_matrix_in_both_directions(kernel, dtype):
     row, column = rng.integers(0, 60, 300), rng.integers(0, 50, 300)
     weight = torch.from_numpy(rng.normal(size=300)).to(dtype)
     row[row == 7] = 8  # a row without entries
-    bag = bag_of(torch.from_numpy(row), torch.from_numpy(column), weight, 60, 50)
+    bag = make_bag(torch.from_numpy(row), torch.from_numpy(column), weight, 60, 50)
     matrix = torch.zeros(60, 50, dtype=dtype)
     matrix.index_put_((torch.from_numpy(row), torch.from_numpy(column)), weight, accumulate=True)
     x = torch.randn(50, 17, dtype=dtype, requires_grad=True)
@@ -234,12 +234,12 @@ def test_every_kernel_is_the_sparse_matrix_in_both_directions(kernel, dtype):
 
 TRITON = """
 import torch
-from genograph.engine.bags import bag_of, bag_sum
+from genograph.engine.bags import make_bag, bag_sum
 g = torch.Generator().manual_seed(0)
 for dtype, width in ((torch.float32, 17), (torch.float64, 130)):
     row, column = (torch.randint(0, n, (80,), generator=g) for n in (11, 9))
     weight = torch.rand(80, generator=g, dtype=dtype)
-    bag = bag_of(row, column, weight, 12, 9)
+    bag = make_bag(row, column, weight, 12, 9)
     results = []
     for kernel in ("triton", "embedding_bag"):
         x = torch.ones(9, width, dtype=dtype).cumsum(0).requires_grad_()
@@ -261,14 +261,14 @@ def test_the_triton_kernel_is_embedding_bag_in_triton_s_own_interpreter():
 
 
 def test_an_unknown_kernel_is_refused_with_the_choices():
-    bag = bag_of(torch.tensor([0]), torch.tensor([0]), torch.ones(1), 1, 1)
+    bag = make_bag(torch.tensor([0]), torch.tensor([0]), torch.ones(1), 1, 1)
     with pytest.raises(RunError, match=r"choose one of embedding_bag, triton, torch\.sparse"):
         bag_sum(torch.ones(1, 1), bag, kernel="fast")
 
 
 def test_what_a_strain_reaches_is_what_a_walk_along_the_edges_reaches():
     topology = Topology.of(genome_of(20, 6, 2, seed=2, density=0.08))
-    found = spread.Spread(topology)
+    found = spread.Reachable(topology)
     edges = found.edges
     links = {
         u: set(edges.target[edges.offsets[u] : edges.offsets[u + 1]].tolist())
@@ -289,7 +289,7 @@ def test_what_a_strain_reaches_is_what_a_walk_along_the_edges_reaches():
 def test_two_alleles_of_one_gene_multiply_their_doses():
     topology = Topology.of(genome_of(20, 6, 2))
     doses = np.array([0.5, 0.5, 2.0])
-    rows = spread.Spread(topology).rows(1, np.zeros(3, int), np.array([4, 4, 6]), doses, 1)
+    rows = spread.Reachable(topology).rows(1, np.zeros(3, int), np.array([4, 4, 6]), doses, 1)
     before = dict(zip(rows[0].node.tolist(), rows[0].dose.tolist(), strict=True))
     assert before == {4: 0.25, 6: 2.0}
 
@@ -297,9 +297,9 @@ def test_two_alleles_of_one_gene_multiply_their_doses():
 def test_dropped_bits_are_found_again(monkeypatch):
     topology = Topology.of(genome_of(20, 6, 2))
     strain, gene, dose = np.arange(19), np.arange(19), np.zeros(19)
-    expected = spread.Spread(topology).rows(19, strain, gene, dose, 2)
+    expected = spread.Reachable(topology).rows(19, strain, gene, dose, 2)
     monkeypatch.setattr(spread, "MOST_BYTES", 16)
-    small = spread.Spread(topology)
+    small = spread.Reachable(topology)
     for _ in range(2):
         for one, other in zip(expected, small.rows(19, strain, gene, dose, 2), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -360,7 +360,7 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
     h = torch.randn(topology.n_node, config.width, dtype=torch.float64)
     found = []
     for worth in (-1.0, 1.0):
-        monkeypatch.setattr("genograph.models.plans.WORTH_SHARING", worth)
+        monkeypatch.setattr("genograph.engine.plans.WORTH_SHARING", worth)
         for at_least in (1, 2):
             plan = Plan.of(
                 strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
@@ -395,7 +395,7 @@ def test_meetings_made_on_the_device_are_those_of_the_plan(size):
     ).tensors()
     dose = torch.zeros(gene.shape)
     reach = GeneNodes.of(topology, "cpu")
-    made = crossed(reach, torch.from_numpy(gene), dose, torch.from_numpy(effect))
+    made = make_pair_plan(reach, torch.from_numpy(gene), dose, torch.from_numpy(effect))
     for name in ("p_strain", "p_gene", "m_node", "m_strain", "m_reached", "i_node", "i_strain"):
         assert torch.equal(getattr(plan, name), getattr(made, name)), name
     assert (len(made.m_node) > 0) == (size > 1)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
-from genograph.engine.bags import bag_of, bag_sum, take_rows
+from genograph.engine.bags import make_bag, bag_sum, take_rows
 from genograph.engine.choose import choose_engine
 from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
 from genograph.models.config import TrainConfig
 from genograph.models.genome import GenomeModel
-from genograph.models.plans import Plan
-from genograph.models.statistics import perturbation_effects, setting_of, single_effects
+from genograph.engine.plans import Plan
+from genograph.models._statistics import perturbation_effects, setting_of, single_effects
 from genograph.training.examples import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
 from genograph.training.validation import empty_plan, pearson
 
@@ -299,7 +299,7 @@ def test_a_plan_made_in_chunks_is_the_plan_made_at_once(monkeypatch):
     cohort = cohort_of()
     objective = objective_of(cohort)
     whole = plan_of(objective, cohort.strains)
-    monkeypatch.setattr("genograph.models.plans.CHUNK", 7)
+    monkeypatch.setattr("genograph.engine.plans.CHUNK", 7)
     for one, other in zip(whole, plan_of(objective, cohort.strains), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -476,14 +476,14 @@ def test_a_bag_is_the_sparse_matrix_in_both_directions():
     rng = np.random.default_rng(0)
     row, column = rng.integers(0, 6, 20), rng.integers(0, 5, 20)
     weight = torch.from_numpy(rng.normal(size=20))
-    bag = bag_of(torch.from_numpy(row), torch.from_numpy(column), weight, 6, 5)
+    bag = make_bag(torch.from_numpy(row), torch.from_numpy(column), weight, 6, 5)
     dense = torch.zeros(6, 5, dtype=torch.float64)
     dense.index_put_((torch.from_numpy(row), torch.from_numpy(column)), weight, accumulate=True)
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(bag_sum(x, bag), dense @ x)
     (gradient,) = torch.autograd.grad((bag_sum(x, bag) ** 2).sum(), x)
     torch.testing.assert_close(gradient, 2 * dense.T @ dense @ x.detach())
-    nothing = bag_of(
+    nothing = make_bag(
         torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), weight[:0], 2, 5
     )
     assert (bag_sum(x, nothing) == 0).all()

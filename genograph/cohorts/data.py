@@ -160,10 +160,10 @@ class Vectors:
         strain: strain row.
         study: index into Cohort.studies.
         values: NaN where not measured.
-        names: of the columns: gene ids (expression) or parameters (morphology).
+        names: of the columns: gene ids or parameters, by the phenotype's axis.
         unit: of every value.
-        gene: expression: gene row of each column, -1 where the genome lacks the gene;
-            morphology: empty.
+        gene: along genes: gene row of each column, -1 where the genome lacks the gene; along
+            parameters: empty.
     """
 
     strain: Int64[np.ndarray, " experiment"]
@@ -186,7 +186,7 @@ class Cohort:
         genome: nodes, features and edges.
         strains: the strains that were selected, and their single mutants.
         studies: study ids, sorted.
-        fitness, expression, morphology: experiments; None where the cohort has none.
+        measured: experiments by phenotype, in the order of the schema; only what there is.
         gene_fold: TRAIN, VALIDATION or TEST; a gene of another fold than TRAIN is unseen.
         strain_fold: TEST if a gene is TEST, else VALIDATION if a gene is VALIDATION, else by hash.
         provenance: query, parameters, seed, database, versions; strings and numbers.
@@ -195,12 +195,21 @@ class Cohort:
     genome: Genome
     strains: Strains
     studies: tuple[str, ...]
-    fitness: Fitness | None
-    expression: Vectors | None
-    morphology: Vectors | None
+    measured: Mapping[str, Fitness | Vectors]
     gene_fold: Int8[np.ndarray, " gene"]
     strain_fold: Int8[np.ndarray, " strain"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fitness(self) -> Fitness | None:
+        """The fitness experiments; None where the cohort has none."""
+        found = self.measured.get("fitness")
+        return found if isinstance(found, Fitness) else None
+
+    @property
+    def vectors(self) -> Mapping[str, Vectors]:
+        """The experiments that measured vectors, by phenotype."""
+        return {name: each for name, each in self.measured.items() if isinstance(each, Vectors)}
 
     @cached_property
     def n_unseen(self) -> Int64[np.ndarray, " strain"]:
@@ -256,10 +265,9 @@ class Cohort:
         """
         import pandas as pd
 
-        held = {p: getattr(self, p) for p in ("fitness", "expression", "morphology")}
-        found = held.get(phenotype)
+        found = self.measured.get(phenotype)
         if found is None:
-            has = ", ".join(p for p, experiments in held.items() if experiments is not None)
+            has = ", ".join(self.measured)
             msg = f"the cohort has no experiments of {phenotype}; it has {has or 'none'}"
             raise CohortError(msg)
         strain = found.strain
@@ -314,15 +322,14 @@ def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
         "gene_fold": cohort.gene_fold,
         "strain_fold": cohort.strain_fold,
     }
-    if cohort.fitness is not None:
-        for name in Fitness.__dataclass_fields__:
-            labels[f"fitness/{name}"] = getattr(cohort.fitness, name)
-    for kind in ("expression", "morphology"):
-        vectors = getattr(cohort, kind)
-        if vectors is not None:
-            for name in ("strain", "study", "values", "gene"):
-                labels[f"{kind}/{name}"] = getattr(vectors, name)
-            manifest[kind] = {"names": list(vectors.names), "unit": vectors.unit}
+    for phenotype, measured in cohort.measured.items():
+        if isinstance(measured, Fitness):
+            for name in Fitness.__dataclass_fields__:
+                labels[f"{phenotype}/{name}"] = getattr(measured, name)
+            continue
+        for name in ("strain", "study", "values", "gene"):
+            labels[f"{phenotype}/{name}"] = getattr(measured, name)
+        manifest[phenotype] = {"names": list(measured.names), "unit": measured.unit}
     return manifest, genome, labels
 
 

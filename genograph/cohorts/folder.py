@@ -119,10 +119,13 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
         relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
         for relation in RELATIONS
     }
-    vectors: dict[str, Vectors | None] = {"expression": None, "morphology": None}
-    for kind in vectors:
-        if kind in manifest:
-            vectors[kind] = Vectors(
+    measured: dict[str, Fitness | Vectors] = {}
+    for phenotype in graph_schema().modelled:
+        kind = phenotype.name
+        if f"{kind}/strain" not in labels:
+            continue
+        if phenotype.axis:
+            measured[kind] = Vectors(
                 labels[f"{kind}/strain"],
                 labels[f"{kind}/study"],
                 labels[f"{kind}/values"],
@@ -130,9 +133,10 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
                 manifest[kind]["unit"],
                 labels[f"{kind}/gene"],
             )
-    fitness = None
-    if "fitness/strain" in labels:
-        fitness = Fitness(*(labels[f"fitness/{name}"] for name in Fitness.__dataclass_fields__))
+        else:
+            measured[kind] = Fitness(
+                *(labels[f"{kind}/{name}"] for name in Fitness.__dataclass_fields__)
+            )
     return Cohort(
         Genome(
             tuple(manifest["genes"]),
@@ -154,9 +158,7 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
             labels["strain/single"],
         ),
         tuple(manifest["studies"]),
-        fitness,
-        vectors["expression"],
-        vectors["morphology"],
+        measured,
         labels["gene_fold"],
         labels["strain_fold"],
         manifest.get("provenance", {}),
@@ -219,10 +221,8 @@ def _wrong_names(cohort: Cohort) -> Iterator[str]:
         ("feature_names", genome.feature_names),
         ("studies", cohort.studies),
     ]
-    for kind in ("expression", "morphology"):
-        vectors = getattr(cohort, kind)
-        if vectors is not None:
-            named += [(f"{kind}/names", vectors.names), (f"{kind}/unit", (vectors.unit,))]
+    for kind, vectors in cohort.vectors.items():
+        named += [(f"{kind}/names", vectors.names), (f"{kind}/unit", (vectors.unit,))]
     for name, names in named:
         if not all(isinstance(text, str) for text in names):
             yield f"{name} are no list of texts"
@@ -259,20 +259,18 @@ def _arrays(cohort: Cohort) -> Iterator[_Wanted]:
     yield _Wanted("gene_fold", cohort.gene_fold, np.int8, (n_gene,), 0, 2)
     yield _Wanted("strain_fold", cohort.strain_fold, np.int8, (n_strain,), 0, 2)
 
-    for phenotype in ("fitness", "expression", "morphology"):
-        held = getattr(cohort, phenotype)
-        if held is None:
-            continue
+    phenotypes = graph_schema().phenotypes
+    for phenotype, held in cohort.measured.items():
         n = held.strain.shape[:1]
         yield _Wanted(f"{phenotype}/strain", held.strain, np.int64, n, 0, n_strain - 1)
         yield _Wanted(f"{phenotype}/study", held.study, np.int64, n, 0, n_study - 1)
-        if phenotype == "fitness":
+        if isinstance(held, Fitness):
             for name in ("value", "sd", "interaction", "interaction_sd"):
-                yield _Wanted(f"fitness/{name}", getattr(held, name), np.float32, n)
+                yield _Wanted(f"{phenotype}/{name}", getattr(held, name), np.float32, n)
             continue
         n_name = len(held.names)
         yield _Wanted(f"{phenotype}/values", held.values, np.float32, (*n, n_name))
-        n_column = n_name if phenotype == "expression" else 0
+        n_column = n_name if phenotypes[phenotype].axis == "gene" else 0
         yield _Wanted(f"{phenotype}/gene", held.gene, np.int64, (n_column,), -1, n_gene - 1)
 
 

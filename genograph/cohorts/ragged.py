@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from genograph.cohorts.data import Strains
+from genograph.cohorts.data import Strains, Vectors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PIECE = 2**18
@@ -72,3 +72,16 @@ def take_strains(strains: Strains, rows: Array) -> Strains:
         strains.dose[entry],
         strains.single[entry],
     )
+
+
+VALUES_AT_ONCE = 2**22
+"""Values of vectors looked at together."""
+
+
+def vector_pieces(
+    vectors: Vectors, rows: Int64[np.ndarray, " row"]
+) -> Iterator[Int64[np.ndarray, " piece"]]:
+    """Rows of a matrix of vectors, in pieces that hold a bounded number of values."""
+    step = max(1, VALUES_AT_ONCE // max(len(vectors.names), 1))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]

@@ -37,14 +37,16 @@ from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
 from genograph.errors import CohortError
 from genograph.files import scratch
 from genograph.measurements.rows import RELATIVE
-from genograph.schema import WILD_TYPE, names_sha256
+from genograph.schema import WILD_TYPE, Phenotype, graph_schema, names_sha256
 from genograph.store import Store
 from genograph.store.stream import VALUES_AT_ONCE
 
 EVERYTHING = CohortQuery.of()
-VECTORS = ("expression", "morphology")
-CARRIED = ("fitness", *VECTORS)
-"""The phenotypes that a cohort carries; experiments of others are left out and counted."""
+
+
+def _carried() -> tuple[str, ...]:
+    """The phenotypes that a cohort carries; experiments of others are left out and counted."""
+    return tuple(phenotype.name for phenotype in graph_schema().modelled)
 
 
 def select(
@@ -87,13 +89,25 @@ def select(
             raise CohortError(msg)
         _check_units(groups)
         studies = tuple(sorted({group.study for group in groups}))
-        fitness = _fitness(placed, found.said, studies, folder)
-        vectors = {
-            name: _vectors(
-                store, name, placed, groups, found.said, studies, read.genome, folder, timeout
+        measured: dict[str, Fitness | Vectors] = {}
+        for phenotype in graph_schema().modelled:
+            each = (
+                _vectors(
+                    store,
+                    phenotype,
+                    placed,
+                    groups,
+                    found.said,
+                    studies,
+                    read.genome,
+                    folder,
+                    timeout,
+                )  # fmt: skip
+                if phenotype.axis
+                else _scalars(phenotype.name, placed, found.said, studies, folder)
             )
-            for name in VECTORS
-        }
+            if each is not None:
+                measured[phenotype.name] = each
     genome = read.genome
     components = paralog_components(len(genome.gene_ids), genome.edges["gene:paralog_of:gene"])
     gene_fold = gene_folds(genome.gene_ids, components, folds)
@@ -131,9 +145,7 @@ def select(
         genome,
         strains.strains,
         studies,
-        fitness,
-        vectors["expression"],
-        vectors["morphology"],
+        measured,
         gene_fold,
         strain_folds(strains.strains, genome.gene_ids, gene_fold, components, folds),
         provenance,
@@ -203,7 +215,7 @@ def _found(
     for rows in experiment_rows(store, ids, said, timeout):
         phenotypes = said.phenotype.texts.to_pylist()
         phenotype = rows["phenotype"].to_numpy()
-        carried = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name in CARRIED])
+        carried = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name in _carried()])
         n_selected += len(rows)
         n_other += int((~carried).sum())
         kept = rows if carried.all() else rows.filter(pa.array(carried))
@@ -215,7 +227,7 @@ def _found(
         names = ", ".join(sorted(said.phenotype.texts.to_pylist()))
         msg = (
             f"the cohort is empty: all {n_other:,} experiments are of {names}, and a cohort "
-            f"carries {', '.join(CARRIED)}; read them with `genograph query`"
+            f"carries {', '.join(_carried())}; read them with `genograph query`"
         )
         raise CohortError(msg)
     strains = Sorting(folder / "strains", "id")
@@ -275,7 +287,7 @@ class _Placed(NamedTuple):
 def _placed(found: _Found, folder: Path) -> _Placed:
     columns = Columns(folder / "every")
     links = Sorting(folder / "links", "strain")
-    vectors = {name: _Measured() for name in VECTORS}
+    vectors = {each.name: _Measured() for each in graph_schema().modelled if each.axis}
     phenotypes = found.said.phenotype.texts.to_pylist()
     n = 0
     for part in found.experiments.parts(distinct=True):
@@ -285,7 +297,7 @@ def _placed(found: _Found, folder: Path) -> _Placed:
         columns.append(**{name: part[name].to_numpy().astype(np.float32) for name in NUMBERS})
         links.put(pa.table({"strain": part["strain"], "place": place}))
         phenotype = part["phenotype"].to_numpy()
-        for name in set(VECTORS) & set(phenotypes):
+        for name in set(vectors) & set(phenotypes):
             mine = phenotype == phenotypes.index(name)
             if mine.any():
                 vectors[name].ids.append(part["id"].filter(pa.array(mine)).combine_chunks())
@@ -430,17 +442,18 @@ def _rows(
     return whole_numbers(pc.fill_null(found, -1))
 
 
-def _fitness(
-    placed: _Placed, said: Vocabularies, studies: Sequence[str], folder: Path
+def _scalars(
+    phenotype: str, placed: _Placed, said: Vocabularies, studies: Sequence[str], folder: Path
 ) -> Fitness | None:
-    columns = Columns(folder / "fitness")
+    """The experiments of a phenotype that is one number."""
+    columns = Columns(folder / phenotype)
     study_row = _rows(said.study.texts, studies)
     names = said.phenotype.texts.to_pylist()
-    number = names.index("fitness") if "fitness" in names else -1
+    number = names.index(phenotype) if phenotype in names else -1
     n = 0
     every = placed.columns.parts(("phenotype", "study", "strain", *NUMBERS), AT_ONCE)
-    for phenotype, study, strain, *numbers in every:
-        mine = (phenotype == number) & (strain >= 0)
+    for kind, study, strain, *numbers in every:
+        mine = (kind == number) & (strain >= 0)
         n += int(mine.sum())
         columns.append(strain=strain[mine].astype(np.int64), study=study_row[study[mine]])
         columns.append(
@@ -457,7 +470,7 @@ def _fitness(
 
 def _vectors(
     store: Store,
-    phenotype: str,
+    kind: Phenotype,
     placed: _Placed,
     groups: Sequence[_Group],
     said: Vocabularies,
@@ -467,6 +480,7 @@ def _vectors(
     timeout: float | None,
 ) -> Vectors | None:
     """The experiments of a vector phenotype, on the sorted union of their axes."""
+    phenotype = kind.name
     units = {group.unit for group in groups if group.phenotype == phenotype}
     if not units:
         return None
@@ -524,7 +538,7 @@ def _vectors(
             column = _rows(pa.chunked_array([pa.array(columns[axis], pa.string())]), names)
             values[np.ix_(rows[here], column)] = block.reshape(-1, len(column))
     gene = np.empty(0, np.int64)
-    if phenotype == "expression":
+    if kind.axis == "gene":
         gene = _rows(pa.array(names), genome.gene_ids)
     return Vectors(
         strain[inside],

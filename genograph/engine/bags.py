@@ -46,7 +46,7 @@ class Bag(NamedTuple):
         return len(self.offsets) - 1, len(self.t_offsets) - 1
 
 
-def bag_of(
+def make_bag(
     row: Int64[Tensor, " entry"],
     column: Int64[Tensor, " entry"],
     weight: Float32[Tensor, " entry"],
@@ -164,4 +164,4 @@ def take_rows(x: Float[Tensor, "row d"], index: Int64[Tensor, " out"]) -> Float[
     """x[index], with a sorted, hence fast and repeatable, backward."""
     ones = torch.ones(len(index), device=x.device)
     here = torch.arange(len(index), device=x.device)
-    return bag_sum(x, bag_of(here, index, ones, len(index), x.shape[0], presorted=True))
+    return bag_sum(x, make_bag(here, index, ones, len(index), x.shape[0], presorted=True))

@@ -2,7 +2,7 @@
 
 from genograph.engine.base import Degree, Engine
 from genograph.engine.delta import DeltaEngine
-from genograph.engine.reachable import Spread
+from genograph.engine.reachable import Reachable
 from genograph.engine.shared import SharedEngine
 from genograph.engine.topology import Topology
 from genograph.errors import RunError
@@ -21,15 +21,15 @@ def choose_engine(
         RunError: there is none; the message lists the choices.
     """
     if name in ("auto", "delta"):
-        spread = Spread(topology)
+        reachable = Reachable(topology)
         chosen: Engine
         if name == "delta":
-            return DeltaEngine(topology, degree=degree, spread=spread)
-        reached = spread.measured(layers)
+            return DeltaEngine(topology, degree=degree, reachable=reachable)
+        reached = reachable.measured(layers)
         share = sum(reached.edges) / max(layers, 1)
         near = share <= MOST_REACH
         if near:
-            chosen = DeltaEngine(topology, degree=degree, spread=spread)
+            chosen = DeltaEngine(topology, degree=degree, reachable=reachable)
         else:
             chosen = SharedEngine(topology, degree=degree)
         chosen.why = (

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, silu
 
 from genograph.engine import native
-from genograph.engine.bags import bag_of, bag_sum
+from genograph.engine.bags import bag_sum, make_bag
 from genograph.engine.base import (
     Degree,
     Engine,
@@ -25,7 +25,7 @@ from genograph.engine.base import (
     WildType,
     still_heard,
 )
-from genograph.engine.reachable import Rows, Spread
+from genograph.engine.reachable import Reachable, Rows
 from genograph.engine.shared import SharedEngine
 from genograph.engine.topology import KINDS, PASSING, Topology, ends
 
@@ -40,7 +40,7 @@ SENDS = tuple(
 
 
 class _Graph(NamedTuple):
-    """The genome's edges by source, as tensors of the device; see spread.Outgoing."""
+    """The genome's edges by source, as tensors of the device; see reachable.Outgoing."""
 
     segment_offsets: Tensor
     relation: Tensor
@@ -64,14 +64,14 @@ class DeltaEngine(Engine):
         *,
         degree: Degree = "wild-type",
         fused: bool | None = None,
-        spread: Spread | None = None,
+        reachable: Reachable | None = None,
     ) -> None:
         """`fused` chooses the kernels of a layer: C++, torch, or (None) C++ where it can be had."""
         super().__init__(topology, degree=degree)
-        self.spread = spread or Spread(topology)
+        self.reachable = reachable or Reachable(topology)
         self._whole = SharedEngine(topology)
         self._fused = fused
-        self._graph = _graph(topology, self.spread)
+        self._graph = _graph(topology, self.reachable)
 
     def wild_type(self, layers: Sequence[Layer], inputs: Float[Tensor, "node d"]) -> WildType:
         """See Engine."""
@@ -86,7 +86,7 @@ class DeltaEngine(Engine):
     ) -> States:
         """See Engine; lists the wanted nodes that differ."""
         start = wild.states[0]
-        rows = self.spread.rows(
+        rows = self.reachable.rows(
             perturbed.n_strain,
             perturbed.strain.cpu().numpy(),
             perturbed.gene.cpu().numpy(),
@@ -183,13 +183,13 @@ class DeltaEngine(Engine):
             weight[: len(row)] *= heard[at]
             extra = self._silenced(layer, state, heard, found)
         added = bag_sum(
-            sent, bag_of(torch.cat([place, own]), index, weight, len(found.node), len(sent))
+            sent, make_bag(torch.cat([place, own]), index, weight, len(found.node), len(sent))
         )
         if extra is not None:
             added = added + extra
         pre = pre.index_select(0, found.node) + added
         ones = graph.share.new_ones(len(stays))
-        kept = bag_of(own, stays, ones, len(found.node), len(source.node))
+        kept = make_bag(own, stays, ones, len(found.node), len(source.node))
         kind = graph.kind[found.node].long()
         answer = state.index_select(0, found.node) + bag_sum(change, kept)
         normal = layer_norm(pre, (width,), eps=EPSILON)
@@ -253,7 +253,7 @@ class DeltaEngine(Engine):
             )
             weight = bag.weight[entry].to(state.dtype) * factor[rows, number][row]
             column = bag.column[entry]
-            part = bag_of(row, column, weight, len(rows), bag.shape[1], presorted=True)
+            part = make_bag(row, column, weight, len(rows), bag.shape[1], presorted=True)
             added = added.index_add(0, rows, bag_sum(state[source], part) @ layer.weight[number])
         return added
 
@@ -359,8 +359,8 @@ def _call(plan: _Plan, like: Tensor, middle: bool) -> native.LayerCall:
     return call
 
 
-def _graph(topology: Topology, spread: Spread) -> _Graph:
-    device, edges = topology.features.device, spread.edges
+def _graph(topology: Topology, reachable: Reachable) -> _Graph:
+    device, edges = topology.features.device, reachable.edges
     slot = torch.zeros(len(PASSING), dtype=torch.int32)
     for relations in SENDS:
         for place, number in enumerate(relations):

@@ -1,4 +1,4 @@
-"""Spread: which nodes each gene's perturbation changes, layer by layer, and those of whole strains.
+"""Reachable: which nodes each gene's perturbation changes, layer by layer, and those of whole strains.
 
 The integer half of the delta engine. What one gene reaches is found once and kept as bits, so the
 plan of a strain is the union of its genes' bits, and the plan of a batch takes under a millisecond.
@@ -93,7 +93,7 @@ class Reached(NamedTuple):
     n_gene: int
 
 
-class Spread:
+class Reachable:
     """What each gene's perturbation changes, found when first asked for and kept."""
 
     def __init__(self, topology: Topology) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from genograph.cohorts import Genome
-from genograph.engine.bags import Bag, bag_of
+from genograph.engine.bags import Bag, make_bag
 
 KINDS = ("gene", "term", "complex")
 
@@ -98,7 +98,7 @@ class Topology:
             total = np.bincount(target, weights=edges.weight, minlength=n[target_kind])
             share = edges.weight / np.maximum(total[target], 1e-12)
             bags.append(
-                bag_of(
+                make_bag(
                     torch.from_numpy(target.astype(np.int64)),
                     torch.from_numpy(source.astype(np.int64)),
                     torch.from_numpy(share.astype(np.float32)),

@@ -6,6 +6,7 @@ Written aside and renamed, so that a kill leaves the last whole one; no pickle.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -23,16 +24,16 @@ class Progress(NamedTuple):
         epoch: epochs done.
         planned: epochs the learning rate's schedule runs over.
         seconds: spent.
-        best: best validation score so far; None before the first epoch.
-        best_epoch: its epoch, 1-based; 0 before the first.
+        best: best validation score so far, by checkpoint; absent where there was none.
+        best_epoch: the epoch of each checkpoint, 1-based.
         done: no further epoch is to come.
     """
 
     epoch: int = 0
     planned: int = 0
     seconds: float = 0.0
-    best: float | None = None
-    best_epoch: int = 0
+    best: Mapping[str, float] = MappingProxyType({})
+    best_epoch: Mapping[str, int] = MappingProxyType({})
     done: bool = False
 
 
@@ -74,7 +75,7 @@ def save_state(
     path: Path,
     model: nn.Module,
     average: nn.Module,
-    best: Mapping[str, Tensor],
+    best: Mapping[str, Mapping[str, Tensor]],
     optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
@@ -82,16 +83,19 @@ def save_state(
     tensors: dict[str, Tensor] = {}
     tensors |= {f"model/{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.state_dict().items()}
-    tensors |= {f"best/{k}": v for k, v in best.items()}
+    for name, weights in best.items():
+        tensors |= {f"best/{name}/{k}": v for k, v in weights.items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-    write_tensors(path, tensors, {"progress": json.dumps(progress._asdict())})
+    record = progress._asdict() | {"best": dict(progress.best)}
+    record["best_epoch"] = dict(progress.best_epoch)
+    write_tensors(path, tensors, {"progress": json.dumps(record)})
 
 
 def load_state(
     path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], Progress]:
-    """Put a saved state into model, average and optimizer; return the best weights and progress.
+) -> tuple[dict[str, dict[str, Tensor]], Progress]:
+    """Put a saved state into model, average and optimizer; return the best weights by checkpoint, and progress.
 
     Raises:
         RunError: missing, damaged, or of another model.
@@ -111,7 +115,11 @@ def load_state(
         whole = optimizer.state_dict()
         whole["state"] = slots
         optimizer.load_state_dict(whole)
-        return parts["best"], Progress(**json.loads(metadata["progress"]))
+        best: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in parts["best"].items():
+            checkpoint, key = name.split("/", 1)
+            best.setdefault(checkpoint, {})[key] = tensor
+        return best, Progress(**json.loads(metadata["progress"]))
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: is not a state of this model ({reason}); train again"

@@ -7,6 +7,7 @@ unbroken one.
 
 import csv
 import json
+import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,60 +23,98 @@ import torch
 from lightning.fabric import Fabric
 from pydantic import ValidationError
 
-from genograph.cohorts import TRAIN, VALIDATION, Cohort
-from genograph.engine.base import Engine
-from genograph.engine.choose import choose_engine
-from genograph.engine.topology import Topology, threads
+from genograph.cohorts import TRAIN, VALIDATION, Cohort, load_cohort
+from genograph.config import DEFAULT_MODEL, TrainConfig, TrainingConfig
+from genograph.engine.topology import threads
 from genograph.errors import RunError
-from genograph.models.config import TrainConfig
-from genograph.models.statistics import setting_of, single_effects
+from genograph.models import find_model
+from genograph.models.base import Inputs, StrainModel
 from genograph.run import FORMAT, Run, file_sha256, write_json
 from genograph.schema import graph_schema
-from genograph.training.checkpoint import Progress
-from genograph.training.examples import HEAD_OF, TASKS, Scalars, Tasks, tasks_of
-from genograph.training.fit import Epoch, Material, fit, material_of
-from genograph.training.validation import MOST_VALIDATED
+from genograph.training.examples import StrainBatches, Task, VectorTask, find_examples
+from genograph.training.fit import JOINT, Epoch, Planned, fit
+from genograph.training.validation import MOST_VALIDATED, Validation, wild_type_values
 
 __all__ = ["TrainConfig", "read_config", "train"]
 
 Report = Callable[[float, str], None]
 
 DRAFT = ".run.json.part"
+PARTS = ("model", "training")
 
 
-def read_config(path: Path | str | None = None, **settings: object) -> TrainConfig:
-    """The configuration: defaults, then a TOML file, then `settings`.
+def read_config(
+    path: Path | str | None = None, *, model: str | None = None, **settings: object
+) -> TrainConfig:
+    """The configuration: defaults, then a TOML file with tables `model` and `training`, then flags.
+
+    `model` names the model; `settings` are of the model or of its training, by their own names.
 
     Raises:
         RunError: no such file, no TOML, an unknown key or a value out of range.
     """
-    found: dict[str, object] = {}
+    given: dict[str, dict[str, object]] = {part: {} for part in PARTS}
     if path is not None:
-        try:
-            found = tomllib.loads(Path(path).read_text("utf-8"))
-        except FileNotFoundError:
-            msg = f"{path}: no such file"
-            raise RunError(msg) from None
-        except (ValueError, RecursionError, OSError) as error:
-            # a TOMLDecodeError is a ValueError, and so is a number of too many digits
-            msg = f"{path}: cannot be read as TOML: {error}"
-            raise RunError(msg) from error
+        given |= _read_toml(Path(path))
+    name = model or given["model"].get("name", DEFAULT_MODEL)
+    fields = {
+        "model": find_model(str(name)).Config.model_fields,
+        "training": TrainingConfig.model_fields,
+    }
+    given["model"]["name"] = name
+    for setting, value in settings.items():
+        part = next((part for part in PARTS if setting in fields[part]), None)
+        if part is None:
+            choices = ", ".join([*fields["model"], *fields["training"]])
+            msg = f"no setting is called {setting}; choose from {choices}"
+            raise RunError(msg)
+        given[part][setting] = value
     try:
-        return TrainConfig.model_validate({**found, **settings})
+        return TrainConfig.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:1]) or "config"
-        where = f"{path}: " if name in found and name not in settings else ""
-        if first["type"] == "extra_forbidden":
-            choices = ", ".join(TrainConfig.model_fields)
-            msg = f"{where}no setting is called {name}; choose from {choices}"
-        else:
-            msg = f"{where}setting {name}: got {first['input']!s:.80}; {first['msg']}"
+        raise RunError(_explain(error, path, given, settings, fields)) from error
+
+
+def _read_toml(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise RunError(msg) from None
+    except (ValueError, RecursionError, OSError) as error:
+        # a TOMLDecodeError is a ValueError, and so is a number of too many digits
+        msg = f"{path}: cannot be read as TOML: {error}"
         raise RunError(msg) from error
+    for key, value in found.items():
+        if key not in PARTS or not isinstance(value, dict):
+            msg = f"{path}: {key} stands outside of the tables [model] and [training]; move it"
+            raise RunError(msg)
+    return {part: dict(found.get(part, {})) for part in PARTS}
+
+
+def _explain(
+    error: ValidationError,
+    path: Path | str | None,
+    given: Mapping[str, Mapping[str, object]],
+    settings: Mapping[str, object],
+    fields: Mapping[str, Mapping[str, object]],
+) -> str:
+    """One line on the first thing that is wrong with a configuration."""
+    first = error.errors()[0]
+    # a model's own errors come as one of its part, a setting's with the path to it
+    place = [str(each) for each in first["loc"]]
+    part, name = place[0], place[1] if len(place) > 1 else ""
+    where = f"{path}: " if path is not None and name not in settings else ""
+    if first["type"] == "extra_forbidden":
+        return f"{where}no setting is called {name}; choose from {', '.join(fields[part])}"
+    reason = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return f"{where}{part}: {reason}"
+    return f"{where}setting {name}: got {first['input']!s:.80}; {reason}"
 
 
 def train(
-    cohort: Cohort,
+    cohort: Cohort | Path | str,
     config: TrainConfig,
     out: Path | str,
     *,
@@ -85,51 +124,48 @@ def train(
     """Fit an ensemble to a cohort and return its run folder.
 
     The same call again resumes a training that was killed or interrupted, and returns at once
-    where it is complete. `report` hears the fraction done and a few words. Heads that the cohort
-    has no experiments of are left out, which the run's manifest states.
+    where it is complete. Heads that the cohort has no experiments of are left out, which the run's
+    manifest states.
+
+    Args:
+        cohort: or the folder that `export` wrote, which the run then remembers.
+        config: the model and how it is trained, see `read_config`.
+        out: the run folder, made where it is not there.
+        cohort_folder: where a cohort that is given itself lies, for `evaluate` and `predict`.
+        report: told the fraction done, 0 to 1, and a few words.
 
     Raises:
         RunError: nothing to train on, no such device, or `out` holds something else.
+        CohortError: the folder cannot be read.
     """
     out = Path(out)
-    config, left_out = _with_heads(cohort, config)
-    topology = Topology.of(cohort.genome, largest_term=config.largest_term)
-    singles = single_effects(cohort, floor=config.fitness_floor)
-    folds = tuple(
-        tasks_of(cohort, fold, singles.log_fitness, topology, config, most=most)
-        for fold, most in ((TRAIN, None), (VALIDATION, MOST_VALIDATED))
-    )
-    untrained = [
-        h for h in config.heads if not any(_size(folds[0], t) for t in TASKS if HEAD_OF[t] == h)
-    ]
-    if untrained:
-        msg = (
-            f"the cohort has no {untrained[0]} experiment in its training fold; "
-            f"export more strains or leave the head out"
-        )
-        raise RunError(msg)
-    setting = setting_of(cohort, topology, config)
-    fabric = _fabric(config)
+    if not isinstance(cohort, Cohort):
+        cohort_folder = cohort if cohort_folder is None else cohort_folder
+        cohort = load_cohort(cohort)
+    config, left_out = _leave_out_heads(cohort, config)
+    fabric = _make_fabric(config.training)
     fabric.launch()
-    left_out_of_validation = {
-        t: task.n_left_out for t in TASKS if isinstance(task := getattr(folds[1], t), Scalars)
-    }
+    kind = find_model(config.model.name)
+    held = _held_facts(out)
+    inputs = kind.read_inputs(cohort, config.model, fabric.device, facts=held)
+    folds = [
+        find_examples(cohort, inputs, fold, most=most)
+        for fold, most in ((TRAIN, None), (VALIDATION, MOST_VALIDATED))
+    ]
+    _check_trained(config, folds[0])
+    statistics = kind.fit_statistics(cohort, inputs, config.model)
+    left_out_of_validation = {name: task.n_left_out for name, task in folds[1].items()}
     facts = {
         "examples": {
-            name: {t: _size(tasks, t) for t in TASKS}
-            for name, tasks in zip(("train", "validation"), folds, strict=True)
+            fold: {name: len(tasks[name]) if name in tasks else 0 for name in config.training.batch}
+            for fold, tasks in zip(("train", "validation"), folds, strict=True)
         },
         "validation_left_out": left_out_of_validation,
         "heads_left_out": left_out,
-        "singles_floored": singles.n_floored,
-        "terms_left_out": topology.n_general_terms,
-        "expression_columns_without_gene": int((setting.expression_gene < 0).sum()),
+        "facts": dict(inputs.facts),
     }
-    engine = choose_engine(
-        config.engine, topology.to(fabric.device), layers=config.layers, degree=config.degree
-    )
-    manifest = _manifest(cohort, config, cohort_folder, facts, fabric, engine.name)
-    ledger = _Ledger(out, config, report or (lambda fraction, words: None))
+    manifest = _manifest(cohort, config, cohort_folder, facts, fabric)
+    ledger = _Ledger(out, config.training, inputs, folds[0], report or (lambda done, words: None))
     if fabric.is_global_zero:
         with _writing(out):
             manifest = begin(out, manifest)
@@ -137,16 +173,16 @@ def train(
     manifest = fabric.broadcast(manifest)
     if manifest["status"] == "complete":
         return Run.open(out)
-    with threads(config.threads, topology.n_node) as n_thread:
-        words = _circumstances(config, fabric, engine, n_thread)
+    n_node = len(cohort.genome.gene_ids) + len(cohort.genome.term_ids)
+    n_node += len(cohort.genome.complex_ids)
+    with threads(config.training.threads, n_node) as n_thread:
+        words = _circumstances(config.training, fabric, inputs, n_thread)
     if n_left := sum(left_out_of_validation.values()):
         words += f", validation without {n_left:,} more examples of its fold"
-    material = material_of(
-        cohort, engine.topology, engine, setting, (folds[0], folds[1]), fabric.device
-    )
+    members = _Members(fabric, config, kind, inputs, statistics, folds[0], folds[1], words)
     try:
-        with threads(config.threads, topology.n_node), _writing(out):
-            _fit_all(fabric, config, material, out, manifest, ledger, words)
+        with threads(config.training.threads, n_node), _writing(out):
+            members.fit(out, manifest, ledger)
     except KeyboardInterrupt:
         if fabric.is_global_zero:
             write_json(out / "run.json", manifest | {"status": "interrupted"})
@@ -166,61 +202,100 @@ def _writing(out: Path) -> Iterator[None]:
         raise RunError(msg) from error
 
 
-def _fit_all(
-    fabric: Fabric,
-    config: TrainConfig,
-    material: Material,
-    out: Path,
-    manifest: dict[str, Any],
-    ledger: "_Ledger",
-    circumstances: str,
-) -> None:
-    said = False
+@dataclass
+class _Members:
+    """The members of an ensemble, fitted one after the other."""
 
-    def planned(steps: int, seconds: float) -> None:
-        if fabric.is_global_zero:
-            ledger.report(
-                0.0, f"{circumstances}; {steps} steps an epoch, about {seconds:.3g} s planned"
-            )
+    fabric: Fabric
+    config: TrainConfig
+    kind: type[StrainModel]
+    inputs: Inputs
+    statistics: Mapping[str, torch.Tensor]
+    train: Mapping[str, Task]
+    validation: Mapping[str, Task]
+    words: str
 
-    for member in range(config.members):
-        name = f"member-{member}/model.safetensors"
-        if name not in manifest["checkpoints"]:
+    def fit(self, out: Path, manifest: dict[str, Any], ledger: "_Ledger") -> None:
+        """Fit those that `manifest` does not name yet."""
+        fabric, config = self.fabric, self.config.training
+        means = {
+            name: task.mean_profile()
+            for name, task in self.train.items()
+            if isinstance(task, VectorTask) and graph_schema().phenotypes[name].axis == "gene"
+        }
+        validation = Validation(self.validation, means)
+        minutes = None if config.minutes is None else config.minutes / config.members
+        own = config.model_copy(update={"minutes": minutes})
+        said = False
+        for member in range(config.members):
+            folder = f"member-{member}"
+            if f"{folder}/{JOINT}.safetensors" in manifest["checkpoints"]:
+                continue
+            seed = config.seed + member
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model = self.kind(self.config.model, self.inputs, self.statistics)
+
+            def tell(told: Planned | Epoch, member: int = member, said: bool = said) -> None:
+                if isinstance(told, Epoch):
+                    ledger.epoch(member, told)
+                elif fabric.is_global_zero and not said:
+                    pace = f"{told.steps} steps an epoch, about {told.seconds:.3g} s planned"
+                    ledger.report(0.0, f"{self.words}; {pace}")
+
             fit(
                 fabric,
-                config,
-                material,
-                member,
-                out / f"member-{member}",
-                told=ledger.epoch,
-                planned=None if said else planned,
+                own,
+                model,
+                StrainBatches(self.train, config, seed),
+                out / folder,
+                validate=validation,
+                report=tell,
             )
             said = True
-            manifest["checkpoints"][name] = file_sha256(out / name)
+            for file in sorted((out / folder).glob("*.safetensors")):
+                if file.name != "state.safetensors":
+                    manifest["checkpoints"][f"{folder}/{file.name}"] = file_sha256(file)
             if fabric.is_global_zero:
                 write_json(out / "run.json", manifest)
-    manifest["status"] = "complete"
-    if fabric.is_global_zero:
-        write_json(out / "run.json", manifest)
-        ledger.report(1.0, f"{config.members} members trained")
+        manifest["status"] = "complete"
+        if fabric.is_global_zero:
+            write_json(out / "run.json", manifest)
+            ledger.report(1.0, f"{config.members} members trained")
 
 
-def _size(tasks: Tasks, name: str) -> int:
-    task = getattr(tasks, name)
-    return 0 if task is None else len(task)
-
-
-def _with_heads(cohort: Cohort, config: TrainConfig) -> tuple[TrainConfig, list[str]]:
+def _leave_out_heads(cohort: Cohort, config: TrainConfig) -> tuple[TrainConfig, list[str]]:
     """The configuration with the heads that the cohort has experiments for, and the others."""
-    left_out: list[str] = [h for h in config.heads if getattr(cohort, h) is None]
-    heads = tuple(h for h in config.heads if h not in left_out)
-    if not heads:
-        msg = f"the cohort has no experiments of {', '.join(config.heads)}; nothing to train on"
+    heads = config.model.heads
+    left_out = [head for head in heads if head not in cohort.measured]
+    kept = tuple(head for head in heads if head not in left_out)
+    if not kept:
+        msg = f"the cohort has no experiments of {', '.join(heads)}; nothing to train on"
         raise RunError(msg)
-    return config.model_copy(update={"heads": heads}), left_out
+    model = config.model.model_copy(update={"heads": kept})
+    return config.model_copy(update={"model": model}), left_out
 
 
-def _fabric(config: TrainConfig) -> Fabric:
+def _check_trained(config: TrainConfig, train: Mapping[str, Task]) -> None:
+    trained = {task.phenotype for task in train.values()}
+    for head in config.model.heads:
+        if head not in trained:
+            msg = (
+                f"the cohort has no {head} experiment in its training fold; "
+                f"export more strains or leave the head out"
+            )
+            raise RunError(msg)
+
+
+def _held_facts(out: Path) -> Mapping[str, Any]:
+    """What an earlier start of the same training found; nothing where there was none."""
+    if not (out / "run.json").is_file():
+        return {}
+    facts: Mapping[str, Any] = Run.open(out).manifest["facts"]
+    return facts
+
+
+def _make_fabric(config: TrainingConfig) -> Fabric:
     """Fabric on the configured device; under torchrun, on all its processes."""
     if config.device == "cuda" and not torch.cuda.is_available():
         msg = "device cuda: no CUDA device is visible; use cpu or auto"
@@ -239,15 +314,20 @@ def _fabric(config: TrainConfig) -> Fabric:
     )
 
 
-def _circumstances(config: TrainConfig, fabric: Fabric, engine: Engine, n_thread: int) -> str:
+def _circumstances(config: TrainingConfig, fabric: Fabric, inputs: Inputs, n_thread: int) -> str:
     chosen = "as configured"
     if config.device == "auto":
         chosen = "auto: CUDA is there" if fabric.device.type == "cuda" else "auto: no CUDA device"
-    return (
-        f"{fabric.device.type} ({chosen}), {fabric.world_size} process(es), "
-        f"{n_thread} thread(s), {config.precision}, engine {engine.name} ({engine.why}), "
-        f"seed {config.seed}, {config.members} members"
-    )
+    words = [
+        f"{fabric.device.type} ({chosen})",
+        f"{fabric.world_size} process(es)",
+        f"{n_thread} thread(s)",
+        config.precision,
+        *([inputs.words] if inputs.words else []),
+        f"seed {config.seed}",
+        f"{config.members} members",
+    ]
+    return ", ".join(words)
 
 
 def _manifest(
@@ -256,7 +336,6 @@ def _manifest(
     cohort_folder: Path | str | None,
     facts: dict[str, Any],
     fabric: Fabric,
-    engine: str,
 ) -> dict[str, Any]:
     settings = config.model_dump(mode="json")
     text = json.dumps(settings, sort_keys=True)
@@ -264,16 +343,15 @@ def _manifest(
         "format": FORMAT,
         "version": version("genograph"),
         "schema_version": graph_schema().version,
-        "config": settings,
+        **settings,
         "config_sha256": sha256(text.encode()).hexdigest(),
         "cohort": None if cohort_folder is None else str(Path(cohort_folder).resolve()),
         "cohort_sha256": cohort.sha256,
         "genes_sha256": cohort.genome.genes_sha256,
         "terms_sha256": cohort.genome.terms_sha256,
-        "seeds": [config.seed + k for k in range(config.members)],
+        "seeds": [config.training.seed + k for k in range(config.training.members)],
         "device": fabric.device.type,
         "processes": fabric.world_size,
-        "engine": engine,
         "status": "training",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "checkpoints": {},
@@ -309,18 +387,39 @@ def begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(held: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    names = [n for n in new["config"] if held["config"].get(n) != new["config"][n]]
+    names = [
+        f"{part}.{name}"
+        for part in PARTS
+        for name in {**held[part], **new[part]}
+        if held[part].get(name) != new[part].get(name)
+    ]
     return f"configuration ({', '.join(names)})"
 
 
 @dataclass
 class _Ledger:
-    """metrics.csv of a run, and what is told to the caller."""
+    """metrics.csv of a run, and what is told to the caller.
+
+    A line an epoch and member: mean losses by task over the epoch, and scores after it.
+    """
 
     out: Path
-    config: TrainConfig
+    config: TrainingConfig
+    inputs: Inputs
+    tasks: Mapping[str, Task]
     report: Report
     rows: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of metrics.csv."""
+        scalars = [q.name for q in self.inputs.quantities if q.columns is None and not q.needs]
+        return (
+            *("member", "epoch", "step", "seconds", "learning_rate", "loss"),
+            *(f"loss_{name}" for name in self.tasks),
+            *(f"validation_{q.name}" for q in self.inputs.quantities),
+            *(f"wild_type_{name}" for name in scalars),
+        )
 
     def resume(self) -> None:
         """Take up the lines that an earlier training wrote."""
@@ -330,7 +429,7 @@ class _Ledger:
                 with path.open(newline="", encoding="utf-8") as text:
                     self.rows = list(csv.DictReader(text))
                 for row in self.rows:
-                    if set(row) != set(Epoch._fields):
+                    if set(row) != set(self.columns):
                         msg = f"columns {', '.join(map(str, row))}"
                         raise ValueError(msg)
                     int(row["member"]), int(row["epoch"])
@@ -338,22 +437,37 @@ class _Ledger:
                 msg = f"{path}: damaged metrics ({error}); delete it, the same command resumes"
                 raise RunError(msg) from error
 
-    def epoch(self, epoch: Epoch, progress: Progress) -> None:
+    def epoch(self, member: int, told: Epoch) -> None:
         """Write an epoch's line and tell of it; a line written before a kill is replaced."""
-        key = (str(epoch.member), epoch.epoch)
+        progress, number = told.progress, told.progress.epoch
         self.rows = [
-            r for r in self.rows if not (r["member"] == key[0] and int(r["epoch"]) >= key[1])
+            r for r in self.rows if not (r["member"] == str(member) and int(r["epoch"]) >= number)
         ]
-        self.rows.append({k: f"{v:.6g}" for k, v in epoch._asdict().items()})
+        loss = sum(told.losses.values())
+        assert isinstance(told.module, StrainModel)
+        values: dict[str, float] = {
+            "member": member,
+            "epoch": number,
+            "step": told.step,
+            "seconds": progress.seconds,
+            "learning_rate": told.learning_rate,
+            "loss": loss,
+            **{f"loss_{name}": value for name, value in told.losses.items()},
+            **{f"validation_{name}": value for name, value in told.scores.values.items()},
+            **{f"wild_type_{k}": value for k, value in wild_type_values(told.module).items()},
+        }
+        self.rows.append({name: f"{values.get(name, math.nan):.6g}" for name in self.columns})
         path = self.out / "metrics.csv"
         aside = path.with_name(".metrics.csv.part")
         with aside.open("w", newline="", encoding="utf-8") as text:
-            writer = csv.DictWriter(text, Epoch._fields, lineterminator="\n")
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
         aside.replace(path)
-        share = 1.0 if progress.done else epoch.epoch / progress.planned
-        done = (epoch.member + share) / self.config.members
-        score = f"best validation {progress.best:.3f}" if progress.best is not None else ""
-        words = f"member {epoch.member + 1}, epoch {epoch.epoch}, loss {epoch.loss:.3f} {score}"
-        self.report(min(done, 0.999), words.rstrip())
+        share = 1.0 if progress.done else number / progress.planned
+        done = (member + share) / self.config.members
+        score = f"best validation {progress.best[JOINT]:.3f}" if JOINT in progress.best else ""
+        self.report(
+            min(done, 0.999),
+            f"member {member + 1}, epoch {number}, loss {loss:.3f} {score}".rstrip(),
+        )

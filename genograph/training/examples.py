@@ -1,40 +1,66 @@
-"""Tasks: the experiments of one fold as examples, batches with a fixed quota of each, the loss."""
+"""Examples: the experiments of one fold, task by task, and batches with a fixed quota of each.
 
-from collections.abc import Mapping
+Tasks are `pairs` and `singles` of a phenotype that is one number, and the vector phenotypes by
+name. Measurements stay where the cohort has them, which may be a mapped file: an example is a row.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
-from torch import Tensor, nn
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from genograph.cohorts import Cohort, Fitness, Strains, Vectors
-from genograph.cohorts.ragged import n_perturbed_of, rows_where
-from genograph.engine.base import Engine, Perturbed
-from genograph.engine.topology import Topology
-from genograph.models.config import ModelConfig
-from genograph.models.genome import Encoded, GenomeModel
-from genograph.models.planning import Planned, Planner, plans_of
-from genograph.models.plans import Meetings
-from genograph.models.statistics import perturbation_effects
+from genograph.cohorts.ragged import n_perturbed_of, rows_where, take_strains, vector_pieces
+from genograph.config import TrainingConfig
+from genograph.models.base import Batch, Inputs, ScalarBatch, StrainPlan, VectorBatch
+from genograph.training.fit import Batches
 
 Array = np.ndarray[Any, np.dtype[Any]]
-TASKS = ("pairs", "singles", "expression", "morphology")
-HEAD_OF = {
-    "pairs": "fitness",
-    "singles": "fitness",
-    "expression": "expression",
-    "morphology": "morphology",
-}
+MOST_PLANNED = 200_000
+"""Strains that are planned once for a training; of more, each batch is planned when it comes."""
+FEWEST_STEPS, MOST_STEPS = 10, 60
+
+
+class Planner:
+    """Plans of a cohort's strains for one phenotype, made once where they are few, else as asked.
+
+    The strains' arrays may be mapped from disk; a batch touches its own rows.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        strains: Strains,
+        phenotype: str,
+        rows: Int64[np.ndarray, " example"],
+    ) -> None:
+        """Plan the strains of all examples `rows` where they are few."""
+        self._inputs, self._strains, self._phenotype = inputs, strains, phenotype
+        self._known: Array | None = None
+        if len(rows) <= MOST_PLANNED:
+            self._known = np.unique(rows)
+            self._plan = self._make(self._known)
+
+    def take(self, rows: Int64[np.ndarray, " taken"]) -> StrainPlan:
+        """The plan of these strains, by their rows in the cohort, in this order."""
+        if self._known is None:
+            return self._make(rows)
+        return self._plan.take(np.searchsorted(self._known, rows))
+
+    def _make(self, rows: Array) -> StrainPlan:
+        return self._inputs.plan(take_strains(self._strains, rows), self._phenotype)
 
 
 class Examples(NamedTuple):
-    """Some fitness examples.
+    """Some examples of a phenotype that is one number.
 
     Attributes:
         strain: strain row in the cohort.
         study: index into Cohort.studies.
-        target: interaction score or fitness.
+        target: interaction score or the phenotype's value.
         variance: reported s.d. squared; 0 where none was reported.
         is_interaction: which of the two `target` is.
     """
@@ -43,175 +69,208 @@ class Examples(NamedTuple):
     study: Int64[np.ndarray, " example"]
     target: Float32[np.ndarray, " example"]
     variance: Float32[np.ndarray, " example"]
-    is_interaction: Array
+    is_interaction: Bool[np.ndarray, " example"]
 
 
-class Scalars(NamedTuple):
-    """Fitness examples, as rows of the cohort's arrays, which may lie on disk.
-
-    Pairs (and strains with more perturbations) are trained on the interaction score where it was
-    reported, since fitness is then the score plus a constant, and on fitness elsewhere.
+class Task(ABC):
+    """The examples of one task.
 
     Attributes:
-        plan: meetings of the strains.
-        fitness: the experiments of the whole cohort.
-        experiment: row of `fitness` of each example.
-        several: whether the strains have two or more perturbations.
+        name: pairs, singles, or the vector phenotype's name.
+        phenotype: what is measured.
+        plans: of the strains.
+        rows: row of each example among the phenotype's experiments.
         n_left_out: examples of the fold that are not among these.
     """
 
-    plan: Planned | Planner
-    fitness: Fitness
-    experiment: Array
-    several: bool
+    name: str
+    phenotype: str
+    plans: Planner
+    rows: Array
     n_left_out: int
 
     def __len__(self) -> int:
         """Return the number of examples."""
-        return len(self.experiment)
+        return len(self.rows)
+
+    @abstractmethod
+    def strains(self) -> Int64[np.ndarray, " example"]:
+        """Strain row of each example."""
+
+    @abstractmethod
+    def batch(
+        self, index: Array, device: torch.device | str, *, rank: int, world: int
+    ) -> ScalarBatch | VectorBatch:
+        """The chosen examples as tensors; of several processes each takes every world-th one."""
+
+
+class ScalarTask(Task):
+    """Strains with one perturbation, or with several, and a number.
+
+    Pairs (and strains with more perturbations) are trained on the interaction score where it was
+    reported, since fitness is then the score plus a constant, and on fitness elsewhere.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        phenotype: str,
+        measured: Fitness,
+        inputs: Inputs,
+        fold: int,
+        *,
+        several: bool,
+        most: int | None,
+    ) -> None:
+        """Find the examples of a fold; of more than `most` as many are taken, evenly spaced."""
+        self.name, self.phenotype = "pairs" if several else "singles", phenotype
+        self._measured, self._several = measured, several
+
+        def kept(piece: slice) -> Array:
+            strain = measured.strain[piece]
+            n = n_perturbed_of(cohort.strains, strain)
+            here = (cohort.strain_fold[strain] == fold) & ((n >= 2) if several else (n == 1))
+            known = ~np.isnan(measured.value[piece])
+            if several:
+                known |= ~np.isnan(measured.interaction[piece])
+            chosen: Array = here & known
+            return chosen
+
+        rows = rows_where(len(measured), kept)
+        self.rows, self.n_left_out = _evenly(rows, most)
+        strain = np.asarray(measured.strain[self.rows], np.int64)
+        self.plans = Planner(inputs, cohort.strains, phenotype, strain)
+
+    def strains(self) -> Int64[np.ndarray, " example"]:
+        """See Task."""
+        return np.asarray(self._measured.strain[self.rows], np.int64)
 
     def take(self, index: Array) -> Examples:
         """These examples."""
-        fitness, rows = self.fitness, self.experiment[index]
-        score = fitness.interaction[rows]
-        scored = ~np.isnan(score) if self.several else np.zeros(len(rows), bool)
-        sd = np.where(scored, fitness.interaction_sd[rows], fitness.sd[rows])
+        measured, rows = self._measured, self.rows[index]
+        score = measured.interaction[rows]
+        scored = ~np.isnan(score) if self._several else np.zeros(len(rows), bool)
+        sd = np.where(scored, measured.interaction_sd[rows], measured.sd[rows])
         return Examples(
-            fitness.strain[rows],
-            fitness.study[rows],
-            np.where(scored, score, fitness.value[rows]).astype(np.float32),
+            measured.strain[rows],
+            measured.study[rows],
+            np.where(scored, score, measured.value[rows]).astype(np.float32),
             np.nan_to_num(sd, nan=0.0).astype(np.float32) ** 2,
             scored,
         )
 
-    def all(self) -> Examples:
-        """Every example, in memory."""
-        return self.take(np.arange(len(self)))
+    def batch(
+        self, index: Array, device: torch.device | str, *, rank: int, world: int
+    ) -> ScalarBatch:
+        """See Task."""
+        some = self.take(index[rank::world])
+        return ScalarBatch(
+            self.plans.take(some.strain).tensors(device),
+            self.phenotype,
+            torch.from_numpy(some.study).to(device),
+            torch.from_numpy(some.target).to(device),
+            torch.from_numpy(some.variance).to(device),
+            torch.from_numpy(some.is_interaction).to(device),
+            len(index),
+        )
 
 
-class Rows(NamedTuple):
-    """Vector examples: `values` of each, NaN where not measured or not predictable."""
+class VectorTask(Task):
+    """Strains with a vector; the wild type is no example, every model knows it."""
 
-    plan: Planned | Planner
-    strain: Int64[np.ndarray, " example"]
-    study: Int64[np.ndarray, " example"]
-    values: Float32[np.ndarray, "example axis"]
+    def __init__(
+        self,
+        cohort: Cohort,
+        phenotype: str,
+        measured: Vectors,
+        inputs: Inputs,
+        fold: int,
+        *,
+        most: int | None,
+    ) -> None:
+        """Find the examples of a fold; of more than `most` as many are taken, evenly spaced."""
+        self.name = self.phenotype = phenotype
+        self._measured = measured
+        # a column whose gene the genome lacks cannot be predicted
+        self._usable = measured.gene >= 0 if len(measured.gene) else None
+        n = n_perturbed_of(cohort.strains, measured.strain)
+        rows = np.flatnonzero((cohort.strain_fold[measured.strain] == fold) & (n > 0))
+        known = [
+            some[~np.isnan(self.values(some)).all(1)] for some in vector_pieces(measured, rows)
+        ]
+        rows = np.concatenate(known) if known else rows
+        self.rows, self.n_left_out = _evenly(rows, most)
+        self.plans = Planner(inputs, cohort.strains, phenotype, self.strains())
 
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        return len(self.strain)
+    def strains(self) -> Int64[np.ndarray, " example"]:
+        """See Task."""
+        return np.asarray(self._measured.strain[self.rows], np.int64)
+
+    def values(self, rows: Array) -> Float32[np.ndarray, "row axis"]:
+        """Values of these experiments; NaN where not measured or not predictable."""
+        values = self._measured.values[rows]
+        if self._usable is None:
+            return np.asarray(values, np.float32)
+        return np.where(self._usable, values, np.nan).astype(np.float32)
+
+    def pieces(self) -> Iterator[Array]:
+        """The examples, 0-based, in pieces whose values fit in memory."""
+        yield from vector_pieces(self._measured, np.arange(len(self)))
+
+    def mean_profile(self) -> Float64[np.ndarray, " axis"]:
+        """The mean of the measured values of each column; 0 where there is none."""
+        total = np.zeros(len(self._measured.names), np.float32)
+        count = np.zeros(len(self._measured.names), np.int64)
+        for some in self.pieces():
+            values = self.values(self.rows[some])
+            measured = ~np.isnan(values)
+            total += np.where(measured, values, 0.0).sum(0)
+            count += measured.sum(0)
+        mean: Array = total / np.maximum(count, 1)
+        return mean
+
+    def batch(
+        self, index: Array, device: torch.device | str, *, rank: int, world: int
+    ) -> VectorBatch:
+        """See Task."""
+        values = self.values(self.rows[index])
+        own = self.rows[index[rank::world]]
+        strain = np.asarray(self._measured.strain[own], np.int64)
+        return VectorBatch(
+            self.plans.take(strain).tensors(device),
+            self.phenotype,
+            torch.from_numpy(np.asarray(self._measured.study[own])).to(device),
+            torch.from_numpy(np.ascontiguousarray(values[rank::world])).to(device),
+            int((~np.isnan(values)).sum()),
+        )
 
 
-class Tasks(NamedTuple):
-    """The examples of a fold; None where a task has none."""
-
-    pairs: Scalars | None
-    singles: Scalars | None
-    expression: Rows | None
-    morphology: Rows | None
+def _evenly(rows: Array, most: int | None) -> tuple[Array, int]:
+    """At most so many of the rows, evenly spaced, and how many are left out."""
+    if most is None or len(rows) <= most:
+        return rows, 0
+    return rows[np.arange(most) * len(rows) // most], len(rows) - most
 
 
-def tasks_of(
-    cohort: Cohort,
-    fold: int,
-    effects: Float32[np.ndarray, " strain"],
-    topology: Topology,
-    config: ModelConfig,
-    *,
-    most: int | None = None,
-) -> Tasks:
-    """The examples of the strains of a fold. The wild type is no example: every head knows it.
+def find_examples(
+    cohort: Cohort, inputs: Inputs, fold: int, *, most: int | None = None
+) -> dict[str, Task]:
+    """The examples of the strains of a fold by task; tasks without examples are left out.
 
-    `effects` is the measured log fitness of single mutants, by strain row; NaN where there is none.
-    Of more than `most` fitness examples of a task, as many are taken, evenly spaced.
+    The wild type is no example. Of more than `most` examples of a task, as many are taken.
     """
-    strains, heads = cohort.strains, config.heads
-
-    def planner(head: str, at_least: int) -> Planner:
-        def effect(some: Strains) -> Array:
-            return perturbation_effects(some, effects, config, head)
-
-        return Planner(strains, effect, topology.reach, topology.n_node, at_least)
-
-    found: dict[str, Any] = dict.fromkeys(TASKS)  # Any: Scalars and Rows by task
-    if "fitness" in heads and cohort.fitness is not None:
-        of_fitness = planner("fitness", 2)
-        for name, several in (("pairs", True), ("singles", False)):
-            found[name] = _scalars(cohort, fold, several, of_fitness, most)
-    if "expression" in heads and cohort.expression is not None:
-        usable = cohort.expression.gene >= 0
-        found["expression"] = _rows(
-            cohort, cohort.expression, fold, usable, planner("expression", 2)
-        )
-    if "morphology" in heads and cohort.morphology is not None:
-        usable = np.ones(len(cohort.morphology.names), bool)
-        found["morphology"] = _rows(
-            cohort, cohort.morphology, fold, usable, planner("morphology", 1)
-        )
-    return Tasks(**found)
-
-
-def _scalars(
-    cohort: Cohort, fold: int, several: bool, planner: Planner, most: int | None
-) -> Scalars | None:
-    fitness = cohort.fitness
-    assert fitness is not None
-
-    def kept(piece: slice) -> Array:
-        strain = fitness.strain[piece]
-        n = n_perturbed_of(cohort.strains, strain)
-        mine = (cohort.strain_fold[strain] == fold) & ((n >= 2) if several else (n == 1))
-        told = ~np.isnan(fitness.value[piece])
-        if several:
-            told |= ~np.isnan(fitness.interaction[piece])
-        chosen: Array = mine & told
-        return chosen
-
-    rows = rows_where(len(fitness), kept)
-    if not len(rows):
-        return None
-    n_left_out = 0
-    if most is not None and len(rows) > most:
-        n_left_out = len(rows) - most
-        rows = rows[np.arange(most) * len(rows) // most]
-    plan = plans_of(planner, fitness.strain, rows)
-    return Scalars(plan, fitness, rows, several, n_left_out)
-
-
-def _rows(
-    cohort: Cohort, vectors: Vectors, fold: int, usable: Array, planner: Planner
-) -> Rows | None:
-    values = np.where(usable, vectors.values, np.nan).astype(np.float32)
-    strain = vectors.strain
-    mine = (cohort.strain_fold[strain] == fold) & (n_perturbed_of(cohort.strains, strain) > 0)
-    rows = np.flatnonzero(mine & ~np.isnan(values).all(1))
-    if not len(rows):
-        return None
-    plan = plans_of(planner, strain, rows)
-    return Rows(plan, strain[rows], vectors.study[rows], values[rows])
-
-
-class ScalarBatch(NamedTuple):
-    """A batch of fitness examples as tensors; `n` is the size of the whole batch, all processes."""
-
-    plan: Meetings
-    study: Int64[Tensor, " example"]
-    target: Float32[Tensor, " example"]
-    variance: Float32[Tensor, " example"]
-    is_interaction: Tensor
-    n: int
-
-
-class RowBatch(NamedTuple):
-    """A batch of vector examples as tensors; `n` counts the measured values of the whole batch."""
-
-    plan: Meetings
-    study: Int64[Tensor, " example"]
-    values: Float32[Tensor, "example axis"]
-    n: int
-
-
-Batch = Mapping[str, ScalarBatch | RowBatch]
+    found: dict[str, Task] = {}
+    for phenotype in dict.fromkeys(q.phenotype for q in inputs.quantities):
+        measured = cohort.measured.get(phenotype)
+        if isinstance(measured, Fitness):
+            for several in (True, False):
+                task = ScalarTask(
+                    cohort, phenotype, measured, inputs, fold, several=several, most=most
+                )
+                found[task.name] = task
+        elif measured is not None:
+            found[phenotype] = VectorTask(cohort, phenotype, measured, inputs, fold, most=most)
+    return {name: task for name, task in found.items() if len(task)}
 
 
 class Stream:
@@ -237,101 +296,30 @@ class Stream:
         return np.concatenate(out).astype(np.int64)
 
 
-def batch_of(
-    tasks: Tasks,
-    chosen: Mapping[str, Array],
-    device: torch.device | str,
-    *,
-    rank: int = 0,
-    world: int = 1,
-) -> Batch:
-    """The chosen examples as tensors; of several processes each takes every world-th one."""
-    out: dict[str, ScalarBatch | RowBatch] = {}
-    for name, index in chosen.items():
-        task = getattr(tasks, name)
-        mine = index[rank::world]
-        if isinstance(task, Scalars):
-            some = task.take(mine)
-            out[name] = ScalarBatch(
-                task.plan.take(some.strain).tensors(device),
-                torch.from_numpy(some.study).to(device),
-                torch.from_numpy(some.target).to(device),
-                torch.from_numpy(some.variance).to(device),
-                torch.from_numpy(some.is_interaction).to(device),
-                len(index),
-            )
-        else:
-            n = int((~np.isnan(task.values[index])).sum())
-            out[name] = RowBatch(
-                task.plan.take(task.strain[mine]).tensors(device),
-                torch.from_numpy(task.study[mine]).to(device),
-                torch.from_numpy(task.values[mine]).to(device),
-                n,
-            )
-    return out
+class StrainBatches(Batches):
+    """Batches with a quota of examples of each task, a function of seed and step alone."""
 
+    def __init__(self, tasks: Mapping[str, Task], config: TrainingConfig, seed: int) -> None:
+        """Order the examples of `tasks`."""
+        self._tasks = tasks
+        # a task's number is its place among all there can be, whichever the cohort has
+        numbers = {name: number for number, name in enumerate(config.batch)}
+        self._streams = {
+            name: Stream(len(task), config.batch[name], (seed, numbers[name]))
+            for name, task in tasks.items()
+        }
+        self.steps = config.steps_per_epoch or self._one_pass(config)
 
-def perturbed_of(plan: Meetings) -> Perturbed:
-    """The perturbations of a plan as the engines take them."""
-    return Perturbed(plan.n_strain, plan.p_strain, plan.p_gene, plan.p_dose)
+    def _one_pass(self, config: TrainingConfig) -> int:
+        """Steps of one pass over the pairs, or else the largest task."""
+        sizes = {name: len(task) for name, task in self._tasks.items()}
+        name = "pairs" if "pairs" in sizes else max(sizes, key=lambda k: sizes[k])
+        steps = -(-sizes[name] // config.batch[name])
+        return min(max(steps, FEWEST_STEPS), MOST_STEPS)
 
-
-class Objective(nn.Module):
-    """The joint loss of a batch; a module, so that data-parallel wrappers see one forward."""
-
-    def __init__(
-        self, model: GenomeModel, topology: Topology, engine: Engine, features: Tensor, has: Tensor
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.topology, self.engine = topology, engine
-        self._features, self._has = features, has
-
-    def encode(self) -> Encoded:
-        """The wild type, encoded."""
-        inputs = self.model.inputs(self._features, self._has, self.topology)
-        return self.model.encode(inputs, self.engine)
-
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """The negative log-likelihood by task: sum over this process's part / whole batch's size.
-
-        Gaussian, with variance = reported s.d. squared + learned noise of the study and head;
-        expression and morphology in units of their scales.
-        """
-        encoded = self.encode()
-        h = encoded.h
-        model, losses = self.model, {}
-        for name, part in batch.items():
-            if isinstance(part, ScalarBatch):
-                found = model.fitness(h, part.plan, self.topology)
-                guess = torch.where(part.is_interaction, found.interaction, found.fitness)
-                noise = torch.where(
-                    part.is_interaction,
-                    model.log_noise["interaction"][part.study],
-                    model.log_noise["fitness"][part.study],
-                )
-                loss = _gaussian(guess - part.target, part.variance + noise.exp())
-            else:
-                if name == "expression":
-                    guess = model.expression(
-                        encoded, perturbed_of(part.plan), part.plan, self.engine
-                    )
-                    error = (guess - part.values) / model.expression_scale
-                else:
-                    guess = model.morphology(h, part.plan, self.topology)
-                    error = (
-                        guess + model.morphology_reference - part.values
-                    ) / model.morphology_scale
-                measured = ~torch.isnan(part.values)
-                variance = model.log_noise[name][part.study].exp()[:, None].expand_as(error)
-                loss = _gaussian(
-                    torch.where(measured, error, 0.0), torch.where(measured, variance, 1.0)
-                )
-                # a value that was not measured has error 0 at variance 1, and so adds nothing
-            losses[name] = loss.sum() / max(part.n, 1)
-        return losses
-
-
-def _gaussian(error: Tensor, variance: Tensor) -> Tensor:
-    variance = variance.clamp(min=1e-6)
-    return 0.5 * (error**2 / variance + variance.log())
+    def at(self, step: int, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Batch:
+        """See Batches."""
+        return {
+            name: self._tasks[name].batch(stream.at(step), device, rank=rank, world=world)
+            for name, stream in self._streams.items()
+        }

@@ -2,45 +2,24 @@
 
 import math
 import time
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
-from torch import Tensor
 
-from genograph.models.genome import Encoded
-from genograph.models.planning import Planned, Planner
-from genograph.models.plans import Plan
-from genograph.training.examples import TASKS, Objective, Scalars, Tasks, perturbed_of
+from genograph.cohorts import Strains
+from genograph.models.base import StrainModel, StrainPlan
+from genograph.training.examples import ScalarTask, Task, VectorTask
+from genograph.training.fit import Scores
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = {"pairs": 4096, "singles": 8192, "expression": 16, "morphology": 256}
 MOST_VALIDATED = 100_000
-"""Pairs, and singles, of the validation fold that decide when to stop; of more, so many are taken,
+"""Examples of a task of the validation fold that decide when to stop; of more, so many are taken,
 evenly spaced. Scores of all of them are `evaluate`'s."""
 FEWEST = 20
 """A correlation over fewer examples does not decide when to stop."""
-
-
-class Scores(NamedTuple):
-    """Pearson correlations on the validation fold; NaN where there is nothing to correlate.
-
-    Attributes:
-        interaction: over strains with a reported interaction score.
-        fitness: of single mutants.
-        expression: mean over strains, profiles less the mean training profile.
-        morphology: mean over parameters.
-        wild_type_fitness: what the model says of the wild type: 1.
-        decisive: the first of the four with enough examples; NaN if none has.
-    """
-
-    interaction: float
-    fitness: float
-    expression: float
-    morphology: float
-    wild_type_fitness: float
-    decisive: float
 
 
 def pearson(a: Array, b: Array) -> float:
@@ -54,97 +33,132 @@ def pearson(a: Array, b: Array) -> float:
     return float((x * y).sum()) / spread if spread > 1e-12 else math.nan
 
 
-@torch.no_grad()
-def validate(objective: Objective, tasks: Tasks, mean_profile: Array | None) -> Scores:
-    """The scores of a model on the examples of a fold."""
-    encoded = objective.encode()
-    interaction = fitness = expression = morphology = math.nan
-    enough = []
-    if tasks.pairs is not None:
-        t = tasks.pairs.all()
-        guess = _guessed(objective, encoded, "pairs", tasks.pairs.plan, t.strain)
-        scored = t.is_interaction
-        interaction = pearson(guess[scored], t.target[scored])
-        enough.append((interaction, int(scored.sum())))
-    if tasks.singles is not None:
-        t = tasks.singles.all()
-        guess = _guessed(objective, encoded, "singles", tasks.singles.plan, t.strain)
-        fitness = pearson(guess, t.target)
-        enough.append((fitness, len(guess)))
-    if tasks.expression is not None:
-        e = tasks.expression
-        guess = _guessed(objective, encoded, "expression", e.plan, e.strain)
-        mean = 0.0 if mean_profile is None else mean_profile
-        expression = _mean(map(pearson, guess - mean, e.values - mean))
-        enough.append((expression, len(e)))
-    if tasks.morphology is not None:
-        m = tasks.morphology
-        guess = _guessed(objective, encoded, "morphology", m.plan, m.strain)
-        morphology = _mean(map(pearson, guess.T, m.values.T))
-        enough.append((morphology, len(m)))
-    decisive = next((s for s, n in enough if n >= FEWEST and not math.isnan(s)), math.nan)
-    return Scores(
-        interaction, fitness, expression, morphology, _wild_type(objective, encoded.h), decisive
+class Validation:
+    """The examples of a fold, and the score of each quantity of a model on them.
+
+    Scores are Pearson correlations: of interaction scores over the strains that have one, of a
+    scalar phenotype over single mutants; of a vector along genes the mean over strains, less the
+    mean training profile; along parameters the mean over parameters. NaN where nothing varies.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], mean_profiles: Mapping[str, Array]) -> None:
+        """Score on `tasks`; `mean_profiles` of the training strains, by vector phenotype."""
+        self._tasks, self._means = tasks, mean_profiles
+
+    @torch.no_grad()
+    def score(self, model: StrainModel) -> Scores:
+        """The scores of a model; the first with enough examples decides."""
+        encoded = model.encode()
+        values: dict[str, float] = {}
+        enough: list[tuple[float, int]] = []
+        for task in self._tasks.values():
+            if isinstance(task, ScalarTask):
+                name, score, n = self._score_scalars(model, encoded, task)
+            elif isinstance(task, VectorTask):
+                name, score, n = (
+                    task.phenotype,
+                    self._score_vectors(model, encoded, task),
+                    len(task),
+                )
+            values[name] = score
+            enough.append((score, n))
+        decisive = next((s for s, n in enough if n >= FEWEST and not math.isnan(s)), math.nan)
+        return Scores(values, decisive)
+
+    def _score_scalars(
+        self,
+        model: StrainModel,
+        encoded: Any,  # noqa: ANN401  the model's own
+        task: ScalarTask,
+    ) -> tuple[str, float, int]:
+        examples = task.take(np.arange(len(task)))
+        several = task.name == "pairs"
+        quantity = "interaction" if several else task.phenotype
+        guess = _guess(model, encoded, task, examples.strain, quantity)
+        scored = examples.is_interaction if several else np.ones(len(guess), bool)
+        return quantity, pearson(guess[scored], examples.target[scored]), int(scored.sum())
+
+    def _score_vectors(
+        self,
+        model: StrainModel,
+        encoded: Any,  # noqa: ANN401  the model's own
+        task: VectorTask,
+    ) -> float:
+        mean = self._means.get(task.phenotype)
+        strains = task.strains()
+        if mean is None:
+            guess = _guess(model, encoded, task, strains, task.phenotype)
+            return _mean(map(pearson, guess.T, task.values(task.rows).T))
+        scores: list[float] = []
+        for some in task.pieces():
+            guess = _guess(model, encoded, task, strains[some], task.phenotype)
+            values = task.values(task.rows[some])
+            scores += map(pearson, guess - mean, values - mean)
+        return _mean(scores)
+
+    @torch.no_grad()
+    def seconds(self, model: StrainModel) -> float:
+        """Seconds that `score` should take, by a chunk of each task."""
+        start = time.perf_counter()
+        encoded = model.encode()
+        total = time.perf_counter() - start
+        for task in self._tasks.values():
+            strain = np.unique(task.strains())
+            some = strain[: model.strains_at_once(task.phenotype)]
+            start = time.perf_counter()
+            _predict(model, encoded, task.plans.take(some), task.phenotype)
+            total += (time.perf_counter() - start) * len(strain) / len(some)
+        return total
+
+
+def wild_type_values(model: StrainModel) -> dict[str, float]:
+    """What a model says of the wild type, quantity by quantity that is one number.
+
+    Interaction scores, which take two perturbations, are left out.
+    """
+    nothing = np.zeros(0, np.int64)
+    wild = Strains(
+        pa.array(["WT"], pa.string()),
+        np.zeros(2, np.int64),
+        nothing,
+        np.zeros(0, np.float32),
+        nothing,
     )
+    out = {}
+    for quantity in model.inputs.quantities:
+        if quantity.columns is None and not quantity.needs:
+            plan = model.inputs.plan(wild, quantity.phenotype)
+            with torch.no_grad():
+                found = _predict(model, model.encode(), plan, quantity.phenotype)
+            out[quantity.name] = float(found[quantity.name][0])
+    return out
 
 
-def _wild_type(objective: Objective, h: Tensor) -> float:
-    if "fitness" not in objective.model.config.heads:
-        return math.nan
-    nothing = empty_plan(1).tensors(h.device)
-    return float(objective.model.fitness(h, nothing, objective.topology).fitness)
-
-
-def empty_plan(n: int) -> Plan:
-    """The plan of n strains without perturbations."""
-    none, real, start = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(1, np.int64)
-    zeros = np.zeros(n + 1, np.int64)
-    return Plan(zeros, none, real, real, zeros, none, start, none, start, none, real)
-
-
-def _guessed(
-    objective: Objective, encoded: Encoded, name: str, plan: Planned | Planner, strain: Array
+def _guess(
+    model: StrainModel,
+    encoded: Any,  # noqa: ANN401  the model's own
+    task: Task,
+    strain: Array,
+    quantity: str,
 ) -> Array:
     """What the model says of a task's strains, example by example."""
     distinct, row = np.unique(strain, return_inverse=True)
-    size = CHUNK[name]
+    size = model.strains_at_once(task.phenotype)
     parts = [
-        _guess(objective, encoded, name, plan.take(distinct[start : start + size]))
+        _predict(model, encoded, task.plans.take(distinct[start : start + size]), task.phenotype)
         for start in range(0, len(distinct), size)
     ]
-    return np.concatenate(parts)[row]
+    return np.concatenate([part[quantity] for part in parts])[row]
 
 
-def _guess(objective: Objective, encoded: Encoded, name: str, plan: Plan) -> Array:
-    model, topology, h = objective.model, objective.topology, encoded.h
-    meetings = plan.tensors(h.device)
-    if name == "expression":
-        found = model.expression(encoded, perturbed_of(meetings), meetings, objective.engine)
-    elif name == "morphology":
-        found = model.morphology(h, meetings, topology)
-    else:
-        both = model.fitness(h, meetings, topology)
-        found = both.interaction if name == "pairs" else both.fitness
-    guess: Array = found.float().cpu().numpy()
-    return guess
-
-
-@torch.no_grad()
-def pace_of(objective: Objective, tasks: Tasks) -> float:
-    """Seconds that `validate` should take, by a chunk of each task."""
-    start = time.perf_counter()
-    encoded = objective.encode()
-    total = time.perf_counter() - start
-    for name in TASKS:
-        task = getattr(tasks, name)
-        if task is None:
-            continue
-        strain = np.unique(task.all().strain if isinstance(task, Scalars) else task.strain)
-        some = strain[: CHUNK[name]]
-        start = time.perf_counter()
-        _guess(objective, encoded, name, task.plan.take(some))
-        total += (time.perf_counter() - start) * len(strain) / len(some)
-    return total
+def _predict(
+    model: StrainModel,
+    encoded: Any,  # noqa: ANN401  the model's own
+    plan: StrainPlan,
+    phenotype: str,
+) -> dict[str, Array]:
+    found = model.predict(encoded, plan.tensors(model.inputs.device), phenotype)
+    return {name: values.float().cpu().numpy() for name, values in found.items()}
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -17,7 +17,7 @@ from safetensors.numpy import save, save_file
 from genograph import allpairs
 from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
-from genograph.engine.bags import bag_of, bag_sum
+from genograph.engine.bags import make_bag, bag_sum
 from genograph.errors import GenographError
 from genograph.evaluation import evaluate, load_evaluation, score
 from genograph.evaluation.predictions import (
@@ -213,7 +213,7 @@ def _outside(**changes: float) -> Provoke:
 
 def _other_kernel(folder: Path) -> object:
     zero = torch.tensor([0])
-    return bag_sum(torch.ones(1, 1), bag_of(zero, zero, torch.ones(1), 1, 1), kernel="fast")
+    return bag_sum(torch.ones(1, 1), make_bag(zero, zero, torch.ones(1), 1, 1), kernel="fast")
 
 
 CASES: tuple[Case, ...] = (

@@ -10,8 +10,8 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from genograph.engine.bags import bag_sum
+from genograph.engine.plans import SharedNodes
 from genograph.engine.topology import N_NODE_FEATURE, REACHING, Reach
-from genograph.models.plans import Meetings
 
 N_RELATION = len(REACHING)
 N_OVERLAP = 3 * N_RELATION * (N_RELATION + 1) // 2
@@ -20,7 +20,7 @@ N_KIND = 3
 N_CONTEXT = 2 * (N_NODE_FEATURE - N_KIND + N_RELATION + 1)
 
 
-def extent(reach: Reach, n_gene: int) -> Float32[Tensor, "gene relation"]:
+def reach_norm(reach: Reach, n_gene: int) -> Float32[Tensor, "gene relation"]:
     """Length of each gene's reach by each relation: root of the sum of squared weights."""
     gene = torch.repeat_interleave(torch.arange(n_gene), torch.from_numpy(reach.offsets).diff())
     square = torch.from_numpy(reach.weight) ** 2
@@ -30,16 +30,16 @@ def extent(reach: Reach, n_gene: int) -> Float32[Tensor, "gene relation"]:
 
 @torch.no_grad()
 def overlap(
-    plan: Meetings, extents: Float[Tensor, "gene relation"]
+    plan: SharedNodes, norms: Float[Tensor, "gene relation"]
 ) -> Float[Tensor, "strain overlap"]:
     """Log sum, largest and cosine of what is reached in common, for each two relations.
 
     Of more than two perturbations the pairs' are added, of the largest entries the largest taken.
     """
-    first, second = torch.triu_indices(N_RELATION, N_RELATION, device=extents.device)
-    twice = torch.where(first == second, 2.0, 1.0).to(extents.dtype)
-    lost = (1.0 - plan.p_dose.to(extents.dtype)).abs()
-    unit = torch.eye(N_RELATION, device=extents.device, dtype=extents.dtype)
+    first, second = torch.triu_indices(N_RELATION, N_RELATION, device=norms.device)
+    twice = torch.where(first == second, 2.0, 1.0).to(norms.dtype)
+    lost = (1.0 - plan.p_dose.to(norms.dtype)).abs()
+    unit = torch.eye(N_RELATION, device=norms.device, dtype=norms.dtype)
 
     def common(weight: Tensor) -> Tensor:
         # over pairs of perturbations i < j: (sum of all)² - sum of squares, halved
@@ -50,7 +50,7 @@ def overlap(
         return (total[:, first] * total[:, second] - own) / twice
 
     plain = common(lost[:, None].expand(-1, N_RELATION))
-    relative = common(lost[:, None] / extents[plan.p_gene].clamp(min=1e-6))
+    relative = common(lost[:, None] / norms[plan.p_gene].clamp(min=1e-6))
     zero = plain.new_zeros(plan.n_strain, len(first))
     place = plan.m_strain[:, None].expand_as(plain)
     return torch.cat(
@@ -64,13 +64,13 @@ def overlap(
 
 
 def lowest_and_highest(
-    plan: Meetings,
+    plan: SharedNodes,
     effect: Float[Tensor, " p"],
     features: Float[Tensor, "node feature"],
-    extents: Float[Tensor, "gene relation"],
+    norms: Float[Tensor, "gene relation"],
 ) -> Float[Tensor, "strain context"]:
-    """The smallest and largest degree, extent and effect among a strain's perturbations."""
-    degrees, lengths = features[plan.p_gene, N_KIND:], torch.log1p(extents[plan.p_gene])
+    """The smallest and largest degree, reach norm and effect among a strain's perturbations."""
+    degrees, lengths = features[plan.p_gene, N_KIND:], torch.log1p(norms[plan.p_gene])
     of_gene = torch.cat([degrees, lengths, effect[:, None]], 1)
     changed = (plan.p_dose != 1.0).nonzero()[:, 0]
     place = plan.p_strain[changed, None].expand(-1, of_gene.shape[1])

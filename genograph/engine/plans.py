@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genograph.cohorts import Strains
 from genograph.cohorts.ragged import ragged
-from genograph.engine.bags import Bag, bag_of
+from genograph.engine.bags import Bag, make_bag
 from genograph.engine.topology import REACHING, Reach
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,18 +23,18 @@ WORTH_SHARING = 0.8
 
 
 class Plan(NamedTuple):
-    """Meetings of perturbations at nodes, strain by strain.
+    """SharedNodes of perturbations at nodes, strain by strain.
 
-    Ragged, four deep: strain → meeting (a node reached by enough of its perturbations) →
+    Ragged, four deep: strain → shared node (a node reached by enough of its perturbations) →
     incidence (one perturbation that reaches it) → way (one relation by which it does).
 
     Attributes:
         p_offsets: perturbations of strain i: p_offsets[i] to p_offsets[i + 1].
         gene, dose: of each perturbation.
         effect: log of the measured fitness of the perturbation alone; NaN where not known.
-        m_offsets: meetings of each strain.
-        node: of each meeting.
-        i_offsets: incidences of each meeting.
+        m_offsets: shared nodes of each strain.
+        node: of each shared node.
+        i_offsets: incidences of each shared node.
         perturbation: of each incidence, 0-based within its strain.
         w_offsets: ways of each incidence.
         relation: of each way, index into REACHING.
@@ -46,8 +46,8 @@ class Plan(NamedTuple):
     dose: Float32[np.ndarray, " perturbation"]
     effect: Float32[np.ndarray, " perturbation"]
     m_offsets: Int64[np.ndarray, " strain_1"]
-    node: Int64[np.ndarray, " meeting"]
-    i_offsets: Int64[np.ndarray, " meeting_1"]
+    node: Int64[np.ndarray, " shared"]
+    i_offsets: Int64[np.ndarray, " shared_1"]
     perturbation: Int64[np.ndarray, " incidence"]
     w_offsets: Int64[np.ndarray, " incidence_1"]
     relation: Int64[np.ndarray, " way"]
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
     ) -> "Plan":
         """The plan of some strains, by sorted intersection of what their perturbations reach.
 
-        `effect` is aligned with strains.gene; a meeting needs `at_least` perturbations.
+        `effect` is aligned with strains.gene; a shared node needs `at_least` perturbations.
         """
         starts = range(0, max(len(rows), 1), CHUNK)
         parts = [
@@ -99,17 +99,17 @@ class Plan(NamedTuple):
             self.weight[w],
         )
 
-    def tensors(self, device: torch.device | str = "cpu") -> "Meetings":
+    def tensors(self, device: torch.device | str = "cpu") -> "SharedNodes":
         """The plan as tensors, numbered over the whole batch."""
         n_p = len(self.gene)
         strain_of_p = np.repeat(np.arange(self.n_strain), np.diff(self.p_offsets))
         strain_of_m = np.repeat(np.arange(self.n_strain), np.diff(self.m_offsets))
         n_reached = np.diff(self.i_offsets)
-        meeting_of_i = np.repeat(np.arange(len(self.node)), n_reached)
-        p_of_i = self.perturbation + self.p_offsets[strain_of_m[meeting_of_i]]
+        shared_of_i = np.repeat(np.arange(len(self.node)), n_reached)
+        p_of_i = self.perturbation + self.p_offsets[strain_of_m[shared_of_i]]
         i_of_w = np.repeat(np.arange(len(p_of_i)), np.diff(self.w_offsets))
         column = p_of_i[i_of_w] * len(REACHING) + self.relation
-        ways = bag_of(
+        ways = make_bag(
             torch.from_numpy(i_of_w),
             torch.from_numpy(column),
             torch.from_numpy(self.weight),
@@ -118,8 +118,8 @@ class Plan(NamedTuple):
             presorted=True,
         )
         n_i = len(p_of_i)
-        sums = bag_of(
-            torch.from_numpy(meeting_of_i),
+        sums = make_bag(
+            torch.from_numpy(shared_of_i),
             torch.arange(n_i),
             torch.ones(n_i),
             len(self.node),
@@ -127,12 +127,12 @@ class Plan(NamedTuple):
             presorted=True,
         )
 
-        alone = self._alone(p_of_i, meeting_of_i, strain_of_m, ways, sums)
+        single = self._single_reach(p_of_i, shared_of_i, strain_of_m, ways, sums)
 
         def moved(array: Array) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-        return Meetings(
+        return SharedNodes(
             n_strain=self.n_strain,
             p_strain=moved(strain_of_p),
             p_gene=moved(self.gene),
@@ -141,19 +141,19 @@ class Plan(NamedTuple):
             m_node=moved(self.node),
             m_strain=moved(strain_of_m),
             m_reached=moved(n_reached),
-            i_node=moved(self.node[meeting_of_i]),
-            i_strain=moved(strain_of_m[meeting_of_i]),
+            i_node=moved(self.node[shared_of_i]),
+            i_strain=moved(strain_of_m[shared_of_i]),
             ways=ways.to(device),
             sums=sums.to(device),
-            alone=alone.to(device),
+            single=single.to(device),
         )
 
-    def _alone(
-        self, p_of_i: Array, meeting_of_i: Array, strain_of_m: Array, ways: Bag, sums: Bag
-    ) -> "Alone":
+    def _single_reach(
+        self, p_of_i: Array, shared_of_i: Array, strain_of_m: Array, ways: Bag, sums: Bag
+    ) -> "SingleReach":
         """What distinct perturbations do alone, and which strains share it."""
         n_p, n_i, n_m = len(self.gene), len(p_of_i), len(self.node)
-        strain_of_i = strain_of_m[meeting_of_i]
+        strain_of_i = strain_of_m[shared_of_i]
         dose, effect = self.dose.view(np.int32), self.effect.view(np.int32)
         order = np.lexsort((effect, dose, self.gene))
         new = np.ones(n_p, bool)
@@ -161,20 +161,22 @@ class Plan(NamedTuple):
             new[1:] &= part[order][1:] == part[order][:-1]
         new[1:] = ~new[1:]
         if new.sum() > WORTH_SHARING * n_p:
-            node, strains = self.node[meeting_of_i], torch.from_numpy(strain_of_i)
+            node, strains = self.node[shared_of_i], torch.from_numpy(strain_of_i)
             ones = torch.ones(n_i)
-            by_strain = bag_of(strains, torch.arange(n_i), ones, self.n_strain, n_i, presorted=True)
-            return Alone(torch.arange(n_p), torch.from_numpy(node), ways, sums, by_strain)
+            by_strain = make_bag(
+                strains, torch.arange(n_i), ones, self.n_strain, n_i, presorted=True
+            )
+            return SingleReach(torch.arange(n_p), torch.from_numpy(node), ways, sums, by_strain)
         distinct_of_p = np.empty(n_p, np.int64)
         distinct_of_p[order] = np.cumsum(new) - 1
         first = order[new]
-        node = self.node[meeting_of_i]
+        node = self.node[shared_of_i]
         key = distinct_of_p[p_of_i] * (int(node.max(initial=0)) + 1) + node
         _, of_entry, entry = np.unique(key, return_index=True, return_inverse=True)
         n_entry = len(of_entry)
         w, w_offsets = ragged(self.w_offsets, of_entry)
         column = np.repeat(distinct_of_p[p_of_i[of_entry]], np.diff(w_offsets)) * len(REACHING)
-        shared_ways = bag_of(
+        shared_ways = make_bag(
             torch.from_numpy(np.repeat(np.arange(n_entry), np.diff(w_offsets))),
             torch.from_numpy(column + self.relation[w]),
             torch.from_numpy(self.weight[w]),
@@ -183,13 +185,13 @@ class Plan(NamedTuple):
             presorted=True,
         )
         ones, columns = torch.ones(n_i), torch.from_numpy(entry)
-        rows = torch.from_numpy(meeting_of_i)
-        return Alone(
+        rows = torch.from_numpy(shared_of_i)
+        return SingleReach(
             torch.from_numpy(first),
             torch.from_numpy(node[of_entry]),
             shared_ways,
-            bag_of(rows, columns, ones, n_m, n_entry, presorted=True),
-            bag_of(
+            make_bag(rows, columns, ones, n_m, n_entry, presorted=True),
+            make_bag(
                 torch.from_numpy(strain_of_i),
                 columns,
                 ones,
@@ -200,7 +202,7 @@ class Plan(NamedTuple):
         )
 
 
-class Alone(NamedTuple):
+class SingleReach(NamedTuple):
     """Distinct perturbations of a batch and what each does alone, whatever strains it stands in.
 
     An entry is one such perturbation at one node. Where few perturbations recur, every one counts
@@ -210,7 +212,7 @@ class Alone(NamedTuple):
         first: a perturbation p for each distinct one.
         node: of each entry.
         ways: entry by (distinct perturbation, relation).
-        sums: meeting by entry.
+        sums: shared node by entry.
         strains: strain by entry.
     """
 
@@ -220,9 +222,9 @@ class Alone(NamedTuple):
     sums: Bag
     strains: Bag
 
-    def to(self, device: torch.device | str) -> "Alone":
+    def to(self, device: torch.device | str) -> "SingleReach":
         """The same on a device."""
-        return Alone(
+        return SingleReach(
             self.first.to(device),
             self.node.to(device),
             self.ways.to(device),
@@ -231,17 +233,17 @@ class Alone(NamedTuple):
         )
 
 
-class Meetings(NamedTuple):
-    """A plan as tensors: perturbations p, meetings m of them at nodes, incidences i.
+class SharedNodes(NamedTuple):
+    """A plan as tensors: perturbations p, shared nodes m of them at nodes, incidences i.
 
     Attributes:
         n_strain: how many strains.
         p_strain, p_gene, p_dose, p_effect: of each perturbation; effect NaN where not known.
-        m_node, m_strain, m_reached: node, strain and number of perturbations of each meeting.
+        m_node, m_strain, m_reached: node, strain and number of perturbations of each shared node.
         i_node, i_strain: of each incidence.
         ways: incidence by (perturbation, relation).
-        sums: meeting by incidence.
-        alone: distinct perturbations, of which strains share what each does alone.
+        sums: shared node by incidence.
+        single: distinct perturbations, of which strains share what each does alone.
     """
 
     n_strain: int
@@ -256,7 +258,7 @@ class Meetings(NamedTuple):
     i_strain: Int64[Tensor, " i"]
     ways: Bag
     sums: Bag
-    alone: Alone
+    single: SingleReach
 
 
 def _plan(

@@ -1,4 +1,4 @@
-"""Crosses: the meetings of many strains of few genes, found by torch on the device itself.
+"""Crosses: the shared nodes of many strains of few genes, found by torch on the device itself.
 
 What `Plan.of(...).tensors()` gives, for strains that all have the same number of perturbations, as
 all pairs of a tile of genes do: on a GPU the integers are made where they are used.
@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from genograph.engine.bags import bag_of
+from genograph.engine.bags import make_bag
+from genograph.engine.plans import SharedNodes, SingleReach
 from genograph.engine.topology import REACHING, Topology
-from genograph.models.plans import Alone, Meetings
 
 
 class GeneNodes(NamedTuple):
@@ -51,15 +51,15 @@ class GeneNodes(NamedTuple):
         return cls(moved[0], moved[1], moved[2], moved[3], moved[4], topology.n_node)
 
 
-def crossed(
+def make_pair_plan(
     reach: GeneNodes,
     gene: Int64[Tensor, "strain perturbation"],
     dose: Float[Tensor, "strain perturbation"],
     effect: Float[Tensor, "strain perturbation"],
     *,
     gradients: bool = False,
-) -> Meetings:
-    """The meetings of two or more perturbations; a gene has one dose and effect throughout.
+) -> SharedNodes:
+    """The shared nodes of two or more perturbations; a gene has one dose and effect throughout.
 
     With `gradients` its matrices have transposes, which takes longer.
     """
@@ -78,7 +78,7 @@ def crossed(
     n_i, n_m, n_entry = len(i_entry), len(m_key), len(own)
     w, i_of_w = _expanded(reach.way_offsets, own[i_entry])
     n_relation = len(REACHING)
-    ways = bag_of(
+    ways = make_bag(
         i_of_w,
         i_p[i_of_w] * n_relation + reach.relation[w],
         reach.weight[w],
@@ -88,15 +88,15 @@ def crossed(
         transpose=gradients,
     )
     ones, here = torch.ones(n_i, device=device), torch.arange(n_i, device=device)
-    sums = bag_of(m_of_i, here, ones, n_m, n_i, presorted=True, transpose=gradients)
+    sums = make_bag(m_of_i, here, ones, n_m, n_i, presorted=True, transpose=gradients)
     u, entry_of_u = _expanded(reach.way_offsets, own)
     first = torch.empty_like(distinct)
     first[of_p] = torch.arange(len(flat), device=device)
     i_strain = strain_of_p[i_p]
-    alone = Alone(
+    single = SingleReach(
         first,
         node,
-        bag_of(
+        make_bag(
             entry_of_u,
             own_row[entry_of_u] * n_relation + reach.relation[u],
             reach.weight[u],
@@ -105,10 +105,10 @@ def crossed(
             presorted=True,
             transpose=gradients,
         ),
-        bag_of(m_of_i, i_entry, ones, n_m, n_entry, presorted=True, transpose=gradients),
-        bag_of(i_strain, i_entry, ones, n_strain, n_entry, presorted=True, transpose=gradients),
+        make_bag(m_of_i, i_entry, ones, n_m, n_entry, presorted=True, transpose=gradients),
+        make_bag(i_strain, i_entry, ones, n_strain, n_entry, presorted=True, transpose=gradients),
     )
-    return Meetings(
+    return SharedNodes(
         n_strain=n_strain,
         p_strain=strain_of_p,
         p_gene=flat,
@@ -121,7 +121,7 @@ def crossed(
         i_strain=i_strain,
         ways=ways,
         sums=sums,
-        alone=alone,
+        single=single,
     )
 
 
@@ -136,11 +136,12 @@ class _Starts(NamedTuple):
 
 
 Joined = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Strain and node of each meeting as one key; meeting, entry and perturbation of each incidence."""
+"""Strain and node of each shared node as one key; of each incidence its shared node, entry and
+perturbation."""
 
 
 def _sorted(found: _Starts) -> Joined:
-    """Meetings by sorting everything that the strains reach."""
+    """SharedNodes by sorting everything that the strains reach."""
     n_strain, size = found.of_p.shape
     device = found.of_p.device
     strain_of_p = torch.arange(n_strain, device=device).repeat_interleave(size)
@@ -148,8 +149,8 @@ def _sorted(found: _Starts) -> Joined:
     key, order = torch.sort(strain_of_p[p_of_e] * found.n_node + found.node[entry], stable=True)
     begins = torch.ones(len(key), dtype=torch.bool, device=device)
     begins[1:] = key[1:] != key[:-1]
-    meeting = torch.cumsum(begins, 0) - 1
-    kept = (torch.bincount(meeting) >= 2)[meeting] if len(key) else begins
+    shared = torch.cumsum(begins, 0) - 1
+    kept = (torch.bincount(shared) >= 2)[shared] if len(key) else begins
     m_of_i = torch.cumsum(begins[kept], 0) - 1
     return key[kept & begins], m_of_i, entry[order][kept], p_of_e[order][kept]
 
@@ -162,7 +163,7 @@ def _are_pairs(of_p: Tensor, n: int) -> bool:
 
 
 def _pairwise(found: _Starts) -> Joined:
-    """Meetings of pairs node by node: any two genes that reach a node may meet there."""
+    """Shared nodes of pairs, node by node: any two genes that reach a node may meet there."""
     n, device = len(found.starts) - 1, found.node.device
     strain_of = torch.full((n * n,), -1, device=device)
     strain_of[found.of_p[:, 0] * n + found.of_p[:, 1]] = torch.arange(
