@@ -18,8 +18,8 @@ from genograph.cohorts import FOLDS, Cohort
 from genograph.database.spool import Spool
 from genograph.errors import RunError
 from genograph.files import scratch
-from genograph.run import Prediction, Run
-from genograph.schema import names_sha256, parse_strain
+from genograph.run import Prediction, Run, to_lists
+from genograph.schema import graph_schema, names_sha256, parse_strain
 from genograph.store import Store
 from genograph.store.stream import ASTRAL, compared
 from genograph.tables import Table
@@ -28,8 +28,13 @@ ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
 PROMOTED_AT_ONCE, PROMOTED_VALUES = 1_000_000, 50_000_000
 """Strains, and numbers of theirs, whose properties change in one transaction: an engine holds what
 changes until it ends."""
-SCALARS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
-PROMOTED = {name: f"predicted_{name}" for name in (*SCALARS, "expression", "morphology")}
+
+
+def promoted_properties() -> dict[str, str]:
+    """From each property of PREDICTED that is a number or a vector to that of Strain."""
+    numbers = ("DOUBLE", "FLOAT[]")
+    properties = graph_schema().relationships["PREDICTED"].properties
+    return {n: f"predicted_{n}" for n, each in properties.items() if each.type in numbers}
 
 
 class WrittenBack(NamedTuple):
@@ -78,29 +83,27 @@ def write_predictions(
         )
         raise RunError(msg)
     place = _places(prediction.strain_ids, cohort)
-    axes = {
-        "expression": (prediction.expression_names, cohort.expression),
-        "morphology": (prediction.morphology_names, cohort.morphology),
-    }
     n, source = len(prediction.strain_ids), f"run {run.id}"
     most = _most(prediction, PROMOTED_AT_ONCE, PROMOTED_VALUES)
     at_once = n <= most
-    held = {r: name for r, name in PROMOTED.items() if getattr(prediction, r) is not None}
+    columns = _columns(prediction, slice(0, 0))
+    held = {r: name for r, name in promoted_properties().items() if r in columns}
     there = len(store.query("MATCH (r:Run {id: $run}) RETURN r.id AS id", run=run.id)) > 0
     with scratch() as folder:
         spool = Spool(folder, source)
         spool.put(_run_row(run, metrics, found, promoted=at_once if promote else None))
-        for kind, (names, vectors) in axes.items():
-            if getattr(prediction, kind) is None or vectors is None:
+        for kind, vectors in cohort.vectors.items():
+            if kind not in prediction.quantities:
                 continue
+            names = prediction[kind].names or ()
             axis = f"{kind}:{names_sha256([vectors.unit, *names])[:16]}"
-            columns: dict[str, list[object]] = {
+            words: dict[str, list[object]] = {
                 "id": [axis],
                 "phenotype": [kind],
                 "unit": [vectors.unit],
                 "names": [list(names)],
             }
-            spool.put(Table.of("Axis", columns))
+            spool.put(Table.of("Axis", words))
             spool.put(Table.of("PREDICTS_ALONG", {"from_id": [run.id], "to_id": [axis]}))
         created = unchanged = 0
         step = _most(prediction, ROWS_AT_ONCE, VALUES_AT_ONCE)
@@ -142,8 +145,7 @@ def write_predictions(
 
 def _most(prediction: Prediction, rows: int, values: int) -> int:
     """How many strains go at a time, when no more than so many rows and numbers do."""
-    vectors = (getattr(prediction, kind) for kind in ("expression", "morphology"))
-    width = sum(int(each.shape[1]) for each in vectors if each is not None)
+    width = sum(len(each.names or ()) for each in prediction.quantities.values())
     return max(1, min(rows, values // max(1, width)))
 
 
@@ -176,17 +178,13 @@ def _places(ids: pa.StringArray, cohort: Cohort) -> list[str]:
 def _columns(prediction: Prediction, part: slice) -> dict[str, pa.Array]:
     """Arrow columns; a number that is not there is null, a column that is not there NaN."""
     out = {}
-    for name in SCALARS:
-        values = getattr(prediction, name)
-        if values is not None:
+    for name, found in prediction.quantities.items():
+        if found.names is not None:
+            out[name] = to_lists(found.mean[part])
+            continue
+        for column, values in ((name, found.mean), (f"{name}_sd", found.sd)):
             block = values[part].astype(np.float64)
-            out[name] = pa.array(block, mask=np.isnan(block))
-    for kind in ("expression", "morphology"):
-        values = getattr(prediction, kind)
-        if values is not None:
-            block = np.ascontiguousarray(values[part], dtype=np.float32)
-            offsets = np.arange(len(block) + 1, dtype=np.int32) * block.shape[1]
-            out[kind] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(block.reshape(-1)))
+            out[column] = pa.array(block, mask=np.isnan(block))
     return out
 
 
@@ -240,7 +238,9 @@ def _promote(
         return "".join(words[name] for name in bounds)
 
     earlier = f"n.predicted_run IS NOT NULL AND n.predicted_run <> $run{within('n')}"
-    store.erase("Strain", (*PROMOTED.values(), "predicted_run"), earlier, run=run_id, **bounds)
+    store.erase(
+        "Strain", (*promoted_properties().values(), "predicted_run"), earlier, run=run_id, **bounds
+    )
     where = f"a.id = $predicted_run{within('b')}"
     store.carry("PREDICTED", names, where, "predicted_run", predicted_run=run_id, **bounds)
 

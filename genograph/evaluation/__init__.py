@@ -17,7 +17,7 @@ from genograph.evaluation.predictions import (
     read_truth,
     save_predictions,
 )
-from genograph.evaluation.profiles import score_expression, score_morphology
+from genograph.evaluation.profiles import score_vectors
 from genograph.evaluation.scalars import score_pairs, score_singles
 from genograph.evaluation.scores import (
     MODEL,
@@ -29,6 +29,7 @@ from genograph.evaluation.scores import (
 )
 from genograph.evaluation.scoring import Bench
 from genograph.run import Run
+from genograph.schema import graph_schema
 
 __all__ = [
     "EVALUATION",
@@ -77,19 +78,19 @@ def score(
     bench = Bench(cohort, truth, singles_hidden, seed)
     rows: list[Score] = []
     calibrations: list[Calibration] = []
-    if predictions.fitness is not None and cohort.fitness is not None:
+    if "fitness" in predictions and cohort.fitness is not None:
         report(0.0, "pairs")
-        pairs = list(score_pairs(bench, predictions.fitness))
+        pairs = list(score_pairs(bench, predictions["fitness"]))
         report(0.5, "single mutants")
-        for task in [*pairs, *score_singles(bench, predictions.fitness)]:
+        for task in [*pairs, *score_singles(bench, predictions["fitness"])]:
             rows += task.rows
             calibrations += task.calibrations
-    report(0.6, "expression")
-    if predictions.expression is not None and cohort.expression is not None:
-        rows += score_expression(bench, cohort.expression, predictions.expression)
-    report(0.8, "morphology")
-    if predictions.morphology is not None and cohort.morphology is not None:
-        rows += score_morphology(bench, cohort.morphology, predictions.morphology)
+    vectors = [p for p in graph_schema().modelled if p.name in cohort.vectors]
+    for number, phenotype in enumerate(vectors):
+        name = phenotype.name
+        report(0.6 + 0.4 * number / len(vectors), name)
+        if name in predictions:
+            rows += score_vectors(bench, phenotype, cohort.vectors[name], predictions[name])
     report(1.0, "scored")
     return Evaluation(
         tuple(rows),
@@ -134,7 +135,7 @@ def evaluate(
     true = None if truth is None else read_truth(truth, held)
     report(0.0, "predicting the measured strains")
     predictions = predict_measured(run, held, device=device)
-    if predictions == Predictions(None, None, None):
+    if not predictions:
         msg = f"{run.folder}: none of its heads has a measurement in the cohort; nothing to score"
         raise RunError(msg)
     save_predictions(predictions, held, run.folder / PREDICTIONS)
@@ -142,8 +143,8 @@ def evaluate(
         held,
         predictions,
         truth=true,
-        singles_hidden=run.config.singles == "hidden",
-        seed=run.config.seed,
+        singles_hidden=getattr(run.config.model, "singles", "measured") == "hidden",
+        seed=run.config.training.seed,
         report=lambda done, words: report(0.4 + 0.6 * done, words),
     )
     found = replace(found, seconds=time.monotonic() - started)

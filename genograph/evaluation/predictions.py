@@ -3,7 +3,7 @@
 Each head has its own strains: a vector for every pair of a screen would be gigabytes for nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,117 +18,80 @@ from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
 from genograph.loaders._bounds import DAMAGED_NPZ, check_text, npz
 from genograph.prediction import predict
-from genograph.run import Prediction, Run
+from genograph.run import Predicted, Run
+from genograph.schema import graph_schema
 
 PREDICTIONS = "predictions.safetensors"
-HEADS = ("fitness", "expression", "morphology")
 
 
-class ScalarPrediction(NamedTuple):
-    """Predictions of the fitness head for some of a cohort's strains.
-
-    Attributes:
-        rows: strain rows of the cohort.
-        fitness, fitness_sd: relative to the wild type; s.d. NaN where there is none.
-        interaction, interaction_sd: NaN for strains with fewer than two perturbations.
-    """
-
-    rows: Int64[np.ndarray, " strain"]
-    fitness: Float32[np.ndarray, " strain"]
-    fitness_sd: Float32[np.ndarray, " strain"]
-    interaction: Float32[np.ndarray, " strain"]
-    interaction_sd: Float32[np.ndarray, " strain"]
-
-
-class VectorPrediction(NamedTuple):
-    """Predictions of a vector head for some of a cohort's strains.
+class MeasuredPrediction(NamedTuple):
+    """Predictions of one phenotype for the strains that a cohort measured it of.
 
     Attributes:
         rows: strain rows of the cohort.
-        mean, sd: along the cohort's axis; s.d. NaN where there is none.
+        quantities: what is predicted of them, by name; rows follow `rows`.
     """
 
     rows: Int64[np.ndarray, " strain"]
-    mean: Float32[np.ndarray, "strain axis"]
-    sd: Float32[np.ndarray, "strain axis"]
+    quantities: Mapping[str, Predicted]
 
 
-class Predictions(NamedTuple):
-    """What a run predicts for a cohort's measured strains; None for heads it does not have."""
-
-    fitness: ScalarPrediction | None
-    expression: VectorPrediction | None
-    morphology: VectorPrediction | None
+Predictions = Mapping[str, MeasuredPrediction]
+"""What a run predicts for a cohort's measured strains, by phenotype."""
 
 
 class Truth(NamedTuple):
     """Noise-free values of a simulation, rows aligned with the cohort's strains.
 
-    NaN where the simulation does not say; a vector is None where the cohort has none.
+    NaN where the simulation does not say. `vectors` has the phenotypes that the cohort has.
     """
 
     fitness: Float64[np.ndarray, " strain"]
     interaction: Float64[np.ndarray, " strain"]
-    expression: Float32[np.ndarray, "strain axis"] | None
-    morphology: Float32[np.ndarray, "strain axis"] | None
+    vectors: Mapping[str, Float32[np.ndarray, "strain axis"]]
 
 
-def predict_measured(run: Run, cohort: Cohort, *, device: str = "auto") -> Predictions:
-    """What the run predicts for every strain that the cohort measured, head by head."""
-    fitness = None
-    if cohort.fitness is not None and "fitness" in run.config.heads:
-        rows, found = _predicted(run, cohort, cohort.fitness.strain, "fitness", device)
-        nothing = np.full(len(rows), np.nan, np.float32)
-        arrays = (found.fitness, found.fitness_sd, found.interaction, found.interaction_sd)
-        fitness = ScalarPrediction(rows, *(nothing if a is None else a for a in arrays))
-    vectors: list[VectorPrediction | None] = []
-    for head, measured in (("expression", cohort.expression), ("morphology", cohort.morphology)):
-        if measured is None or head not in run.config.heads:
-            vectors.append(None)
+def predict_measured(
+    run: Run, cohort: Cohort, *, device: str = "auto"
+) -> dict[str, MeasuredPrediction]:
+    """What the run predicts for every strain that the cohort measured, phenotype by phenotype.
+
+    Each phenotype has its own strains: a vector for every pair of a screen would be gigabytes for
+    nothing.
+    """
+    found = {}
+    for phenotype, measured in cohort.measured.items():
+        if phenotype not in run.config.model.heads:
             continue
-        rows, found = _predicted(run, cohort, measured.strain, head, device)
-        mean, sd, names = (
-            (found.expression, found.expression_sd, found.expression_names)
-            if head == "expression"
-            else (found.morphology, found.morphology_sd, found.morphology_names)
-        )
-        assert mean is not None
-        if tuple(names) != measured.names:
-            msg = f"{run.folder}: predicts other {head} columns than the cohort has; train again"
+        rows = np.unique(measured.strain)
+        strains = take_strains(cohort.strains, rows)
+        predicted = predict(run, strains, cohort=cohort, device=device, heads=(phenotype,))
+        if isinstance(measured, Vectors) and predicted[phenotype].names != measured.names:
+            msg = (
+                f"{run.folder}: predicts other {phenotype} columns than the cohort has; train again"
+            )
             raise RunError(msg)
-        vectors.append(
-            VectorPrediction(rows, mean, np.full_like(mean, np.nan) if sd is None else sd)
-        )
-    return Predictions(fitness, *vectors)
-
-
-def _predicted(
-    run: Run, cohort: Cohort, strain: Int64[np.ndarray, " experiment"], head: str, device: str
-) -> tuple[Int64[np.ndarray, " strain"], Prediction]:
-    rows = np.unique(strain)
-    strains = take_strains(cohort.strains, rows)
-    found = predict(run, strains, cohort=cohort, device=device, heads=(head,))
-    if found.genes_sha256 != cohort.genome.genes_sha256 or found.strain_ids != strains.ids:
-        msg = f"{run.folder}: predictions do not follow the cohort's genes and strains"
-        raise RunError(msg)
-    return rows, found
+        found[phenotype] = MeasuredPrediction(rows, predicted.quantities)
+    return found
 
 
 def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> None:
-    """Write predictions as safetensors, aside and renamed: arrays `head/field`, and strain ids.
+    """Write predictions as safetensors, aside and renamed.
 
-    `head/id` holds the UTF-8 ids one after the other, `head/id_offsets` where each begins.
+    Arrays are `PHENOTYPE/rows`, `PHENOTYPE/QUANTITY` and `PHENOTYPE/QUANTITY_sd`;
+    `PHENOTYPE/id` holds the UTF-8 strain ids one after the other, `PHENOTYPE/id_offsets` where each
+    begins.
     """
     arrays: dict[str, Num[np.ndarray, ...]] = {}
-    for head, prediction in zip(HEADS, predictions, strict=True):
-        if prediction is None:
-            continue
+    for phenotype, prediction in predictions.items():
         ids = [text.encode() for text in cohort.strains.ids.take(prediction.rows).to_pylist()]
         offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
-        arrays[f"{head}/id"] = np.frombuffer(b"".join(ids), dtype=np.uint8)
-        arrays[f"{head}/id_offsets"] = offsets
-        for name, array in prediction._asdict().items():
-            arrays[f"{head}/{name}"] = np.ascontiguousarray(array)
+        arrays[f"{phenotype}/id"] = np.frombuffer(b"".join(ids), dtype=np.uint8)
+        arrays[f"{phenotype}/id_offsets"] = offsets
+        arrays[f"{phenotype}/rows"] = prediction.rows
+        for name, found in prediction.quantities.items():
+            arrays[f"{phenotype}/{name}"] = np.ascontiguousarray(found.mean)
+            arrays[f"{phenotype}/{name}_sd"] = np.ascontiguousarray(found.sd)
     aside = path.with_name(f".{path.name}.part")
     hashes = {"cohort_sha256": cohort.sha256, "genes_sha256": cohort.genome.genes_sha256}
     save_file(arrays, aside, metadata=hashes)
@@ -157,25 +120,27 @@ def load_predictions(path: Path, cohort: Cohort) -> Predictions:
     if hashes.get("cohort_sha256") != cohort.sha256:
         msg = f"{path}: predictions of another cohort; evaluate the run again"
         raise RunError(msg)
+    out: dict[str, MeasuredPrediction] = {}
     try:
-        fitness = None
-        if "fitness/rows" in arrays:
-            fitness = ScalarPrediction(*(arrays[f"fitness/{n}"] for n in ScalarPrediction._fields))
-            _check_rows(cohort, *fitness)
-        vectors: list[VectorPrediction | None] = []
-        for head, measured in (
-            ("expression", cohort.expression),
-            ("morphology", cohort.morphology),
-        ):
-            found = None
-            if f"{head}/rows" in arrays:
-                found = VectorPrediction(*(arrays[f"{head}/{n}"] for n in VectorPrediction._fields))
-                _check_rows(cohort, *found, along=0 if measured is None else len(measured.names))
-            vectors.append(found)
+        for phenotype in graph_schema().modelled:
+            name = phenotype.name
+            if f"{name}/rows" not in arrays:
+                continue
+            vectors = cohort.vectors.get(name)
+            names = None if vectors is None else vectors.names
+            quantities = {
+                each: Predicted(arrays[f"{name}/{each}"], arrays[f"{name}/{each}_sd"], names)
+                for each in phenotype.quantities
+            }
+            rows = arrays[f"{name}/rows"]
+            along = None if not phenotype.axis else len(names or ())
+            numbers = [values for found in quantities.values() for values in found[:2]]
+            _check_rows(cohort, rows, *numbers, along=along)
+            out[name] = MeasuredPrediction(rows, quantities)
     except (KeyError, ValueError) as error:
         msg = f"{path}: damaged predictions ({error}); evaluate the run again"
         raise RunError(msg) from error
-    return Predictions(fitness, *vectors)
+    return out
 
 
 def _check_rows(cohort: Cohort, rows: object, *numbers: object, along: int | None = None) -> None:
@@ -212,13 +177,15 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
         with npz(path) as held:
             single = held["single_strain"], held["single_fitness"]
             pair = held["pair_strain"], held["pair_fitness"], held["pair_interaction"]
-            vectors = (
-                (held["expression_strain"], held["gene"], held["expression"]),
-                (held["morphology_strain"], held["morphology_parameter"], held["morphology"]),
-            )
+            vectors = {}
+            for phenotype in graph_schema().modelled:
+                name = phenotype.name
+                if phenotype.axis:
+                    along = "gene" if phenotype.axis == "gene" else f"{name}_parameter"
+                    vectors[name] = held[f"{name}_strain"], held[along], held[name]
         for ids, *numbers in (single, pair):
             _check_aligned([ids], *numbers)
-        for ids, names, matrix in vectors:
+        for ids, names, matrix in vectors.values():
             _check_aligned([ids, names], matrix)
     except FileNotFoundError:
         msg = f"{path}: no such file"
@@ -241,11 +208,11 @@ def read_truth(path: Path | str, cohort: Cohort) -> Truth:
             f"simulation"
         )
         raise SourceError(msg)
-    found = [
-        None if measured is None else _aligned(cohort, measured, *arrays)
-        for measured, arrays in zip((cohort.expression, cohort.morphology), vectors, strict=True)
-    ]
-    return Truth(fitness, interaction, *found)
+    aligned = {
+        name: _aligned(cohort, measured, *vectors[name])
+        for name, measured in cohort.vectors.items()
+    }
+    return Truth(fitness, interaction, aligned)
 
 
 def _check_aligned(along: Sequence[object], *numbers: object) -> None:

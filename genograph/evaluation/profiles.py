@@ -1,4 +1,4 @@
-"""Scores of the vector heads: expression across genes, morphology across strains."""
+"""Scores of vector phenotypes: along genes within each strain, of parameters across strains."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -12,9 +12,10 @@ from genograph.evaluation.baselines import (
     strain_genes,
     trained_on,
 )
-from genograph.evaluation.predictions import VectorPrediction
+from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.scores import MODEL, Score, pearson, rmse, spearman
 from genograph.evaluation.scoring import Bench, positions, refuse_missing
+from genograph.schema import Phenotype
 
 SIGNAL_FOLD = 1.7
 SIGNAL_GENES = 4
@@ -22,64 +23,76 @@ SIGNAL_GENES = 4
 Cell 157:740); in units that are no log2, by two standard deviations of the training values."""
 
 
-def score_expression(bench: Bench, vectors: Vectors, predicted: VectorPrediction) -> list[Score]:
-    """Expression profiles of strains with signal, per strain across genes."""
+def score_vectors(
+    bench: Bench, phenotype: Phenotype, vectors: Vectors, predicted: MeasuredPrediction
+) -> list[Score]:
+    """Scores of a vector phenotype, by what its values follow."""
+    score = _score_genes if phenotype.axis == "gene" else _score_parameters
+    return score(bench, phenotype.name, vectors, predicted)
+
+
+def _score_genes(
+    bench: Bench, name: str, vectors: Vectors, predicted: MeasuredPrediction
+) -> list[Score]:
+    """Profiles of strains with signal, per strain across genes."""
     rows, values = averaged(vectors)
     own = own_columns(bench.cohort.strains, rows, vectors.gene)
     absent = vectors.gene < 0
     if absent.any():
         bench.notes.append(
-            f"expression: {int(absent.sum())} of {len(absent)} columns are no genes of the "
+            f"{name}: {int(absent.sum())} of {len(absent)} columns are no genes of the "
             f"genome and are left out"
         )
     values = np.where(own | absent, np.nan, values)
     fold = bench.cohort.strain_fold[rows]
     if not (fold == TRAIN).any():
-        bench.notes.append("expression: no training strain, nothing scored")
+        bench.notes.append(f"{name}: no training strain, nothing scored")
         return []
     strong = signal(values, fold == TRAIN, vectors.unit)
     test = int((fold == TEST).sum())
     bench.notes.append(
-        f"expression: {int((strong & (fold == TEST)).sum())} of {test} test strains have "
+        f"{name}: {int((strong & (fold == TEST)).sum())} of {test} test strains have "
         f"signal and are scored; the perturbed genes' own columns are left out"
     )
     folds = trained_on(fold, strong & (fold == TEST))
     if not len(folds.scored):
         return []
-    fitness = _fitness_of(bench, rows, folds)
+    fitness = _fill_fitness(bench, rows, folds)
     genes = strain_genes(bench.cohort.strains, rows, bench.networks.n_gene)
     models = profile_baselines(values, folds, genes, bench.networks, bench.vectors, fitness=fitness)
     mean = column_mean(values[folds.train])
     measured = values[folds.scored].astype(np.float64)
-    truth = None if bench.truth is None else bench.truth.expression
-    everything = _with_model(
-        bench, predicted, rows[folds.scored], models, "expression", truth, ~absent
-    )
+    truth = None if bench.truth is None else bench.truth.vectors.get(name)
+    everything = _with_model(bench, predicted, rows[folds.scored], models, name, truth, ~absent)
     out = []
-    for quantity, centre in (("expression", mean), ("expression_profile", np.zeros(len(mean)))):
+    for quantity, centre in ((name, mean), (f"{name}_profile", np.zeros(len(mean)))):
         for split in SPLITS:
             inside = bench.cohort.test_strains(split)[rows[folds.scored]]
             if inside.any():
                 out += [
-                    _profile_score(quantity, split, model, measured[inside], guess[inside], centre)
+                    _profile_score(
+                        name, quantity, split, model, measured[inside], guess[inside], centre
+                    )
                     for model, guess in everything
                 ]
     return out
 
 
-def score_morphology(bench: Bench, vectors: Vectors, predicted: VectorPrediction) -> list[Score]:
-    """Morphology, per parameter across strains, in s.d. of the training strains."""
+def _score_parameters(
+    bench: Bench, name: str, vectors: Vectors, predicted: MeasuredPrediction
+) -> list[Score]:
+    """Parameters across strains, in s.d. of the training strains."""
     rows, values = averaged(vectors)
     fold = bench.cohort.strain_fold[rows]
     if not (fold == TRAIN).any():
-        bench.notes.append("morphology: no training strain, nothing scored")
+        bench.notes.append(f"{name}: no training strain, nothing scored")
         return []
     mean = column_mean(values[fold == TRAIN])
     spread = np.sqrt(column_mean(np.square(values[fold == TRAIN] - mean)))
     useful = np.isfinite(spread) & (spread > 1e-9)
     if not useful.all():
         bench.notes.append(
-            f"morphology: {int((~useful).sum())} of {len(useful)} parameters do not vary "
+            f"{name}: {int((~useful).sum())} of {len(useful)} parameters do not vary "
             f"among training strains and are left out"
         )
     values = ((values - mean) / np.where(useful, spread, np.nan))[:, useful].astype(np.float32)
@@ -93,12 +106,12 @@ def score_morphology(bench: Bench, vectors: Vectors, predicted: VectorPrediction
         order=[strains.ids[int(row)].as_py() for row in rows],
     )  # fmt: skip
     scale = (mean[useful], spread[useful])
-    truth = None if bench.truth is None else bench.truth.morphology
+    truth = None if bench.truth is None else bench.truth.vectors.get(name)
     everything = [
-        Baseline(name, guess if name not in (MODEL, "true values") else
+        Baseline(model, guess if model not in (MODEL, "true values") else
                  (guess[:, useful] - scale[0]) / scale[1])
-        for name, guess in _with_model(bench, 
-            predicted, rows[folds.scored], models, "morphology", truth, useful
+        for model, guess in _with_model(bench, 
+            predicted, rows[folds.scored], models, name, truth, useful
         )
     ]  # fmt: skip
     measured = values[folds.scored].astype(np.float64)
@@ -107,7 +120,7 @@ def score_morphology(bench: Bench, vectors: Vectors, predicted: VectorPrediction
         inside = bench.cohort.test_strains(split)[rows[folds.scored]]
         if inside.any():
             out += [
-                _parameter_score(split, model, measured[inside], guess[inside])
+                _parameter_score(name, split, model, measured[inside], guess[inside])
                 for model, guess in everything
             ]
     return out
@@ -115,14 +128,16 @@ def score_morphology(bench: Bench, vectors: Vectors, predicted: VectorPrediction
 
 def _with_model(
     bench: Bench,
-    predicted: VectorPrediction,
+    predicted: MeasuredPrediction,
     scored: Int64[np.ndarray, " scored"],
     models: tuple[Baseline, ...],
     head: str,
     truth: Float32[np.ndarray, "strain axis"] | None,
     needed: Bool[np.ndarray, " axis"],
 ) -> list[Baseline]:
-    guess = predicted.mean[positions(predicted.rows, scored, head)].astype(np.float64)
+    guess = (
+        predicted.quantities[head].mean[positions(predicted.rows, scored, head)].astype(np.float64)
+    )
     refuse_missing(guess[:, needed], head)
     out = [Baseline(MODEL, guess), *models]
     if truth is not None and np.isfinite(truth[scored]).any():
@@ -130,7 +145,7 @@ def _with_model(
     return out
 
 
-def _fitness_of(
+def _fill_fitness(
     bench: Bench, rows: Int64[np.ndarray, " row"], folds: Folds
 ) -> Float64[np.ndarray, " row"] | None:
     """Measured fitness of strains; the mean of the training strains where there is none."""
@@ -198,6 +213,7 @@ def _mean_correlation(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _profile_score(
+    head: str,
     quantity: str,
     split: str,
     model: str,
@@ -214,10 +230,11 @@ def _profile_score(
         each.append((pearson(y[use], x[use]), spearman(y[use], x[use])))
     first, second = _mean_correlation(each)
     error = rmse(measured[known], guess[known])
-    return Score("expression", quantity, split, model, first, second, error, len(each))
+    return Score(head, quantity, split, model, first, second, error, len(each))
 
 
 def _parameter_score(
+    head: str,
     split: str,
     model: str,
     measured: Float64[np.ndarray, "strain axis"],
@@ -232,4 +249,4 @@ def _parameter_score(
         each.append((pearson(y[use], x[use]), spearman(y[use], x[use])))
     first, second = _mean_correlation(each)
     error = rmse(measured[known], guess[known])
-    return Score("morphology", "morphology", split, model, first, second, error, len(measured))
+    return Score(head, head, split, model, first, second, error, len(measured))

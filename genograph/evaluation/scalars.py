@@ -16,7 +16,7 @@ from genograph.evaluation.baselines import (
     strain_genes,
     trained_on,
 )
-from genograph.evaluation.predictions import ScalarPrediction
+from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.scores import (
     MODEL,
     Calibration,
@@ -50,7 +50,7 @@ class Scored(NamedTuple):
     calibrations: list[Calibration]
 
 
-def score_pairs(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
+def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]:
     """Interaction scores and fitness of strains with two perturbations."""
     cohort, f = bench.cohort, bench.cohort.fitness
     assert f is not None
@@ -107,7 +107,7 @@ def score_pairs(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
         yield _score(bench, quantity, held, measured, sd, predicted, controls, repeats, true)
 
 
-def score_singles(bench: Bench, predicted: ScalarPrediction) -> Iterator[Scored]:
+def score_singles(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]:
     """Fitness of strains with one perturbation."""
     cohort = bench.cohort
     fitness = bench.fitness
@@ -149,7 +149,7 @@ def _score(
     rows: Int64[np.ndarray, " row"],
     measured: Float64[np.ndarray, " strain"],
     measured_sd: Float64[np.ndarray, " strain"],
-    predicted: ScalarPrediction,
+    predicted: MeasuredPrediction,
     controls: list[Baseline],
     repeats: Float32[np.ndarray, " experiment"],
     truth: Float64[np.ndarray, " strain"] | None,
@@ -164,10 +164,9 @@ def _score(
     folds = trained_on(fold, fold == TEST)
     scored = rows[folds.scored]
     interaction = quantity == "interaction_pairs"
-    values = predicted.interaction if interaction else predicted.fitness
-    sds = predicted.interaction_sd if interaction else predicted.fitness_sd
+    found = predicted.quantities["interaction" if interaction else "fitness"]
     at = positions(predicted.rows, scored, quantity)
-    mean, sd = values[at].astype(np.float64), sds[at].astype(np.float64)
+    mean, sd = found.mean[at].astype(np.float64), found.sd[at].astype(np.float64)
     refuse_missing(mean, quantity)
     models = [Baseline(MODEL, mean)]
     if len(folds.train) < FEWEST:
@@ -195,11 +194,11 @@ def _score(
         both = inside & np.isfinite(twice[:, 1])
         if both.sum() >= 3:
             out.append(_row(quantity, split, "repeat measurement", *twice[both].T))
-        found = calibration(
+        honest = calibration(
             quantity, split, y[inside], measured_sd[scored][inside], mean[inside], sd[inside]
         )
-        if found is not None:
-            calibrations.append(found)
+        if honest is not None:
+            calibrations.append(honest)
     return Scored(out, calibrations)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, Num
 
 from genograph.errors import RunError
+from genograph.schema import graph_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,15 +27,22 @@ CEILINGS = ("true values", "repeat measurement")
 CANARY = "systematic-name order"
 """A control that knows nothing but where a strain stood; a model must owe nothing to it."""
 
+VECTORS = tuple(phenotype for phenotype in graph_schema().modelled if phenotype.axis)
+
 QUANTITIES = {
     "interaction_pairs": "interaction score of pairs",
     "fitness_pairs": "fitness of pairs",
     "fitness_singles": "fitness of single mutants",
-    "expression": "expression of strains with signal, centred on the training mean",
-    "expression_profile": "expression of strains with signal, not centred",
-    "morphology": "morphology, mean over parameters",
 }
 """What is scored, in the order of the table, and in words."""
+for _each in VECTORS:
+    if _each.axis == "gene":
+        QUANTITIES[_each.name] = (
+            f"{_each.name} of strains with signal, centred on the training mean"
+        )
+        QUANTITIES[f"{_each.name}_profile"] = f"{_each.name} of strains with signal, not centred"
+    else:
+        QUANTITIES[_each.name] = f"{_each.name}, mean over parameters"
 
 HEADLINES = (
     ("interaction_pairs", "one_gene_unseen"),
@@ -42,11 +50,9 @@ HEADLINES = (
     ("interaction_pairs", "random"),
     ("fitness_pairs", "one_gene_unseen"),
     ("fitness_singles", "one_gene_unseen"),
-    ("expression", "one_gene_unseen"),
-    ("morphology", "one_gene_unseen"),
+    *((each.name, "one_gene_unseen") for each in VECTORS),
     ("fitness_singles", "random"),
-    ("expression", "random"),
-    ("morphology", "random"),
+    *((each.name, "random") for each in VECTORS),
     ("fitness_pairs", "random"),
 )
 """Where the headline is looked for, best first."""
@@ -64,14 +70,15 @@ class Score(NamedTuple):
     """One row of the table.
 
     Attributes:
-        head: fitness, expression or morphology.
+        head: the phenotype.
         quantity: a key of QUANTITIES.
         split: random, one_gene_unseen or all_genes_unseen.
         model: MODEL or a baseline, control or ceiling.
-        pearson: of scalars across strains; of expression the mean over strains of the correlation
-            across genes; of morphology the mean over parameters of that across strains.
+        pearson: of scalars across strains; of vectors along genes the mean over strains of the
+            correlation across genes; along parameters the mean over parameters of that across
+            strains.
         spearman: likewise.
-        rmse: root mean squared error over all values, in the quantity's unit; morphology in
+        rmse: root mean squared error over all values, in the quantity's unit; along parameters in
             standard deviations of the training strains.
         n: strains scored.
     """

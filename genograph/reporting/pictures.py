@@ -10,9 +10,9 @@ from jaxtyping import Float64, Num
 from genograph.cohorts import SPLITS, TRAIN, Cohort, Vectors
 from genograph.errors import RunError
 from genograph.evaluation.baselines import column_mean
-from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
+from genograph.evaluation.predictions import MeasuredPrediction, Predictions
 from genograph.evaluation.profiles import averaged, own_columns, signal
-from genograph.evaluation.scores import QUANTITIES, Combined, Evaluation, pearson
+from genograph.evaluation.scores import QUANTITIES, VECTORS, Combined, Evaluation, pearson
 from genograph.evaluation.scoring import Bench, positions
 from genograph.reporting.figures import (
     Picture,
@@ -25,6 +25,7 @@ from genograph.reporting.figures import (
     residuals,
     training_curves,
 )
+from genograph.schema import Phenotype
 
 INTERACTION_BINS = (-0.16, -0.08, -0.03, 0.03, 0.08)
 """Costanzo et al. 2010 (Science 327:425) call |score| > 0.08 an interaction at their intermediate
@@ -63,24 +64,22 @@ def pictures(
     out: list[Picture] = []
     for quantity in ("interaction_pairs", "fitness_pairs", "fitness_singles"):
         rows = [row for row in evaluation.rows if row.quantity == quantity]
-        if rows and predictions.fitness is not None:
+        if rows and "fitness" in predictions:
             out.append(bars(rows, QUANTITIES[quantity]))
-            out += _scalar(cohort, quantity, predictions.fitness)
-    for head, measured, predicted in (
-        ("expression", cohort.expression, predictions.expression),
-        ("morphology", cohort.morphology, predictions.morphology),
-    ):
-        rows = [row for row in evaluation.rows if row.quantity == head]
-        if rows and measured is not None and predicted is not None:
-            out.append(bars(rows, QUANTITIES[head]))
-            out += _vector(cohort, head, measured, predicted)
+            out += _scalar(cohort, quantity, predictions["fitness"])
+    for phenotype in VECTORS:
+        name = phenotype.name
+        rows = [row for row in evaluation.rows if row.quantity == name]
+        if rows and name in cohort.vectors and name in predictions:
+            out.append(bars(rows, QUANTITIES[name]))
+            out += _vector(cohort, phenotype, cohort.vectors[name], predictions[name])
     training = training_curves(dict(columns))
     if training is not None:
         out.append(training)
     return out
 
 
-def _scalar(cohort: Cohort, quantity: str, predicted: ScalarPrediction) -> list[Picture]:
+def _scalar(cohort: Cohort, quantity: str, predicted: MeasuredPrediction) -> list[Picture]:
     bench = Bench(cohort, None, False, 0)
     interaction = quantity == "interaction_pairs"
     measured: Combined = bench.interaction if interaction else bench.fitness
@@ -93,14 +92,13 @@ def _scalar(cohort: Cohort, quantity: str, predicted: ScalarPrediction) -> list[
         if len(rows) < 3:
             continue
         at = positions(predicted.rows, rows, quantity)
-        values = predicted.interaction if interaction else predicted.fitness
-        spread = predicted.interaction_sd if interaction else predicted.fitness_sd
+        found = predicted.quantities["interaction" if interaction else "fitness"]
         points.append(
             Points(
                 split,
                 measured.value[rows],
-                values[at].astype(np.float64),
-                spread[at].astype(np.float64),
+                found.mean[at].astype(np.float64),
+                found.sd[at].astype(np.float64),
             )
         )
         noise.append(measured.sd[rows])
@@ -120,20 +118,23 @@ def _scalar(cohort: Cohort, quantity: str, predicted: ScalarPrediction) -> list[
 
 
 def _vector(
-    cohort: Cohort, head: str, vectors: Vectors, predicted: VectorPrediction
+    cohort: Cohort, phenotype: Phenotype, vectors: Vectors, predicted: MeasuredPrediction
 ) -> list[Picture]:
+    head, along_genes = phenotype.name, phenotype.axis == "gene"
     rows, values = averaged(vectors)
     fold = cohort.strain_fold[rows]
-    if head == "expression":
+    if along_genes:
         drop = own_columns(cohort.strains, rows, vectors.gene) | (vectors.gene < 0)
         values = np.where(drop, np.nan, values)
         strong = signal(values, fold == TRAIN, vectors.unit)
     else:
         strong = np.ones(len(rows), dtype=bool)
     mean = column_mean(values[fold == TRAIN])
-    guess = predicted.mean[positions(predicted.rows, rows, head)].astype(np.float64)
+    guess = (
+        predicted.quantities[head].mean[positions(predicted.rows, rows, head)].astype(np.float64)
+    )
     spread = np.ones(len(mean))
-    if head == "morphology":
+    if not along_genes:
         spread = np.sqrt(column_mean(np.square(values[fold == TRAIN] - mean)))
         spread = np.where(spread > 1e-9, spread, np.nan)
     y, x = (values - mean) / spread, (guess - mean) / spread
@@ -150,20 +151,20 @@ def _vector(
             continue
         points.append(Points(split, a.astype(np.float64), b, np.full(len(a), np.nan)))
         tables = zip(y[held], x[held], use, strict=True)
-        if head == "morphology":
+        if not along_genes:
             tables = zip(y[held].T, x[held].T, use.T, strict=True)
         found = np.array([pearson(p[u], q[u]) for p, q, u in tables])
         if np.isfinite(found).any():
             each[split] = found[np.isfinite(found)]
     if not points:
         return []
-    unit = f"{vectors.unit}, centred" if head == "expression" else "s.d. of training strains"
+    unit = f"{vectors.unit}, centred" if along_genes else "s.d. of training strains"
     out = [predicted_against_measured(points, head, unit=unit, counted="values")]
-    if each and head == "expression":
+    if each and along_genes:
         out.append(
             per_item(
                 each,
-                "Expression: correlation across genes within each strain",
+                f"{head.capitalize()}: correlation across genes within each strain",
                 "Test strains with signal, centred on the mean of the training strains; the line "
                 "is the median.",
             )
@@ -172,7 +173,7 @@ def _vector(
         out.append(
             per_item(
                 each,
-                "Morphology: correlation across strains of each parameter",
+                f"{head.capitalize()}: correlation across strains of each parameter",
                 "Test strains; n is the number of parameters, the line is the median.",
             )
         )

@@ -413,11 +413,14 @@ class _Ledger:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of metrics.csv."""
-        scalars = [q.name for q in self.inputs.quantities if q.columns is None and not q.needs]
+        quantities = self.inputs.quantities
+        scalars = [q.name for q in quantities if q.columns is None and not q.needs]
+        # as tasks are: what takes several perturbations first
+        scored = sorted(quantities, key=lambda q: q.name == q.phenotype)
         return (
             *("member", "epoch", "step", "seconds", "learning_rate", "loss"),
             *(f"loss_{name}" for name in self.tasks),
-            *(f"validation_{q.name}" for q in self.inputs.quantities),
+            *(f"validation_{q.name}" for q in scored),
             *(f"wild_type_{name}" for name in scalars),
         )
 
