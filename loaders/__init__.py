@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded
-from genograph.measurements.rows import Study
+from genograph.measurements import Study
 from genograph.tables import Table
 
 Option = str | int | float | bool

@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from genograph.errors import SourceError
 from genograph.loaders import opened
-from genograph.measurements.rows import MISSING, number
+from genograph.measurements import MISSING, number
 
 BLOCK = 32 << 20
 """Bytes that are read at once; about 500,000 rows of a screen."""

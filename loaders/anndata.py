@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._bounds import check_ratio
-from genograph.measurements.rows import Axis, Measurement, Study, spelled_strain, tables
+from genograph.measurements import Axis, Measurement, Study, spelled_strain, tables
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.tables import Table
 

@@ -1,4 +1,4 @@
-"""Embeddings of the loaded regulatory windows by providers that need no neural network.
+"""Embeddings of the loaded regulatory windows by a provider.
 
 Hides how windows are read, embedded in chunks, written as Embedding nodes and put on the ledger.
 """
@@ -14,13 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.database.ledger import Entry, Ledger, begun
-from genograph.embeddings import PROVIDERS, Provider, Vectors
+from genograph.embeddings import Provider, Vectors, find_provider
 from genograph.errors import SourceError
 from genograph.loaders.embeddings import tables
 from genograph.store import Store, Written
 from genograph.tables import Table
-
-__all__ = ["PROVIDERS", "Provider", "embed"]
 
 _CHUNK = 2_000
 _FILE = "CRE windows of the database"
@@ -39,10 +37,7 @@ def embed(
         SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
     """
     started = time.perf_counter()
-    if provider not in PROVIDERS:
-        msg = f"no provider is called {provider or 'nothing'}; choose one of {', '.join(PROVIDERS)}"
-        raise SourceError(msg)
-    spec = PROVIDERS[provider]
+    spec = find_provider(provider)
     if model is None:
         model = f"{provider}-{seed}" if spec.seeded and seed else provider
     if not model or "@" in model:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genograph import loaders
+from genograph.database.embed import embed
 from genograph.database.ledger import Entry, Ledger, begun, digest_of, listed
 from genograph.database.spool import Spool
+from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
 from genograph.files import scratch
 from genograph.loaders import GeneNames, Option, Reading, Source
@@ -177,8 +179,6 @@ _EMBED_OPTIONS: Mapping[str, type] = {"model": str, "seed": int, "dim": int}
 
 
 def _embed_step(path: Path, entry: Mapping[str, Option]) -> Step:
-    from genograph.database.embed import PROVIDERS
-
     options = dict(entry)
     provider = options.pop("provider", None)
     if not isinstance(provider, str) or provider not in PROVIDERS:
@@ -230,8 +230,6 @@ def build(
         SourceError: as `sources` and `load`; or a step needs what neither the list nor the database
             has, in which case nothing is loaded.
     """
-    from genograph.database.embed import embed
-
     steps = sources(Path(path))
     there = {name for name, n in store.counts().items() if n}
     for step in steps:

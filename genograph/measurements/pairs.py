@@ -1,6 +1,6 @@
 """Pairs: columns of double-mutant measurements, turned into the tables that say them in the graph.
 
-The fast way of `experiments.tables` for screens of millions of pairs: the same rows with the same
+The fast way of `rows.tables` for screens of millions of pairs: the same rows with the same
 ids, without an object a measurement. Memory grows by 16 bytes a pair.
 """
 
