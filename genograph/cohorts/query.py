@@ -5,7 +5,6 @@ run to name the clause or the flag that left nothing.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.cohorts.sorting import Sorting
-from genograph.cypher import Clause, Statement, check_parameters, fence, predicates
+from genograph.cypher import (
+    Clause,
+    Predicate,
+    check_parameters,
+    fence,
+    predicates,
+    read_parameters,
+    without_parameters,
+)
+from genograph.cypher.patterns import parameter_names
 from genograph.database.query import query_parts
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 from genograph.store import Store
 from genograph.tables import Value
-
-_PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
-_DECLARED = re.compile(r"\s*//\s*:param\b")
 
 
 @dataclass(frozen=True)
@@ -166,19 +171,7 @@ class CohortQuery:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
             msg = f"{path}: cannot be read: {reason}"
             raise CohortError(msg) from error
-        values: dict[str, Value] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if _DECLARED.match(line) is None:
-                continue
-            found = _PARAMETER.fullmatch(line)
-            try:
-                if found is None:
-                    raise ValueError
-                values[found[1]] = json.loads(found[2])
-            except (ValueError, RecursionError):
-                got = line.strip()[:80]
-                msg = f"{path}, line {number}: got {got}, wanted // :param NAME => JSON"
-                raise CohortError(msg) from None
+        values = read_parameters(text, path)
         values |= parameters
         try:
             check_parameters(fence(text), values)
@@ -190,11 +183,10 @@ class CohortQuery:
     @property
     def text(self) -> str:
         """The query as a .cypher file: its parameters, then the statement."""
-        body = "\n".join(line for line in self.cypher.splitlines() if not _DECLARED.match(line))
         lines = [
             f"// :param {name} => {json.dumps(value)}" for name, value in self.parameters.items()
         ]
-        return "\n".join([*lines, body.strip()]) + "\n"
+        return "\n".join([*lines, without_parameters(self.cypher)]) + "\n"
 
 
 _MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
@@ -321,11 +313,14 @@ def _emptied(
             # both leave some, and a MATCH without its WHERE may be very large
             prefix += f"\n{clause.text}"
             continue
-        pieces = predicates(clause) if clause.keyword == "WHERE" else (clause.text,)
+        pieces = predicates(clause)
+        if clause.keyword != "WHERE":
+            pieces = (Predicate(clause.text, parameter_names(clause.tokens)),)
         for n_piece in range(1, len(pieces) + 1):
             grown = f"{prefix}\n{clause.text}"
             if clause.keyword == "WHERE":
-                grown = f"{prefix}\nWHERE {' AND '.join(pieces[:n_piece])}"
+                kept = " AND ".join(piece.text for piece in pieces[:n_piece])
+                grown = f"{prefix}\nWHERE {kept}"
             n_row = count(grown)
             if n_row == 0:
                 return _named_reason(query, clause, pieces[n_piece - 1], before)
@@ -335,18 +330,17 @@ def _emptied(
     return f"{before or 0:,} rows reach {' '.join(tail.split())}, which returns no id"
 
 
-def _named_reason(query: CohortQuery, clause: Clause, piece: str, before: int | None) -> str:
-    statement = Statement(piece, clause.tokens)
+def _named_reason(query: CohortQuery, clause: Clause, piece: Predicate, before: int | None) -> str:
     values = ", ".join(
         f"${name} = {json.dumps(query.parameters[name])}"
-        for name in sorted(statement.parameters)
-        if f"${name}" in piece and name in query.parameters
+        for name in piece.parameters
+        if name in query.parameters
     )
     had = "nothing" if before is None else f"none of {before:,} rows"
-    flag = query.flags.get(_plain(piece))
+    flag = query.flags.get(_plain(piece.text))
     if flag is not None:
         return f"{flag} leaves {had}"
-    words = " ".join(piece.split())
+    words = _plain(piece.text)
     spelled = words if clause.keyword != "WHERE" else f"WHERE {words}"
     place = clause.tokens[0].place
     return f"{spelled} ({place}{'; ' + values if values else ''}) leaves {had}"

@@ -16,7 +16,8 @@ from genograph.cypher.fence import fence
 from genograph.errors import CohortError
 from genograph.tables import Value
 
-_DEFAULT = re.compile(r"// :param (\w+) => (.*)")
+_PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
+_DECLARED = re.compile(r"\s*//\s*:param\b")
 
 
 class Entry(NamedTuple):
@@ -66,11 +67,36 @@ def query_file(words: str) -> Path | None:
     return named[words]
 
 
+def read_parameters(text: str, path: Path) -> dict[str, Value]:
+    """The parameters that lines `// :param NAME => JSON` of a .cypher file give.
+
+    Raises:
+        CohortError: such a line has no name or no JSON; the message has its place.
+    """
+    values: dict[str, Value] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if _DECLARED.match(line) is None:
+            continue
+        found = _PARAMETER.fullmatch(line)
+        try:
+            if found is None:
+                raise ValueError
+            values[found[1]] = json.loads(found[2])
+        except (ValueError, RecursionError):
+            got = line.strip()[:80]
+            msg = f"{path}, line {number}: got {got}, wanted // :param NAME => JSON"
+            raise CohortError(msg) from None
+    return values
+
+
+def without_parameters(text: str) -> str:
+    """The text of a .cypher file without the lines that give parameters."""
+    return "\n".join(line for line in text.splitlines() if not _DECLARED.match(line)).strip()
+
+
 def _entry(path: Path) -> Entry:
     text = path.read_text("utf-8")
-    defaults: dict[str, Value] = {}
-    for name, value in _DEFAULT.findall(text):
-        defaults[name] = json.loads(value)
+    defaults = read_parameters(text, path)
     title = re.split(r"[:.\n]", text.removeprefix("//"), maxsplit=1)[0].strip()
     required = tuple(sorted(fence(text).parameters - set(defaults)))
     return Entry(path.stem, title, defaults, required, path)

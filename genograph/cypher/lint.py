@@ -5,11 +5,11 @@ the tests. `docs/cohorts.md` lists them, and those that no lint can see in a tex
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from genograph.cypher.functions import DIFFERENT, ONLY_EMBEDDED, ONLY_NEO4J
+from genograph.cypher.patterns import Step, accesses, distinguished, paths, within
 from genograph.cypher.tokens import CLAUSES, Clause, Statement, Token, ends_operand, is_name
 from genograph.schema import graph_schema
 
@@ -68,7 +68,7 @@ def _functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
         elif token.key in ONLY_EMBEDDED:
             yield _warned(token, f"{token.text} is a function of the embedded store only")
         elif token.key in ("ALL", "ANY", "NONE", "SINGLE"):
-            for inner in _within(tokens, i + 1):
+            for inner in within(tokens, i + 1):
                 if inner.kind == "parameter":
                     yield _warned(
                         inner,
@@ -77,21 +77,11 @@ def _functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
                     )
 
 
-def _within(tokens: Sequence[Token], opening: int) -> Sequence[Token]:
-    """The tokens between a bracket and the one that closes it."""
-    depth = 0
-    for i in range(opening, len(tokens)):
-        depth += (tokens[i].key in ("(", "[", "{")) - (tokens[i].key in (")", "]", "}"))
-        if depth == 0:
-            return tokens[opening + 1 : i]
-    return tokens[opening + 1 :]
-
-
 def _lists(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, token in enumerate(tokens):
         if token.key != "[":
             continue
-        inside = _within(tokens, i)
+        inside = within(tokens, i)
         if i and ends_operand(tokens, i - 1):
             slicing = any(t.key in ("..", ":") for t in inside)
             what = "a slice" if slicing else "an index"
@@ -186,7 +176,7 @@ def _orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
         inside.text
         for clause in clauses
         if clause.keyword.endswith("MATCH")
-        for part in parts_of(clause)
+        for part in paths(clause)
         for inside in part.variables
     }
     for i, clause in enumerate(clauses):
@@ -225,101 +215,13 @@ def _carries(tokens: Sequence[Token], j: int) -> bool:
     return tokens[j - 1].text == tokens[j + 1].text and tokens[j - 2].key in ("WITH", ",", "RETURN")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A relationship of a pattern: its types (none for any), ends, and whether it has a way.
-
-    `name` is empty without a variable; `mapped` tells that it states properties in braces.
-    """
-
-    types: frozenset[str]
-    source: str
-    target: str
-    directed: bool
-    star: tuple[Token, ...]
-    token: Token
-    name: str
-    mapped: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """One path of a MATCH: the variables of its nodes, and its relationships."""
-
-    variables: tuple[Token, ...]
-    steps: tuple[Step, ...]
-
-
-def parts_of(clause: Clause) -> tuple[Part, ...]:
-    """The paths of a MATCH clause; nodes without a variable have names of their own."""
-    tokens = clause.tokens
-    out, depth, first = [], 0, 1
-    for i, token in enumerate(tokens):
-        depth += (token.key in ("(", "[", "{")) - (token.key in (")", "]", "}"))
-        if depth == 0 and token.key == "," and i:
-            out.append(_part(tokens[first:i]))
-            first = i + 1
-    out.append(_part(tokens[first:]))
-    return tuple(out)
-
-
-def _part(tokens: Sequence[Token]) -> Part:
-    variables: list[Token] = []
-    names: list[str] = []
-    arrows: list[tuple[bool, bool, Sequence[Token], Token]] = []
-    i, leftwards = 0, False
-    inside: Sequence[Token] = ()
-    at: Token | None = None
-    while i < len(tokens):
-        token = tokens[i]
-        if token.key == "(":
-            inner = _within(tokens, i)
-            named = bool(inner) and inner[0].kind in ("word", "quoted")
-            names.append(inner[0].text if named else f"({token.start}")
-            variables += inner[:1] if named else []
-            if at is not None and len(names) > 1:
-                rightwards = tokens[i - 1].key in ("->", ">")
-                arrows.append((leftwards, rightwards, inside, at))
-            leftwards, inside, at = False, (), None
-            i += len(inner) + 2
-            continue
-        if token.key in ("-", "<-") and at is None:
-            leftwards, at = token.key == "<-", token
-        elif token.key == "[" and at is not None:
-            inside = _within(tokens, i)
-            i += len(inside) + 2
-            continue
-        i += 1
-    steps = []
-    for k, (left, right, inner, where) in enumerate(arrows):
-        star = [n for n, t in enumerate(inner) if t.key == "*"]
-        head = inner[: star[0]] if star else inner
-        types = frozenset(
-            t.text.upper() for n, t in enumerate(head) if n and head[n - 1].key in (":", "|")
-        )
-        ends = (names[k + 1], names[k]) if left else (names[k], names[k + 1])
-        named = bool(inner) and inner[0].kind in ("word", "quoted")
-        steps.append(
-            Step(
-                types,
-                *ends,
-                left != right,
-                tuple(inner[star[0] :]) if star else (),
-                where,
-                inner[0].text if named else "",
-                any(t.key == "{" for t in inner),
-            )
-        )
-    return Part(tuple(variables), tuple(steps))
-
-
 def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
     for i, clause in enumerate(clauses):
         if not clause.keyword.endswith("MATCH"):
             continue
         where = clauses[i + 1] if i + 1 < len(clauses) else None
-        apart = _told_apart(where) if where and where.keyword == "WHERE" else frozenset()
-        parts = parts_of(clause)
+        apart = distinguished(where) if where and where.keyword == "WHERE" else frozenset()
+        parts = paths(clause)
         steps = [step for part in parts for step in part.steps]
         for step in steps:
             yield from _walk(step)
@@ -358,10 +260,9 @@ def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
     used: set[str] = set()
     for clause in clauses:
         if clause.keyword.endswith("MATCH"):
-            steps += [step for part in parts_of(clause) for step in part.steps]
+            steps += [step for part in paths(clause) for step in part.steps]
         elif clause.keyword == "WHERE":
-            pairs = pairwise(clause.tokens)
-            used |= {one.text for one, two in pairs if two.text == "."}
+            used |= {access.variable for access in accesses(clause.tokens)}
         else:
             for step in steps[:_COMPARED]:
                 ends = {step.source, step.target}
@@ -411,14 +312,3 @@ def _may_be_one(one: Step, two: Step, apart: frozenset[frozenset[str]]) -> bool:
         return not any(frozenset(pair) in apart for pair in ends)
     others = [{a, b} for a in (one.source, one.target) for b in (two.source, two.target)]
     return not any(frozenset(pair) in apart for pair in others if len(pair) == 2)
-
-
-def _told_apart(where: Clause) -> frozenset[frozenset[str]]:
-    """The pairs of variables that a WHERE holds to be different: a.id < b.id."""
-    found = set()
-    texts = [token.text for token in where.tokens]
-    for i in range(1, len(texts) - 1):
-        if texts[i] in ("<", ">", "<>"):
-            left = texts[i - 3] if i >= 3 and texts[i - 2] == "." else texts[i - 1]
-            found.add(frozenset({left, texts[i + 1]}))
-    return frozenset(found)

@@ -112,23 +112,6 @@ class Statement:
         return tuple(out)
 
 
-def predicates(where: Clause) -> tuple[str, ...]:
-    """The predicates that a WHERE clause joins by AND; the whole where an OR stands beside."""
-    depth = 0
-    cuts = [where.tokens[0].start + len("WHERE")]
-    for token in where.tokens[1:]:
-        depth += (token.key in ("(", "[", "{", "CASE")) - (token.key in (")", "]", "}", "END"))
-        if depth == 0 and token.key in ("OR", "XOR"):
-            cuts = cuts[:1]
-            break
-        if depth == 0 and token.key == "AND":
-            cuts.append(token.start)
-    start = where.tokens[0].start
-    cuts = [c - start for c in cuts]
-    parts = [where.text[a:b] for a, b in zip(cuts, [*cuts[1:], len(where.text)], strict=True)]
-    return tuple(re.sub(r"^AND\b", "", p.strip(), flags=re.IGNORECASE).strip() for p in parts)
-
-
 def cut(cypher: str) -> tuple[tuple[Token, ...], str]:
     """The tokens, and the text with comments and a last semicolon blanked out."""
     cypher = cypher.replace("\r\n", "\n")
