@@ -2,7 +2,7 @@
 
 A provider is imported when it is chosen, so that one that needs a neural network loads it then.
 `kmer` is the plain description of a sequence that any sequence model must beat; `random` carries
-nothing of the sequence and is the control beside every model.
+no information about the sequence and is the control of every model.
 """
 
 import hashlib
@@ -31,7 +31,8 @@ class Provider:
         name: what it is called.
         title: one line.
         version: raised whenever the same window gives another vector.
-        vectors: from CRE ids, sequences, seed and dimension to unit vectors [window, dim].
+        vectors: the function of CRE ids, sequences, seed and dimension that returns unit vectors
+            [window, dim].
         seeded: whether the seed matters.
     """
 

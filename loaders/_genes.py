@@ -14,9 +14,9 @@ GENES = frozenset(
         "transposable_element_gene",
     }
 )
-"""Feature types that are genes. Groups of genes, and loci that are not on the reference sequence
-("not physically mapped", "not in systematic sequence of S288C"), are none: nothing could be
-attached to them."""
+"""Feature types that are genes. Groups of genes and loci that are not on the reference sequence
+("not physically mapped", "not in systematic sequence of S288C") are left out, because no data can
+be attached to them."""
 
 PROPERTIES = (
     *("id", "symbol", "aliases", "sgd_id", "kind", "status"),

@@ -17,7 +17,7 @@ class Single(NamedTuple):
 
 
 def single_fitness(path: Path, reading: Reading, study: str) -> dict[str, Single]:
-    """The fitness of every single mutant that a study measured, by strain id.
+    """Read the fitness of every single mutant that a study measured, by strain id.
 
     A strain measured n times has the mean; its s.d. is that of the mean of independent values.
 
@@ -52,7 +52,7 @@ def single_fitness(path: Path, reading: Reading, study: str) -> dict[str, Single
 def derive(
     epsilon: float, epsilon_sd: float | None, first: Single, second: Single
 ) -> tuple[float, float | None]:
-    """A double mutant's fitness f_i f_j + epsilon and its s.d. by first-order propagation.
+    """Derive a double mutant's fitness f_i f_j + epsilon; its s.d. by first-order propagation.
 
     The three are taken as independent; the s.d. is None where any of theirs is missing.
     """

@@ -1,8 +1,8 @@
-"""The fence: one reading statement passes, anything else is refused.
+"""The fence lets one reading statement through and refuses anything else.
 
-Every word that stands where a clause could begin must be on the list. That a query reads only is
-also up to the engine's own read mode; the fence gives the clear message, and stops what read mode
-lets through (LOAD CSV, procedures, two statements).
+Every word in a place where a clause may begin must be on the list of clauses. The engine's own read
+mode stops writes as well; the fence gives the clear message, and also stops what read mode lets
+through (LOAD CSV, procedures, two statements).
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,16 +43,16 @@ _WORDS = {
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
 TAKEN = frozenset({"store", "cypher", "timeout", "rows", "path", "self", "cls"})
-"""Names that a $parameter cannot have: the functions that hand it on have arguments so named."""
+"""Names that a $parameter cannot have: functions that pass parameters on have arguments of them."""
 DEEPEST = 50
 LONGEST = 20_000
 
 
 def fence(cypher: str) -> Statement:
-    """The statement, where it is one and only reads.
+    """Return the query as a statement, if it is a single one that only reads.
 
     Raises:
-        CohortError: it is anything else; the message has the word and its place.
+        CohortError: the query is anything else; the message has the word and its place.
     """
     if len(cypher) > LONGEST:
         msg = (
@@ -81,7 +81,7 @@ def fence(cypher: str) -> Statement:
             _refuse(token, "a query only reads; quote it with backticks if it is a name")
         if token.key in _OTHER:
             _refuse(token, f"is not for queries; the clauses are {ALLOWED}")
-        begins = before is None or before.key == "UNION" or _pair(tokens, i - 2, "UNION", "ALL")
+        begins = before is None or before.key == "UNION" or _stand_at(tokens, i - 2, "UNION", "ALL")
         if begins and token.key not in _START and (token.key != "ALL" or before is None):
             _refuse(token, f"cannot begin a query; the clauses are {ALLOWED}")
         if (
@@ -121,7 +121,7 @@ def _refuse(token: Token, reason: str) -> None:
     raise CohortError(msg)
 
 
-def _pair(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
+def _stand_at(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
     return i >= 0 and tokens[i].key == first and tokens[i + 1].key == second
 
 
@@ -147,7 +147,7 @@ def _check_graph_functions(tokens: tuple[Token, ...]) -> None:
             _refuse(token, "takes one variable that MATCH binds and nothing binds again")
 
 
-def _top(stack: Sequence[Token]) -> str:
+def _innermost(stack: Sequence[Token]) -> str:
     return stack[-1].text if stack else ""
 
 
@@ -158,7 +158,7 @@ def _check_brackets(tokens: tuple[Token, ...]) -> None:
         if token.kind == "parameter":
             if token.text[1:] in TAKEN or token.text.endswith("__"):
                 _refuse(token, "the name is taken; choose another for the parameter")
-            named = i and tokens[i - 1].text in (":", "|", "&", "!") and _top(stack) != "{"
+            named = i and tokens[i - 1].text in (":", "|", "&", "!") and _innermost(stack) != "{"
             if named or (i + 1 < len(tokens) and tokens[i + 1].text == "("):
                 _refuse(token, "a label, type or function is never a parameter")
         if token.text in closing and token.kind == "sign":

@@ -1,7 +1,7 @@
-"""The library: documented .cypher files for the queries that people ask for, run by their name.
+"""The library of documented .cypher files, each a query that runs by its name.
 
-The files are docs/cohorts/ of the source tree and travel in the wheel. A file begins with a title,
-tells its parameters and columns in comments, and gives parameters their defaults.
+The files stand in docs/cohorts/ of the source tree and in the wheel. A file begins with a title,
+describes its parameters and columns in comments, and may give parameters a default.
 """
 
 import json
@@ -25,9 +25,9 @@ class Entry(NamedTuple):
 
     Attributes:
         name: the file's name without its ending, which runs it.
-        title: what it gives, in a few words.
+        title: what the query returns, in a few words.
         defaults: parameters that may be left out, and their values.
-        required: parameters that may not.
+        required: parameters that must be given.
         path: the file.
     """
 
@@ -42,16 +42,16 @@ class Entry(NamedTuple):
 def library() -> tuple[Entry, ...]:
     """Every query of the library, sorted by name."""
     folder = Path(str(files("genograph._library")))
-    return tuple(_entry(path) for path in sorted(folder.glob("*.cypher")))
+    return tuple(_read_entry(path) for path in sorted(folder.glob("*.cypher")))
 
 
 def query_file(words: str) -> Path | None:
-    """The file that a command's argument means; None where it is Cypher itself.
+    """Return the file that a command's argument names; None where the argument is Cypher.
 
-    A single word is the name of a query of the library, what ends in .cypher is a file.
+    A single word names a query of the library; an argument that ends in .cypher names a file.
 
     Raises:
-        CohortError: a single word that the library does not have; the names are in the message.
+        CohortError: the library has no query of that name; the message lists the names.
     """
     if words.endswith(".cypher"):
         return Path(words)
@@ -94,7 +94,7 @@ def without_parameters(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not _DECLARED.match(line)).strip()
 
 
-def _entry(path: Path) -> Entry:
+def _read_entry(path: Path) -> Entry:
     text = path.read_text("utf-8")
     defaults = read_parameters(text, path)
     title = re.split(r"[:.\n]", text.removeprefix("//"), maxsplit=1)[0].strip()

@@ -27,7 +27,7 @@ _FILE = "CRE windows of the database"
 def embed(
     store: Store, provider: str, *, model: str | None = None, seed: int = 0, dim: int = 768
 ) -> Ledger:
-    """Embed every loaded window and return what was done; doing it twice changes nothing.
+    """Embed every loaded window and return the ledger; a second run changes nothing.
 
     The vectors stand as Embedding nodes `CRE id@model`; `model` is the provider's name unless it is
     given (with the seed where one other than 0 matters: random-1). If the database has these very
@@ -83,7 +83,7 @@ def embed(
 
 @dataclass(frozen=True)
 class _Job:
-    """Windows and what to do with them."""
+    """The windows to embed, the provider and its settings."""
 
     spec: Provider
     ids: list[str]
@@ -98,7 +98,7 @@ class _Job:
         return self.spec.vectors(ids, sequences, self.seed, self.dim)
 
     def source(self) -> Table:
-        """The row of provenance: a hash of the windows stands in the place of a file's."""
+        """Make the Source row, with a hash of the windows in place of the hash of a file."""
         digest = hashlib.sha256()
         for name, sequence in zip(self.ids, self.sequences, strict=True):
             digest.update(f"{name}\t{sequence}\n".encode())
@@ -109,7 +109,7 @@ class _Job:
 
 
 def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
-    """Whether the load is on the ledger and no other one has since written over its vectors.
+    """Whether the load is on the ledger and the database still has its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.
     """

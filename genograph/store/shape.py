@@ -1,9 +1,9 @@
-"""Shape: what the text of a query says of its variables, hence of properties and column types.
+"""Shape: the labels of a query's variables and the types of its columns, read from its text.
 
-The embedded engine knows from its tables which properties a label has and which type a column is,
-of an empty result too. Neo4j knows neither: a property that is not there is null. This reads both
-off the query and the schema, so that the two stores answer alike. Where the text does not say, it
-claims nothing.
+The embedded engine knows from its tables which properties a label has, and the type of every
+column, also of an empty result. Neo4j knows neither: a missing property is null. The shape is read
+from the query and the schema, so that the two stores answer alike. Where the text does not say a
+type, the shape has none.
 """
 
 from collections import defaultdict
@@ -20,12 +20,12 @@ from genograph.schema import Node, Relationship, graph_schema
 
 @dataclass(frozen=True)
 class Shape:
-    """Types that a query's text gives away.
+    """The types that the text of a query implies.
 
     Attributes:
-        variables: the labels or relationship types of each variable that the text gives any and
-            that keeps its meaning throughout.
-        rebound: variables that do not, which may be anything.
+        variables: the labels or relationship types of each variable that has some in the text and
+            keeps its meaning throughout.
+        rebound: variables that get another meaning, so that they may be anything.
         columns: the Arrow type of each alias and each column of the rows it runs over.
         readable: false where the text cannot be cut into tokens, so that it says nothing.
     """
@@ -61,7 +61,7 @@ class Shape:
             for key in element.keys:
                 _check(specs, key)
             if element.star:
-                # a path of relationships, not one
+                # a path of relationships, not a single one
                 rebound.add(name)
             elif name:
                 found[name] += specs
