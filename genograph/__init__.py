@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from genograph.evaluation import evaluate
     from genograph.exporting import export
-    from genograph.heterograph import to_dgl, to_networkx
+    from genograph.heterograph import to_dgl, to_networkx, to_pyg
     from genograph.prediction import predict
     from genograph.reporting import report
     from genograph.run import Prediction, Run
@@ -74,6 +74,7 @@ _HOMES = {
     "simulate": "simulation",
     "to_dgl": "heterograph",
     "to_networkx": "heterograph",
+    "to_pyg": "heterograph",
     "train": "training",
     "write_predictions": "writeback",
 }
@@ -111,6 +112,7 @@ __all__ = [
     "simulate",
     "to_dgl",
     "to_networkx",
+    "to_pyg",
     "train",
     "write_predictions",
 ]

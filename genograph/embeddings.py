@@ -1,12 +1,14 @@
-"""Providers: what turns the sequences of regulatory windows into vectors, without a neural network.
+"""Providers: what turns the sequences of regulatory windows into vectors.
 
+A provider is imported when it is chosen, so that one that needs a neural network loads it then.
 `kmer` is the plain description of a sequence that any sequence model must beat; `random` carries
-nothing of the sequence and is the control beside every model.
+no information about the sequence and is the control of every model.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,8 @@ class Provider:
         name: what it is called.
         title: one line.
         version: raised whenever the same window gives another vector.
-        vectors: from CRE ids, sequences, seed and dimension to unit vectors [window, dim].
+        vectors: the function of CRE ids, sequences, seed and dimension that returns unit vectors
+            [window, dim].
         seeded: whether the seed matters.
     """
 
@@ -108,7 +111,25 @@ def _unit(vectors: Vectors) -> Vectors:
     return out
 
 
-PROVIDERS: Mapping[str, Provider] = {
-    "kmer": Provider("kmer", "4-mer spectra of a window's three thirds", 1, kmer, seeded=False),
-    "random": Provider("random", "a random direction a window: the control", 1, random, True),
+KMER = Provider("kmer", "4-mer spectra of a window's three thirds", 1, kmer, seeded=False)
+RANDOM = Provider("random", "a random direction a window: the control", 1, random, seeded=True)
+
+PROVIDERS: Mapping[str, str] = {
+    "kmer": "genograph.embeddings:KMER",
+    "random": "genograph.embeddings:RANDOM",
 }
+"""Where each provider is defined, as module:attribute; the attribute is a `Provider`."""
+
+
+def find_provider(name: str) -> Provider:
+    """Import the provider of that name.
+
+    Raises:
+        SourceError: there is none; the message lists them.
+    """
+    if name not in PROVIDERS:
+        msg = f"no provider is called {name or 'nothing'}; choose one of {', '.join(PROVIDERS)}"
+        raise SourceError(msg)
+    module, _, attribute = PROVIDERS[name].partition(":")
+    found: Provider = getattr(import_module(module), attribute)
+    return found

@@ -1,17 +1,17 @@
-"""Cohort → DGL heterograph or NetworkX graph: the exchange and inspection formats of a genome.
+"""A cohort's genome as DGL heterograph, PyG HeteroData or NetworkX graph: exchange and inspection.
 
-The only room that imports dgl; `import_dgl` hides how its wheels are made to load beside a
-current torch. Edge types are those of the cohort, and `rev_` ones that run the other way.
+`import_dgl` hides how the wheels of DGL are made to load beside a current torch. The edge types are
+the relations of the cohort; a `rev_` edge type has the edges of its relation the other way round.
 """
 
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Int64
@@ -22,9 +22,12 @@ from genograph.errors import CohortError
 if TYPE_CHECKING:
     import dgl
     import networkx as nx
+    import torch
+    from torch_geometric.data import HeteroData
 
 UNDIRECTED = ("gene:interacts_with:gene", "gene:paralog_of:gene")
 """Relations that hold both directions already and so have no `rev_` type."""
+NODE_TYPES = ("gene", "term", "complex")
 
 
 def import_dgl() -> ModuleType:
@@ -69,8 +72,34 @@ def edge_types(*, reverse: bool = True) -> tuple[tuple[str, str, str], ...]:
     return tuple(out)
 
 
-def to_dgl(genome: Genome, *, reverse: bool = True) -> "dgl.DGLGraph":
-    """The genome as a DGL heterograph on the CPU; node rows are those of the genome.
+class _EdgeType(NamedTuple):
+    """The edges of one canonical edge type as tensors; `direct` is for annotations only."""
+
+    name: tuple[str, str, str]
+    source: "torch.Tensor"
+    target: "torch.Tensor"
+    weight: "torch.Tensor"
+    direct: "torch.Tensor | None"
+
+
+def _edge_tensors(genome: Genome, *, reverse: bool) -> Iterator[_EdgeType]:
+    """Yield the edges of every edge type, in the order of `edge_types`."""
+    import torch
+
+    for relation in RELATIONS:
+        edges = genome.edges[relation]
+        source, name, target = relation.split(":")
+        a, b = torch.from_numpy(edges.source.copy()), torch.from_numpy(edges.target.copy())
+        weight = torch.from_numpy(edges.weight.copy())
+        annotates = name == "annotated_with"
+        direct = torch.from_numpy(genome.direct.copy()) if annotates else None
+        yield _EdgeType((source, name, target), a, b, weight, direct)
+        if reverse and relation not in UNDIRECTED:
+            yield _EdgeType((target, f"rev_{name}", source), b, a, weight, direct)
+
+
+def to_dgl(cohort: Cohort, *, reverse: bool = True) -> "dgl.DGLGraph":
+    """The cohort's genome as a DGL heterograph on the CPU; node rows are those of the genome.
 
     Node data: gene `feature` [gene, feature], `has_feature` bool; term `size` (genes under it,
     int64) and `depth` (edges of the longest way up to a root, int64). Edge data: `weight` float32,
@@ -83,27 +112,53 @@ def to_dgl(genome: Genome, *, reverse: bool = True) -> "dgl.DGLGraph":
     dgl = import_dgl()
     import torch
 
-    ends, weights = {}, {}
-    for relation, edges in genome.edges.items():
-        source, name, target = relation.split(":")
-        a, b = torch.from_numpy(edges.source.copy()), torch.from_numpy(edges.target.copy())
-        weight = torch.from_numpy(edges.weight.copy())
-        ends[source, name, target] = (a, b)
-        weights[source, name, target] = weight
-        if reverse and relation not in UNDIRECTED:
-            ends[target, f"rev_{name}", source] = (b, a)
-            weights[target, f"rev_{name}", source] = weight
-    counts = {kind: genome.n_node(kind) for kind in ("gene", "term", "complex")}
+    genome = cohort.genome
+    types = list(_edge_tensors(genome, reverse=reverse))
+    ends = {kind.name: (kind.source, kind.target) for kind in types}
+    counts = {kind: genome.n_node(kind) for kind in NODE_TYPES}
     graph = dgl.heterograph(ends, num_nodes_dict=counts, idtype=torch.int64)
     graph.nodes["gene"].data["feature"] = torch.from_numpy(genome.features.copy())
     graph.nodes["gene"].data["has_feature"] = torch.from_numpy(genome.has_features.copy())
     graph.nodes["term"].data["size"] = torch.from_numpy(term_size(genome))
     graph.nodes["term"].data["depth"] = torch.from_numpy(term_depth(genome))
-    for kind, weight in weights.items():
-        graph.edges[kind].data["weight"] = weight
-        if kind[1].removeprefix("rev_") == "annotated_with":
-            graph.edges[kind].data["direct"] = torch.from_numpy(genome.direct.copy())
+    for kind in types:
+        graph.edges[kind.name].data["weight"] = kind.weight
+        if kind.direct is not None:
+            graph.edges[kind.name].data["direct"] = kind.direct
     return graph
+
+
+def to_pyg(cohort: Cohort, *, reverse: bool = True) -> "HeteroData":
+    """The cohort's genome as PyG HeteroData on the CPU; node rows are those of the genome.
+
+    It has the node types, edge types and edges of `to_dgl`, in the same order. Gene nodes have `x`
+    [gene, feature] and `has_feature`, term nodes `size` and `depth`. Every edge type has
+    `edge_index` [2, edge] and `weight`; annotations have `direct`.
+
+    Raises:
+        CohortError: PyG is not installed.
+    """
+    try:
+        from torch_geometric.data import HeteroData
+    except ImportError as error:
+        msg = f"torch_geometric cannot be imported ({error}): pip install 'genograph[pyg]'"
+        raise CohortError(msg) from error
+    import torch
+
+    genome = cohort.genome
+    data = HeteroData()
+    for kind in NODE_TYPES:
+        data[kind].num_nodes = genome.n_node(kind)
+    data["gene"].x = torch.from_numpy(genome.features.copy())
+    data["gene"].has_feature = torch.from_numpy(genome.has_features.copy())
+    data["term"].size = torch.from_numpy(term_size(genome))
+    data["term"].depth = torch.from_numpy(term_depth(genome))
+    for edges in _edge_tensors(genome, reverse=reverse):
+        data[edges.name].edge_index = torch.stack([edges.source, edges.target])
+        data[edges.name].weight = edges.weight
+        if edges.direct is not None:
+            data[edges.name].direct = edges.direct
+    return data
 
 
 _HASHED = b"\ngenograph sha256 "
@@ -126,7 +181,7 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
 
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")
-    graph = to_dgl(cohort.genome)
+    graph = to_dgl(cohort)
     labels = {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
     try:
         dgl.save_graphs(str(aside), [graph], labels)
@@ -196,14 +251,15 @@ def _check_hash(path: Path) -> None:
         raise CohortError(msg)
 
 
-def to_networkx(genome: Genome) -> "nx.MultiDiGraph":
-    """The genome as a NetworkX multigraph: nodes keyed by id, edges keyed by relation.
+def to_networkx(cohort: Cohort) -> "nx.MultiDiGraph":
+    """The cohort's genome as a NetworkX multigraph: nodes keyed by id, edges keyed by relation.
 
     Nodes have `kind` (gene, term, complex), and `symbol` or `name`; edges have `weight`, and
     annotations `direct`. Undirected relations have an edge each way.
     """
     import networkx as nx
 
+    genome = cohort.genome
     graph = nx.MultiDiGraph(genes_sha256=genome.genes_sha256)
     genes = zip(genome.gene_ids, genome.gene_symbols, strict=True)
     graph.add_nodes_from((i, {"kind": "gene", "symbol": s}) for i, s in genes)

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded
-from genograph.measurements.rows import Study
+from genograph.measurements import Study
 from genograph.tables import Table
 
 Option = str | int | float | bool
@@ -120,11 +120,11 @@ class GeneNames:
         self._ids.update({gene.upper(): gene for gene in self.ids})
 
     def resolve(self, name: str) -> str | None:
-        """The id of the gene that goes by `name`, None where there is none."""
+        """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
 
     def resolve_all(self, names: Iterable[str]) -> np.ndarray[Any, Any]:
-        """Resolve many names: an object array of ids, None where there is none."""
+        """Resolve many names into an object array of ids, None where no gene has the name."""
         distinct: dict[str, str | None] = {}
         out = []
         for name in names:
@@ -160,7 +160,7 @@ class TermIds:
         )
 
     def resolve(self, name: str) -> str | None:
-        """The id of the term that goes by `name`, None where there is none."""
+        """Return the id of the term of that name, None where no term has it."""
         return self._ids.get(name.strip())
 
 
@@ -175,8 +175,8 @@ class Reading:
         rejected: rows not used, by reason.
         examples: the first few rejected (or noted) rows of each reason, as "line 12: YXX001W".
         notes: rows that are used but that the user should know of, by reason.
-        on_reject: is told every rejected row: line (None where there is none), number of rows,
-            reason, detail.
+        on_reject: is called for every rejected row with its line (None where there is none), the
+            number of rows, the reason and a detail.
     """
 
     genes: GeneNames
@@ -223,7 +223,7 @@ def loader(name: str) -> tuple[Source, Read]:
     """The source description and the reading function of a loader.
 
     Raises:
-        SourceError: there is none of that name; the message lists them.
+        SourceError: no loader has that name; the message lists the names.
     """
     if name not in names():
         msg = f"no loader is called {name}; choose one of {', '.join(names())}"

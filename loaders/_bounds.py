@@ -76,10 +76,10 @@ class Bounded(io.RawIOBase):
 
 
 def check_ratio(path: Path, packed: int, unpacked: int, part: str = "") -> None:
-    """Refuse what unpacks to more than the limits.
+    """Refuse a file that unpacks to more than the limits.
 
     Raises:
-        SourceError: it does.
+        SourceError: the file unpacks to more.
     """
     if unpacked > FREE and unpacked > RATIO * packed:
         where = f"{path}: {part}" if part else str(path)
@@ -92,10 +92,9 @@ def check_ratio(path: Path, packed: int, unpacked: int, part: str = "") -> None:
 
 @contextmanager
 def npz(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The arrays of an npz of bounded size, without pickled objects; of no array come its bytes.
+    """Open an npz of bounded size without pickled objects; a member that is no array is bytes.
 
-    What numpy would warn of and then read in its own way (the header of an array that is no plain
-    literal) is raised.
+    A warning of numpy (the header of an array is not a plain literal) is raised as an error.
 
     Raises:
         SourceError: it unpacks to more than the limits.
@@ -112,10 +111,10 @@ def npz(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def check_text(array: "np.ndarray[Any, Any]") -> None:
-    """Refuse an array of strings with a code that is no character; Python would fail on it later.
+    """Refuse an array of strings with an invalid character code; Python would fail on it later.
 
     Raises:
-        ValueError: it has one.
+        ValueError: a string has an invalid character code.
     """
     if array.dtype.kind != "U" or not array.dtype.itemsize:
         return
@@ -131,8 +130,8 @@ def check_zip(path: Path) -> None:
     The reader of zips never gives more than the sizes that are checked here.
 
     Raises:
-        SourceError: a member or all together do.
-        zipfile.BadZipFile: it is none.
+        SourceError: one member or all members together unpack to more.
+        zipfile.BadZipFile: the file is not a zip.
     """
     with zipfile.ZipFile(path) as held:
         members = held.infolist()

@@ -1,7 +1,7 @@
 """Large text tables as Arrow columns, a block of lines at a time.
 
-Gives what `rows` gives, to the letter, many times faster: a block that is not plain (blank lines,
-another number of fields, bytes that are no UTF-8, lone carriage returns) is read again row by row,
+The rows equal those of `rows`, which is many times slower. A block that is not plain (blank lines,
+another number of fields, bytes that are not UTF-8, lone carriage returns) is read again row by row,
 which skips, counts and refuses as `rows` does.
 """
 
@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from genograph.errors import SourceError
 from genograph.loaders import opened
-from genograph.measurements.rows import MISSING, number
+from genograph.measurements import MISSING, number
 
 BLOCK = 32 << 20
 """Bytes that are read at once; about 500,000 rows of a screen."""
@@ -128,7 +128,7 @@ def numbers(path: Path, block: Block, wanted: Sequence[Limits]) -> list[np.ndarr
     """Columns of a block as float64; NaN where a cell says not measured.
 
     Raises:
-        SourceError: as `number`, for the first row that has a cell which is none.
+        SourceError: as `number`, for the first row with a cell that is not a number.
     """
     out = [_fast(block.columns[w.place], w) for w in wanted]
     if all(column is not None for column in out):

@@ -8,7 +8,7 @@ import numpy as np
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading
-from genograph.measurements.rows import spelled_strain, vector
+from genograph.measurements import spelled_strain, vector
 from genograph.schema import Perturbation
 
 

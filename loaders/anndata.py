@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._bounds import check_ratio
-from genograph.measurements.rows import Axis, Measurement, Study, spelled_strain, tables
+from genograph.measurements import Axis, Measurement, Study, spelled_strain, tables
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.tables import Table
 
@@ -325,7 +325,7 @@ def _means(path: Path, matrix: _Matrix, cells: _Cells) -> np.ndarray[Any, Any]:
 
 
 def _groups(cells: _Cells, means: np.ndarray[Any, Any], axis: Axis) -> Iterator[Measurement]:
-    """One experiment a strain; the control itself is 0 by definition and is none."""
+    """Yield one experiment a strain; the control has none, because it is 0 by definition."""
     for i, strain in enumerate(cells.strain):
         if strain:
             values = (means[i] - means[cells.control]).astype(np.float32)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.loaders.sga_costanzo2010 import Single, derive, single_fitness
-from genograph.measurements.rows import RELATIVE, Measurement, number, tables
+from genograph.loaders._singles import Single, derive, single_fitness
+from genograph.measurements import RELATIVE, Measurement, number, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

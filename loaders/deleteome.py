@@ -20,7 +20,7 @@ import numpy as np
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.measurements.rows import Axis, Measurement, tables, vector
+from genograph.measurements import Axis, Measurement, tables, vector
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.measurements.rows import RELATIVE, Measurement, Study, number, spelled_strain, tables
+from genograph.measurements import RELATIVE, Measurement, Study, number, spelled_strain, tables
 from genograph.tables import Table
 
 SOURCE = Source(

@@ -14,7 +14,7 @@ import numpy as np
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.measurements.rows import Axis, Measurement, Study, spelled_strain, tables, vector
+from genograph.measurements import Axis, Measurement, Study, spelled_strain, tables, vector
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.loaders.sgd_features import GENES
+from genograph.loaders._genes import GENES, PROPERTIES
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -30,10 +30,6 @@ SOURCE = Source(
 )
 
 _CHROMOSOME = re.compile(r"(?:chr)?([IVX]+|mt|Mito)")
-_PROPERTIES = (
-    *("id", "symbol", "aliases", "sgd_id", "kind", "status"),
-    *("chromosome", "start_pos", "end_pos", "strand", "description"),
-)
 _STATUS = ("Verified", "Uncharacterized", "Dubious")
 
 
@@ -73,7 +69,7 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
         genes.append(_gene(name, kind, feature))
     if not genes:
         raise SourceError.at(path, None, "3 (type)", "no gene", "at least one, e.g. gene")
-    columns = dict(zip(_PROPERTIES, zip(*genes, strict=True), strict=True))
+    columns = dict(zip(PROPERTIES, zip(*genes, strict=True), strict=True))
     yield Table.of("Gene", columns, source=str(path))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders._matrix import numbers, of_strains
-from genograph.measurements.rows import Axis, Measurement, Study, tables
+from genograph.measurements import Axis, Measurement, Study, tables
 from genograph.tables import Table
 
 SOURCE = Source(

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from genograph.files import scratch
 from genograph.loaders import Reading, Source
-from genograph.loaders.cre import ORF, Genome, orfs, reverse_complement
+from genograph.loaders._fasta import ORF, Genome, orfs, reverse_complement
 from genograph.tables import Table
 
 SOURCE = Source(

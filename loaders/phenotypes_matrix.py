@@ -20,7 +20,7 @@ import numpy as np
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders._matrix import Row, numbers, of_strains
-from genograph.measurements.rows import RELATIVE, Axis, Measurement, Study, tables
+from genograph.measurements import RELATIVE, Axis, Measurement, Study, tables
 from genograph.tables import Table
 
 SOURCE = Source(

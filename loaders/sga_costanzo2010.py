@@ -9,7 +9,6 @@ as query-array and as array-query is two experiments of one strain.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from genograph.errors import SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
-from genograph.measurements.pairs import Pairs, PairTables
-from genograph.measurements.rows import screened
+from genograph.loaders._singles import Single, single_fitness
+from genograph.measurements import Pairs, PairTables, screened
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -42,13 +40,6 @@ SOURCE = Source(
 )
 
 
-class Single(NamedTuple):
-    """A single mutant's fitness relative to the wild type; s.d. NaN where not reported."""
-
-    fitness: float
-    sd: float
-
-
 def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[Table]:
     """Yield the tables; where a single mutant's fitness is not loaded, only epsilon is there."""
     known = SOURCE.study(study)
@@ -56,53 +47,6 @@ def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[
     made = PairTables(known, source=str(path))
     for pairs in _pairs(path, reading, _Mutants(reading, fitness, made)):
         yield from made.tables(pairs)
-
-
-def single_fitness(path: Path, reading: Reading, study: str) -> dict[str, Single]:
-    """The fitness of every single mutant that a study measured, by strain id.
-
-    A strain measured n times has the mean; its s.d. is that of the mean of independent values.
-
-    Raises:
-        SourceError: the database has none, so that `path` cannot be loaded.
-    """
-    found = reading.query(
-        "MATCH (e:Experiment)-[:FROM_STUDY]->(t:Study {id: $study}) "
-        "MATCH (e)-[:TESTS]->(s:Strain) "
-        "WHERE e.phenotype = 'fitness' AND s.n_perturbed = 1 AND e.value IS NOT NULL "
-        "RETURN s.id AS id, e.value AS value, e.sd AS sd",
-        study=study,
-    )
-    if not len(found):
-        msg = (
-            f"{path}: the database has no single-mutant fitness of the study {study}; "
-            f"load smf_baryshnikova2010 first or choose another study with the option singles"
-        )
-        raise SourceError(msg)
-    measured = defaultdict(list)
-    for row in found.to_pylist():
-        sd = math.nan if row["sd"] is None else row["sd"]
-        measured[row["id"]].append((row["value"], sd))
-    out = {}
-    for strain, pairs in measured.items():
-        n = len(pairs)
-        mean = math.fsum(f for f, _ in pairs) / n
-        out[strain] = Single(mean, math.sqrt(math.fsum(sd * sd for _, sd in pairs)) / n)
-    return out
-
-
-def derive(
-    epsilon: float, epsilon_sd: float | None, first: Single, second: Single
-) -> tuple[float, float | None]:
-    """A double mutant's fitness f_i f_j + epsilon and its s.d. by first-order propagation.
-
-    The three are taken as independent; the s.d. is None where any of theirs is missing.
-    """
-    value = first.fitness * second.fitness + epsilon
-    if epsilon_sd is None:
-        return value, None
-    sd = math.hypot(epsilon_sd, first.fitness * second.sd, second.fitness * first.sd)
-    return value, None if math.isnan(sd) else sd
 
 
 class _Mutant(NamedTuple):

@@ -28,8 +28,8 @@ import pyarrow.compute as pc
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Block, Limits, blocks, numbers
-from genograph.measurements.pairs import Pairs, PairTables
-from genograph.measurements.rows import RELATIVE, Measurement, tables
+from genograph.loaders._sga import SUFFIX, strain_perturbation
+from genograph.measurements import RELATIVE, Measurement, Pairs, PairTables, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -96,26 +96,11 @@ def _replicate(name: str) -> int | None:
 
     None for alleles that the genotype names.
     """
-    found = _SUFFIX.fullmatch(name.strip().partition("_")[2].lower())
+    found = SUFFIX.fullmatch(name.strip().partition("_")[2].lower())
     if found is None or found[1] in ("tsq", "tsa"):
         return None
     number = int(found[2])
     return 2 * number + {"dma": 2, "sn": 3}[found[1]] if found[1] != "damp" else number + 1
-
-
-_SUFFIX = re.compile(r"(sn|dma|damp|tsq|tsa)(\d+)", re.ASCII)
-
-
-def strain_perturbation(name: str, gene: str) -> Perturbation | None:
-    """The perturbation of `gene` in an SGA strain by its id, None where the suffix is not known."""
-    found = _SUFFIX.fullmatch(name.strip().partition("_")[2].lower())
-    if found is None:
-        return None
-    if found[1] in ("sn", "dma"):
-        return Perturbation.of(gene)
-    if found[1] == "damp":
-        return Perturbation.of(gene, "damp")
-    return Perturbation.of(gene, "ts", found[0])
 
 
 class _Single(NamedTuple):

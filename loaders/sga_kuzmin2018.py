@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.loaders.sga_costanzo2016 import strain_perturbation
-from genograph.measurements.rows import RELATIVE, Measurement, number, tables
+from genograph.loaders._sga import strain_perturbation
+from genograph.measurements import RELATIVE, Measurement, number, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 

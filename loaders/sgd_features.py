@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
+from genograph.loaders._genes import GENES, PROPERTIES
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -23,24 +24,6 @@ SOURCE = Source(
     licence="CC BY 4.0",
 )
 
-GENES = frozenset(
-    {
-        "ORF",
-        "blocked_reading_frame",
-        "ncRNA_gene",
-        "pseudogene",
-        "rRNA_gene",
-        "snRNA_gene",
-        "snoRNA_gene",
-        "tRNA_gene",
-        "telomerase_RNA_gene",
-        "transposable_element_gene",
-    }
-)
-"""Feature types that are genes. Groups of genes, and loci that are not on the reference sequence
-("not physically mapped", "not in systematic sequence of S288C"), are none: nothing could be
-attached to them."""
-
 _ROMAN = (
     *("I", "II", "III", "IV", "V", "VI", "VII", "VIII"),
     *("IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"),
@@ -49,10 +32,6 @@ CHROMOSOMES = {str(i): name for i, name in enumerate(_ROMAN, 1)} | {"17": "Mito"
 """Chromosome numbers of the table to names; the 2-micron plasmid keeps its name."""
 
 _STRANDS = {"W": "+", "C": "-", "": None}
-_PROPERTIES = (
-    *("id", "symbol", "aliases", "sgd_id", "kind", "status"),
-    *("chromosome", "start_pos", "end_pos", "strand", "description"),
-)
 _CHUNK = 20_000
 
 
@@ -125,5 +104,5 @@ def _base(path: Path, line: int, column: int, text: str) -> int | None:
 
 def _table(genes: list[tuple[object, ...]], path: Path) -> Table:
     return Table.of(
-        "Gene", dict(zip(_PROPERTIES, zip(*genes, strict=True), strict=True)), source=str(path)
+        "Gene", dict(zip(PROPERTIES, zip(*genes, strict=True), strict=True)), source=str(path)
     )

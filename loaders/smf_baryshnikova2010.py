@@ -19,7 +19,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened, rows
 from genograph.loaders._bounds import check_zip
-from genograph.measurements.rows import RELATIVE, Measurement, number, screened, tables
+from genograph.measurements import RELATIVE, Measurement, number, screened, tables
 from genograph.tables import Table
 
 SOURCE = Source(

@@ -560,8 +560,8 @@ def test_a_subgraph_holds_the_neighbourhood_and_leaves_out_what_perturbs_others(
     assert p["database_genes_sha256"] == names_sha256(cohort.genome.gene_ids)
     assert small.genome.genes_sha256 != cohort.genome.genes_sha256
     # what stays is weighted as in the whole
-    whole = to_networkx(cohort.genome)
-    for a, b, name, data in to_networkx(small.genome).edges(keys=True, data=True):
+    whole = to_networkx(cohort)
+    for a, b, name, data in to_networkx(small).edges(keys=True, data=True):
         assert data == whole.edges[a, b, name]
     assert small.expression.gene.tolist() == [0, 1, 2, -1, -1, -1]
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genograph.cypher import fence, lint, predicates
+from genograph.cypher.patterns import aliases, matched_names, paths, read_element
+from genograph.cypher.tokens import cut
 from genograph.database.query import run_query
 from genograph.errors import CohortError, StoreError
 from genograph.store import open_store
@@ -230,7 +232,62 @@ def test_clauses_are_cut_at_their_keywords_and_not_within_brackets_or_names():
 )
 def test_predicates_are_what_and_joins(where, parts):
     clause = fence(f"MATCH (n) WHERE {where} RETURN n.id").clauses[1]
-    assert predicates(clause) == parts
+    assert tuple(predicate.text for predicate in predicates(clause)) == parts
+
+
+def _tokens(cypher):
+    return cut(cypher)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "labels", "after", "keys"),
+    [
+        ("(g:Gene)", "g", ("Gene",), ")", ()),
+        ("(:Gene|CRE {id: $x, symbol: {id: 1}})", "", ("Gene", "CRE"), "{", ("id", "symbol")),
+        ("(`my g`:`Gene` WHERE true)", "`my g`", ("Gene",), "WHERE", ()),
+        ("[r:IS_A|PART_OF*1..3 {sign: 1}]", "r", ("IS_A", "PART_OF"), "*", ("sign",)),
+        ("()", "", (), ")", ()),
+        ("(null)", "", (), "NULL", ()),
+        ("[x IN xs | x.id]", "x", (), "IN", ()),
+        ("(g:", "g", (), "", ()),
+    ],
+)
+def test_brackets_are_read_as_nodes_and_relationships(text, name, labels, after, keys):
+    element = read_element(_tokens(text), 0)
+    assert (element.name.text if element.name else "") == name
+    assert (element.labels, element.after, element.keys) == (labels, after, keys)
+
+
+def test_a_path_is_read_with_its_ends_and_ways():
+    clause = fence("MATCH (a)<-[r:IS_A*1..2]-(b), (c)-->(d)-[{sign: 1}]-() RETURN a.id").clauses[0]
+    one, two = paths(clause)
+    assert [token.text for token in one.variables] == ["a", "b"]
+    (step,) = one.steps
+    assert (step.types, step.source, step.target) == ({"IS_A"}, "b", "a")
+    assert (step.directed, step.name, bool(step.star), step.mapped) == (True, "r", True, False)
+    first, second = two.steps
+    assert (first.source, first.target, first.types) == ("c", "d", frozenset())
+    assert (second.directed, second.types, second.mapped) == (False, frozenset(), True)
+
+
+def test_names_that_a_pattern_binds_and_nothing_binds_again():
+    text = "MATCH p = (a)-[r:IS_A]->(b) WITH a, b AS b, 1 AS r WHERE any(x IN [1] WHERE x = 1)"
+    assert matched_names(_tokens(text)) == {"p", "a", "b"}
+
+
+def test_aliases_are_read_with_what_they_name():
+    text = "MATCH (g) WITH count(DISTINCT g.id) AS n, g.id AS i, 2 * g.x AS y RETURN size(i) AS k"
+    assert [tuple(alias) for alias in aliases(_tokens(text))] == [
+        ("n", "count", "g.id"),
+        ("i", "", "g.id"),
+        ("y", "", ""),
+        ("k", "size", "i"),
+    ]
+
+
+def test_a_predicate_has_the_parameters_of_its_own_text():
+    where = fence("MATCH (n) WHERE n.id = $ab AND n.x IN [$a, $c] RETURN n.id").clauses[1]
+    assert [p.parameters for p in predicates(where)] == [("ab",), ("a", "c")]
 
 
 # what differs: query, words of the lint, answer of the embedded store, answer of Neo4j;

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from genograph.database.ingest import load
 from genograph.errors import SchemaError, SourceError
-from genograph.measurements import rows as experiments
-from genograph.measurements.rows import (
+from genograph.measurements import (
     Axis,
     Measurement,
     Study,
@@ -23,6 +22,7 @@ from genograph.measurements.rows import (
     spelled_strain,
     vector,
 )
+from genograph.measurements import rows as experiments
 from genograph.schema import Perturbation
 from genograph.store import open_store
 from genograph.tables import Table, concat

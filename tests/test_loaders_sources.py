@@ -15,7 +15,8 @@ from genograph.database.ingest import load
 from genograph.errors import SourceError
 from genograph.loaders import anndata as cells
 from genograph.loaders import deleteome, scmd
-from genograph.loaders.sga_costanzo2016 import HEADER, strain_perturbation
+from genograph.loaders._sga import strain_perturbation
+from genograph.loaders.sga_costanzo2016 import HEADER
 from genograph.store import open_store
 
 DATA = Path(__file__).parent / "data"

@@ -14,8 +14,17 @@ from hypothesis import strategies as st
 from genograph.errors import SourceError
 from genograph.loaders import rows
 from genograph.loaders._columns import Limits, blocks, numbers
-from genograph.measurements.pairs import Pairs, PairTables, Seen
-from genograph.measurements.rows import MISSING, RELATIVE, Measurement, Study, number, tables
+from genograph.measurements import (
+    MISSING,
+    RELATIVE,
+    Measurement,
+    Pairs,
+    PairTables,
+    Seen,
+    Study,
+    number,
+    tables,
+)
 from genograph.schema import Perturbation
 
 GENES = [
@@ -198,7 +207,8 @@ def test_numbers_of_a_column_are_those_of_its_cells(tmp_path_factory, cells):
 
 def test_the_screen_loader_reads_alike_in_blocks_of_any_size(tmp_path):
     from genograph.loaders import GeneNames, Reading
-    from genograph.loaders.sga_costanzo2010 import Single, _Mutants, _pairs
+    from genograph.loaders._singles import Single
+    from genograph.loaders.sga_costanzo2010 import _Mutants, _pairs
 
     draw = random.Random(3)
     names = ["YAL001C", "YAL002C_damp", "YBL001C_tsq1", "ybl002c", "YXX999W", "YAL001C_zz"]

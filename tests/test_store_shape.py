@@ -76,3 +76,9 @@ def test_undeclared_names_are_refused(cypher):
 )
 def test_what_may_be_right_passes(cypher):
     Shape.of(cypher)
+
+
+def test_a_text_that_cannot_be_cut_says_nothing_and_is_left_to_the_engine():
+    shape = Shape.of("MATCH (g:Gen) RETURN g.start_pos, 'open", pa.schema([("in_id", "string")]))
+    assert shape.type_of("g.start_pos") is None
+    assert shape.type_of("in_id") == pa.string()

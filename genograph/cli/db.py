@@ -70,14 +70,14 @@ def check(db: str, style: str | None) -> None:
     Example:
       genograph db check --db yeast.db
     """
-    from genograph.database import check as integrity
+    from genograph.database import check
 
     with open_db(db, read_only=True) as store:
-        found = integrity.check(store)
+        found = check.check(store)
     if not found:
-        click.echo(f"{db}: {len(integrity.CHECKS)} checks, nothing is wrong", err=True)
+        click.echo(f"{db}: {len(check.CHECKS)} checks, nothing is wrong", err=True)
         return
-    show(integrity.as_table(found), style)
+    show(check.as_table(found), style)
     click.echo(f"{db}: {len(found)} finding{'' if len(found) == 1 else 's'}", err=True)
     sys.exit(1)
 
@@ -99,10 +99,10 @@ def dump(folder: Path, db: str, force: bool) -> None:
     Example:
       genograph db dump yeast-dump/ --db yeast.db
     """
-    from genograph.database import dump as transfer
+    from genograph.database import dump
 
     with open_db(db, read_only=True) as store:
-        made = transfer.dump(store, folder, force=force, report=_tell)
+        made = dump.dump(store, folder, force=force, report=_tell)
     click.echo(f"{folder}: {sum(made.counts.values()):,} rows, sha256 {made.sha256}", err=True)
 
 
@@ -118,11 +118,11 @@ def restore(folder: Path, db: str) -> None:
     Example:
       genograph db restore yeast-dump/ --db neo4j://localhost:7687
     """
-    from genograph.database import dump as transfer
+    from genograph.database import dump
 
-    transfer.opened(folder)
+    dump.opened(folder)
     with open_db(db, read_only=False) as store:
-        held = transfer.restore(store, folder, report=_tell)
+        held = dump.restore(store, folder, report=_tell)
     click.echo(f"{db}: {sum(held.values()):,} rows", err=True)
 
 
@@ -142,10 +142,10 @@ def neo4j_import(folder: Path, db: str, force: bool) -> None:
     """
     import shlex
 
-    from genograph.database import dump as transfer
+    from genograph.database import dump
 
     with open_db(db, read_only=True) as store:
-        made = transfer.neo4j_import(store, folder, force=force, report=_tell)
+        made = dump.neo4j_import(store, folder, force=force, report=_tell)
     for name, n in made.empty_lists.items():
         click.echo(f"  note {n:,} lists of {name} have no items: there they are absent", err=True)
     click.echo(shlex.join(made.command))

@@ -17,7 +17,7 @@ from genograph.cohorts.data import (
 from genograph.cohorts.folder import load_cohort, save_cohort
 from genograph.cohorts.folds import Folds
 from genograph.cohorts.genome import WHOLE, Subgraph, read_genome
-from genograph.cohorts.query import CohortQuery, why_empty
+from genograph.cohorts.query import CohortQuery, explain_empty
 from genograph.cohorts.select import members, select
 from genograph.cohorts.strains import read_strains, strains_of
 
@@ -38,6 +38,7 @@ __all__ = [
     "Strains",
     "Subgraph",
     "Vectors",
+    "explain_empty",
     "load_cohort",
     "members",
     "read_genome",
@@ -45,5 +46,4 @@ __all__ = [
     "save_cohort",
     "select",
     "strains_of",
-    "why_empty",
 ]

@@ -1,11 +1,10 @@
 """CohortQuery: which experiments a cohort holds, as Cypher with parameters.
 
-Flags write it, a .cypher file is as good. Where a query selects nothing, growing prefixes of it are
-run to name the clause or the flag that left nothing.
+Flags write the query, or a .cypher file holds it. Where a query selects nothing, growing prefixes
+of it are run; the first empty one names the clause or the flag.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,22 +14,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genograph.cohorts.sorting import Sorting
-from genograph.cypher import Clause, Statement, check_parameters, fence, predicates
+from genograph.cypher import (
+    Clause,
+    Predicate,
+    check_parameters,
+    fence,
+    predicates,
+    read_parameters,
+    without_parameters,
+)
+from genograph.cypher.patterns import parameter_names
 from genograph.database.query import query_parts
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
 from genograph.store import Store
 from genograph.tables import Value
 
-_PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
-_DECLARED = re.compile(r"\s*//\s*:param\b")
-
 
 @dataclass(frozen=True)
 class CohortQuery:
     """A reading Cypher statement that returns a column `experiment` or `strain`, of ids.
 
-    A query that returns strains stands for all their experiments.
+    A query that returns strains selects all their experiments.
 
     Attributes:
         cypher: the statement.
@@ -61,7 +66,7 @@ class CohortQuery:
         max_fitness: float | None = None,
         environment: Sequence[str] = (),
     ) -> Self:
-        """Write the query of the given flags; all must hold, of one flag's values any.
+        """Write the query of some flags: all flags hold, and any one value of each flag.
 
         `go` (a term or one below it by is_a or part_of; NOT annotations do not count), `gene`
         (systematic name or symbol), `complex` and `kind` say something of perturbations: it must
@@ -73,8 +78,10 @@ class CohortQuery:
             CohortError: a phenotype or kind that the schema does not know.
         """
         schema = graph_schema()
-        _known("phenotype", phenotype, schema.nodes["Experiment"].properties["phenotype"].choices)
-        _known("kind", kind, tuple(schema.doses))
+        _check_choice(
+            "phenotype", phenotype, schema.nodes["Experiment"].properties["phenotype"].choices
+        )
+        _check_choice("kind", kind, tuple(schema.doses))
         given: dict[str, Value] = {}
         flags: dict[str, str] = {}
         lines: list[str] = []
@@ -84,7 +91,7 @@ class CohortQuery:
             given[name] = value
             shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
             predicate = " ".join(wanted)
-            flags[_plain(predicate)] = f"--{name.replace('_', '-')} {shown}"
+            flags[_on_one_line(predicate)] = f"--{name.replace('_', '-')} {shown}"
             return predicate
 
         def where(*found: str) -> None:
@@ -118,7 +125,7 @@ class CohortQuery:
             if not any_gene:
                 where("n_inside = s.n_perturbed")
                 flags["n_inside = s.n_perturbed"] = " ".join(
-                    ("every perturbation of a strain by", *(_named(go, gene, complex, kind)))
+                    ("every perturbation of a strain by", *(_list_flags(go, gene, complex, kind)))
                 )
         if lines or min_perturbed is not None or max_perturbed is not None:
             lines.append(f"MATCH (e:Experiment)-[:TESTS]->(s{'' if lines else ':Strain'})")
@@ -166,19 +173,7 @@ class CohortQuery:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
             msg = f"{path}: cannot be read: {reason}"
             raise CohortError(msg) from error
-        values: dict[str, Value] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if _DECLARED.match(line) is None:
-                continue
-            found = _PARAMETER.fullmatch(line)
-            try:
-                if found is None:
-                    raise ValueError
-                values[found[1]] = json.loads(found[2])
-            except (ValueError, RecursionError):
-                got = line.strip()[:80]
-                msg = f"{path}, line {number}: got {got}, wanted // :param NAME => JSON"
-                raise CohortError(msg) from None
+        values = read_parameters(text, path)
         values |= parameters
         try:
             check_parameters(fence(text), values)
@@ -190,11 +185,10 @@ class CohortQuery:
     @property
     def text(self) -> str:
         """The query as a .cypher file: its parameters, then the statement."""
-        body = "\n".join(line for line in self.cypher.splitlines() if not _DECLARED.match(line))
         lines = [
             f"// :param {name} => {json.dumps(value)}" for name, value in self.parameters.items()
         ]
-        return "\n".join([*lines, body.strip()]) + "\n"
+        return "\n".join([*lines, without_parameters(self.cypher)]) + "\n"
 
 
 _MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
@@ -218,10 +212,10 @@ def experiment_ids(
     folder.mkdir()
     ids = Sorting(folder / "ids", "id")
     for part in query_parts(store, query.cypher, timeout=timeout, **query.parameters):
-        name, found = _ids(part)
+        name, found = _take_ids(part)
         ids.put(found)
     if not ids.rows:
-        raise CohortError(why_empty(store, query, timeout=timeout))
+        raise CohortError(explain_empty(store, query, timeout=timeout))
     if name == "experiment":
         return ids
     experiments = Sorting(folder / "experiments", "id")
@@ -240,8 +234,8 @@ def experiment_ids(
     return experiments
 
 
-def _ids(found: pa.Table) -> tuple[str, pa.Table]:
-    """The column of ids that a query returns: its name, and its values, each once."""
+def _take_ids(found: pa.Table) -> tuple[str, pa.Table]:
+    """Return the name of the column of ids in a query's rows, and its distinct values."""
     wanted = [name for name in ("experiment", "strain") if name in found.column_names]
     if not wanted:
         msg = (
@@ -268,7 +262,7 @@ _LISTED = {"study": "Study", "environment": "Environment"}
 
 
 def _check_values(store: Store, query: CohortQuery) -> None:
-    """Refuse flags whose value is the id of nothing in the database."""
+    """Refuse a flag whose value names nothing in the database."""
     for flag, cypher in _NAMES.items():
         given = query.parameters.get(flag)
         if not isinstance(given, list):
@@ -284,8 +278,8 @@ def _check_values(store: Store, query: CohortQuery) -> None:
             raise CohortError(msg)
 
 
-def why_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0) -> str:
-    """Which clause, predicate or flag leaves nothing of a query."""
+def explain_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0) -> str:
+    """Name the clause, predicate or flag that no row of a query passes."""
     statement = fence(query.cypher)
     reasons = []
     branch: list[Clause] = []
@@ -293,15 +287,15 @@ def why_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0)
         if clause is not None and not clause.keyword.startswith("UNION"):
             branch.append(clause)
             continue
-        reasons.append(_emptied(store, query, branch, timeout))
+        reasons.append(_explain_branch(store, query, branch, timeout))
         branch = []
     return "the cohort is empty: " + "; and ".join(dict.fromkeys(reasons))
 
 
-def _emptied(
+def _explain_branch(
     store: Store, query: CohortQuery, clauses: Sequence[Clause], timeout: float | None
 ) -> str:
-    """The reason why one branch of a UNION returns nothing."""
+    """Say why one branch of a UNION returns nothing."""
 
     def count(prefix: str) -> int:
         statement = fence(f"{prefix}\nRETURN count(*) AS n_row")
@@ -321,51 +315,53 @@ def _emptied(
             # both leave some, and a MATCH without its WHERE may be very large
             prefix += f"\n{clause.text}"
             continue
-        pieces = predicates(clause) if clause.keyword == "WHERE" else (clause.text,)
+        pieces = predicates(clause)
+        if clause.keyword != "WHERE":
+            pieces = (Predicate(clause.text, parameter_names(clause.tokens)),)
         for n_piece in range(1, len(pieces) + 1):
             grown = f"{prefix}\n{clause.text}"
             if clause.keyword == "WHERE":
-                grown = f"{prefix}\nWHERE {' AND '.join(pieces[:n_piece])}"
+                kept = " AND ".join(piece.text for piece in pieces[:n_piece])
+                grown = f"{prefix}\nWHERE {kept}"
             n_row = count(grown)
             if n_row == 0:
-                return _named_reason(query, clause, pieces[n_piece - 1], before)
+                return _explain_piece(query, clause, pieces[n_piece - 1], before)
             before = n_row
         prefix = f"{prefix}\n{clause.text}"
-    tail = " ".join(c.text for c in clauses[_position(clauses) :])
+    tail = " ".join(c.text for c in clauses[_find_return(clauses) :])
     return f"{before or 0:,} rows reach {' '.join(tail.split())}, which returns no id"
 
 
-def _named_reason(query: CohortQuery, clause: Clause, piece: str, before: int | None) -> str:
-    statement = Statement(piece, clause.tokens)
+def _explain_piece(query: CohortQuery, clause: Clause, piece: Predicate, before: int | None) -> str:
     values = ", ".join(
         f"${name} = {json.dumps(query.parameters[name])}"
-        for name in sorted(statement.parameters)
-        if f"${name}" in piece and name in query.parameters
+        for name in piece.parameters
+        if name in query.parameters
     )
     had = "nothing" if before is None else f"none of {before:,} rows"
-    flag = query.flags.get(_plain(piece))
+    flag = query.flags.get(_on_one_line(piece.text))
     if flag is not None:
         return f"{flag} leaves {had}"
-    words = " ".join(piece.split())
+    words = _on_one_line(piece.text)
     spelled = words if clause.keyword != "WHERE" else f"WHERE {words}"
     place = clause.tokens[0].place
     return f"{spelled} ({place}{'; ' + values if values else ''}) leaves {had}"
 
 
-def _position(clauses: Sequence[Clause]) -> int:
+def _find_return(clauses: Sequence[Clause]) -> int:
     return next(i for i, c in enumerate(clauses) if c.keyword == "RETURN")
 
 
-def _plain(predicate: str) -> str:
+def _on_one_line(predicate: str) -> str:
     return " ".join(predicate.split())
 
 
-def _named(*groups: Sequence[str]) -> list[str]:
+def _list_flags(*groups: Sequence[str]) -> list[str]:
     names = ("--go", "--gene", "--complex", "--kind")
     return [f"{name} {' '.join(group)}" for name, group in zip(names, groups, strict=True) if group]
 
 
-def _known(flag: str, given: Sequence[str], choices: Sequence[Any] | None) -> None:
+def _check_choice(flag: str, given: Sequence[str], choices: Sequence[Any] | None) -> None:
     for value in given:
         if choices is not None and value not in choices:
             msg = f"--{flag} {value}: choose one of {', '.join(choices)}"

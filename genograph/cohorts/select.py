@@ -36,7 +36,7 @@ from genograph.cohorts.rows import (
 from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
 from genograph.errors import CohortError
 from genograph.files import scratch
-from genograph.measurements.rows import RELATIVE
+from genograph.measurements import RELATIVE
 from genograph.schema import WILD_TYPE, Phenotype, graph_schema, names_sha256
 from genograph.store import Store
 from genograph.store.stream import VALUES_AT_ONCE

@@ -1,14 +1,22 @@
-"""User Cypher: a fence that lets one reading statement through, and a lint for two engines."""
+"""Cypher as text: tokens, patterns, the fence for reading statements, the lint, the library."""
 
 from genograph.cypher.fence import TAKEN, check_parameters, fence
-from genograph.cypher.library import Entry, library, query_file
+from genograph.cypher.library import (
+    Entry,
+    library,
+    query_file,
+    read_parameters,
+    without_parameters,
+)
 from genograph.cypher.lint import Warned, lint
-from genograph.cypher.tokens import Clause, Statement, Token, predicates
+from genograph.cypher.patterns import Predicate, predicates
+from genograph.cypher.tokens import Clause, Statement, Token
 
 __all__ = [
     "TAKEN",
     "Clause",
     "Entry",
+    "Predicate",
     "Statement",
     "Token",
     "Warned",
@@ -18,4 +26,6 @@ __all__ = [
     "lint",
     "predicates",
     "query_file",
+    "read_parameters",
+    "without_parameters",
 ]

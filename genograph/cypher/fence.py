@@ -1,13 +1,14 @@
-"""The fence: one reading statement passes, anything else is refused.
+"""The fence lets one reading statement through and refuses anything else.
 
-Every word that stands where a clause could begin must be on the list. That a query reads only is
-also up to the engine's own read mode; the fence gives the clear message, and stops what read mode
-lets through (LOAD CSV, procedures, two statements).
+Every word in a place where a clause may begin must be on the list of clauses. The engine's own read
+mode stops writes as well; the fence gives the clear message, and also stops what read mode lets
+through (LOAD CSV, procedures, two statements).
 """
 
 from collections.abc import Mapping, Sequence
 
 from genograph.cypher.functions import FUNCTIONS, OF_GRAPH
+from genograph.cypher.patterns import matched_names, plain_name
 from genograph.cypher.tokens import (
     CLAUSES,
     Clause,
@@ -42,16 +43,16 @@ _WORDS = {
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
 TAKEN = frozenset({"store", "cypher", "timeout", "rows", "path", "self", "cls"})
-"""Names that a $parameter cannot have: the functions that hand it on have arguments so named."""
+"""Names that a $parameter cannot have: functions that pass parameters on have arguments of them."""
 DEEPEST = 50
 LONGEST = 20_000
 
 
 def fence(cypher: str) -> Statement:
-    """The statement, where it is one and only reads.
+    """Return the query as a statement, if it is a single one that only reads.
 
     Raises:
-        CohortError: it is anything else; the message has the word and its place.
+        CohortError: the query is anything else; the message has the word and its place.
     """
     if len(cypher) > LONGEST:
         msg = (
@@ -64,7 +65,6 @@ def fence(cypher: str) -> Statement:
         raise CohortError(msg)
     if tokens[0].kind != "word":
         _refuse(tokens[0], f"cannot begin a query; the clauses are {ALLOWED}")
-    matched = _matched(tokens)
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
         if token.kind == "quoted" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
@@ -76,12 +76,12 @@ def fence(cypher: str) -> Statement:
                 _refuse(token, "functions of a namespace are not for cohort queries")
             continue
         if i + 1 < len(tokens) and tokens[i + 1].text == "(":
-            _check_function(tokens, i, matched)
+            _check_function(tokens[i])
         if token.key in _WRITES:
             _refuse(token, "a query only reads; quote it with backticks if it is a name")
         if token.key in _OTHER:
             _refuse(token, f"is not for queries; the clauses are {ALLOWED}")
-        begins = before is None or before.key == "UNION" or _pair(tokens, i - 2, "UNION", "ALL")
+        begins = before is None or before.key == "UNION" or _stand_at(tokens, i - 2, "UNION", "ALL")
         if begins and token.key not in _START and (token.key != "ALL" or before is None):
             _refuse(token, f"cannot begin a query; the clauses are {ALLOWED}")
         if (
@@ -94,6 +94,7 @@ def fence(cypher: str) -> Statement:
             _refuse(token, f"is no clause of a query; the clauses are {ALLOWED}")
     statement = Statement(text, tokens)
     _check_brackets(tokens)
+    _check_graph_functions(tokens)
     _check_clauses(statement.clauses, tokens[0])
     return statement
 
@@ -120,63 +121,34 @@ def _refuse(token: Token, reason: str) -> None:
     raise CohortError(msg)
 
 
-def _pair(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
+def _stand_at(tokens: Sequence[Token], i: int, first: str, second: str) -> bool:
     return i >= 0 and tokens[i].key == first and tokens[i + 1].key == second
 
 
-def _check_function(tokens: tuple[Token, ...], i: int, matched: frozenset[str]) -> None:
-    """Refuse a function that is not listed, and those of nodes and paths for anything else.
-
-    The embedded engine ends the whole process at nodes(null), so no value may reach them.
-    """
-    token = tokens[i]
+def _check_function(token: Token) -> None:
+    """Refuse a function that is not listed."""
     if token.key in _WORDS or token.key in _WRITES or token.key in _OTHER:
         return
     if token.key not in FUNCTIONS:
         _refuse(token, "is no function for queries; docs/cohorts.md lists them")
-    if token.key in OF_GRAPH:
+
+
+def _check_graph_functions(tokens: tuple[Token, ...]) -> None:
+    """Refuse functions of nodes and paths for anything but a variable of a pattern.
+
+    The embedded engine ends the whole process at nodes(null), so no value may reach them.
+    """
+    matched = matched_names(tokens)
+    for i, token in enumerate(tokens[:-1]):
+        if token.key not in OF_GRAPH or tokens[i + 1].text != "(" or is_name(tokens, i):
+            continue
         inside = tokens[i + 2 : i + 4]
-        if len(inside) < 2 or inside[1].text != ")" or _plain(inside[0]) not in matched:
+        if len(inside) < 2 or inside[1].text != ")" or plain_name(inside[0]) not in matched:
             _refuse(token, "takes one variable that MATCH binds and nothing binds again")
 
 
-def _top(stack: Sequence[Token]) -> str:
+def _innermost(stack: Sequence[Token]) -> str:
     return stack[-1].text if stack else ""
-
-
-def _matched(tokens: tuple[Token, ...]) -> frozenset[str]:
-    """Variables that stand for nodes, relationships or paths of a pattern and for nothing else."""
-    found, again = set(), set()
-    for i, token in enumerate(tokens):
-        named = token.kind == "quoted" or (
-            token.kind == "word" and token.key not in ("NULL", "TRUE", "FALSE")
-        )
-        if not named or i == 0:
-            continue
-        before = tokens[i - 1].key
-        after = tokens[i + 1].key if i + 1 < len(tokens) else ""
-        two_on = tokens[i + 2].key if i + 2 < len(tokens) else ""
-        two_back = tokens[i - 2] if i > 1 else None
-        if before in ("MATCH", ",") and after == "=" and two_on == "(":
-            found.add(_plain(token))
-        if before in ("(", "[") and after in (":", ")", "{", "]", "*"):
-            # a bracket after a name opens a call or an index, after these words a pattern
-            name = two_back is not None and two_back.kind in ("word", "quoted")
-            if not name or (two_back and two_back.key in ("MATCH", "WHERE", "AND", "OR", "NOT")):
-                found.add(_plain(token))
-        carried = (
-            i > 2
-            and _plain(tokens[i - 2]) == _plain(token)
-            and tokens[i - 3].key in ("WITH", "DISTINCT", ",")
-        )
-        if after == "IN" or (before == "AS" and not carried):
-            again.add(_plain(token))
-    return frozenset(found - again)
-
-
-def _plain(token: Token) -> str:
-    """A name as every engine may compare it: without backticks and case."""
-    return token.text.strip("`").lower() if token.kind in ("word", "quoted") else ""
 
 
 def _check_brackets(tokens: tuple[Token, ...]) -> None:
@@ -186,7 +158,7 @@ def _check_brackets(tokens: tuple[Token, ...]) -> None:
         if token.kind == "parameter":
             if token.text[1:] in TAKEN or token.text.endswith("__"):
                 _refuse(token, "the name is taken; choose another for the parameter")
-            named = i and tokens[i - 1].text in (":", "|", "&", "!") and _top(stack) != "{"
+            named = i and tokens[i - 1].text in (":", "|", "&", "!") and _innermost(stack) != "{"
             if named or (i + 1 < len(tokens) and tokens[i + 1].text == "("):
                 _refuse(token, "a label, type or function is never a parameter")
         if token.text in closing and token.kind == "sign":

@@ -1,7 +1,7 @@
 """The functions that a query may call: those that both engines answer alike, and the others.
 
-Whatever is not here is refused: an engine has functions that change its state, raise errors of the
-user's choosing, or end the process when they are given null.
+The fence refuses any other function. Engines have functions that change their state, raise an error
+with any text, or end the process when their argument is null.
 """
 
 PORTABLE = {

@@ -1,7 +1,7 @@
-"""The library: documented .cypher files for the queries that people ask for, run by their name.
+"""The library of documented .cypher files, each a query that runs by its name.
 
-The files are docs/cohorts/ of the source tree and travel in the wheel. A file begins with a title,
-tells its parameters and columns in comments, and gives parameters their defaults.
+The files stand in docs/cohorts/ of the source tree and in the wheel. A file begins with a title,
+describes its parameters and columns in comments, and may give parameters a default.
 """
 
 import json
@@ -16,7 +16,8 @@ from genograph.cypher.fence import fence
 from genograph.errors import CohortError
 from genograph.tables import Value
 
-_DEFAULT = re.compile(r"// :param (\w+) => (.*)")
+_PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
+_DECLARED = re.compile(r"\s*//\s*:param\b")
 
 
 class Entry(NamedTuple):
@@ -24,9 +25,9 @@ class Entry(NamedTuple):
 
     Attributes:
         name: the file's name without its ending, which runs it.
-        title: what it gives, in a few words.
+        title: what the query returns, in a few words.
         defaults: parameters that may be left out, and their values.
-        required: parameters that may not.
+        required: parameters that must be given.
         path: the file.
     """
 
@@ -41,16 +42,16 @@ class Entry(NamedTuple):
 def library() -> tuple[Entry, ...]:
     """Every query of the library, sorted by name."""
     folder = Path(str(files("genograph._library")))
-    return tuple(_entry(path) for path in sorted(folder.glob("*.cypher")))
+    return tuple(_read_entry(path) for path in sorted(folder.glob("*.cypher")))
 
 
 def query_file(words: str) -> Path | None:
-    """The file that a command's argument means; None where it is Cypher itself.
+    """Return the file that a command's argument names; None where the argument is Cypher.
 
-    A single word is the name of a query of the library, what ends in .cypher is a file.
+    A single word names a query of the library; an argument that ends in .cypher names a file.
 
     Raises:
-        CohortError: a single word that the library does not have; the names are in the message.
+        CohortError: the library has no query of that name; the message lists the names.
     """
     if words.endswith(".cypher"):
         return Path(words)
@@ -66,11 +67,36 @@ def query_file(words: str) -> Path | None:
     return named[words]
 
 
-def _entry(path: Path) -> Entry:
+def read_parameters(text: str, path: Path) -> dict[str, Value]:
+    """The parameters that lines `// :param NAME => JSON` of a .cypher file give.
+
+    Raises:
+        CohortError: such a line has no name or no JSON; the message has its place.
+    """
+    values: dict[str, Value] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if _DECLARED.match(line) is None:
+            continue
+        found = _PARAMETER.fullmatch(line)
+        try:
+            if found is None:
+                raise ValueError
+            values[found[1]] = json.loads(found[2])
+        except (ValueError, RecursionError):
+            got = line.strip()[:80]
+            msg = f"{path}, line {number}: got {got}, wanted // :param NAME => JSON"
+            raise CohortError(msg) from None
+    return values
+
+
+def without_parameters(text: str) -> str:
+    """The text of a .cypher file without the lines that give parameters."""
+    return "\n".join(line for line in text.splitlines() if not _DECLARED.match(line)).strip()
+
+
+def _read_entry(path: Path) -> Entry:
     text = path.read_text("utf-8")
-    defaults: dict[str, Value] = {}
-    for name, value in _DEFAULT.findall(text):
-        defaults[name] = json.loads(value)
+    defaults = read_parameters(text, path)
     title = re.split(r"[:.\n]", text.removeprefix("//"), maxsplit=1)[0].strip()
     required = tuple(sorted(fence(text).parameters - set(defaults)))
     return Entry(path.stem, title, defaults, required, path)

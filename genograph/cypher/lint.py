@@ -1,15 +1,15 @@
-"""The lint: what the embedded store and Neo4j answer differently, with its place in the query.
+"""The lint warns of what the embedded store and Neo4j answer differently, and says where.
 
-Every difference was found by asking both engines (Ladybug 0.22, Neo4j 5.26), and is asked again by
-the tests. `docs/cohorts.md` lists them, and those that no lint can see in a text.
+Both engines (Ladybug 0.22, Neo4j 5.26) were asked about every difference, and the tests ask them
+again. `docs/cohorts.md` lists these differences, and those that a text does not show.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from genograph.cypher.functions import DIFFERENT, ONLY_EMBEDDED, ONLY_NEO4J
+from genograph.cypher.patterns import Step, accesses, distinguished, paths, within
 from genograph.cypher.tokens import CLAUSES, Clause, Statement, Token, ends_operand, is_name
 from genograph.schema import graph_schema
 
@@ -28,7 +28,7 @@ _COMPARISONS = frozenset({"=", "<>", "<", ">", "<=", ">="})
 
 
 class Warned(NamedTuple):
-    """What the lint says of one place of a query, 1-based."""
+    """A warning about one place of a query; line and column are 1-based."""
 
     line: int
     column: int
@@ -40,67 +40,57 @@ class Warned(NamedTuple):
 
 
 def lint(statement: Statement) -> tuple[Warned, ...]:
-    """What the two engines would answer differently, in the order of the text."""
+    """Warn of all that the two engines answer differently, in the order of the text."""
     found = [
-        *_functions(statement.tokens),
-        *_lists(statement.tokens),
-        *_names(statement.tokens),
-        *_expressions(statement.tokens),
-        *_orders(statement.clauses),
-        *_patterns(statement.clauses),
-        *_filters(statement.clauses),
+        *_check_functions(statement.tokens),
+        *_check_lists(statement.tokens),
+        *_check_names(statement.tokens),
+        *_check_expressions(statement.tokens),
+        *_check_orders(statement.clauses),
+        *_check_patterns(statement.clauses),
+        *_check_filters(statement.clauses),
     ]
     return tuple(sorted(set(found)))
 
 
-def _warned(token: Token, message: str) -> Warned:
+def _warn(token: Token, message: str) -> Warned:
     return Warned(token.line, token.column, message)
 
 
-def _functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
+def _check_functions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, (token, following) in enumerate(pairwise(tokens)):
         if token.kind != "word" or following.text != "(" or is_name(tokens, i):
             continue
         if token.key in DIFFERENT:
-            yield _warned(token, f"{token.text} {DIFFERENT[token.key]}")
+            yield _warn(token, f"{token.text} {DIFFERENT[token.key]}")
         elif token.key in ONLY_NEO4J:
-            yield _warned(token, f"{token.text} is a function of Neo4j only")
+            yield _warn(token, f"{token.text} is a function of Neo4j only")
         elif token.key in ONLY_EMBEDDED:
-            yield _warned(token, f"{token.text} is a function of the embedded store only")
+            yield _warn(token, f"{token.text} is a function of the embedded store only")
         elif token.key in ("ALL", "ANY", "NONE", "SINGLE"):
-            for inner in _within(tokens, i + 1):
+            for inner in within(tokens, i + 1):
                 if inner.kind == "parameter":
-                    yield _warned(
+                    yield _warn(
                         inner,
                         f"{inner.text} inside {token.text}(...) fails on the embedded store; "
                         f"bind it before: WITH {inner.text} AS name",
                     )
 
 
-def _within(tokens: Sequence[Token], opening: int) -> Sequence[Token]:
-    """The tokens between a bracket and the one that closes it."""
-    depth = 0
-    for i in range(opening, len(tokens)):
-        depth += (tokens[i].key in ("(", "[", "{")) - (tokens[i].key in (")", "]", "}"))
-        if depth == 0:
-            return tokens[opening + 1 : i]
-    return tokens[opening + 1 :]
-
-
-def _lists(tokens: tuple[Token, ...]) -> Iterator[Warned]:
+def _check_lists(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     for i, token in enumerate(tokens):
         if token.key != "[":
             continue
-        inside = _within(tokens, i)
+        inside = within(tokens, i)
         if i and ends_operand(tokens, i - 1):
             slicing = any(t.key in ("..", ":") for t in inside)
             what = "a slice" if slicing else "an index"
-            yield _warned(token, f"{what} counts from 1 on the embedded store and from 0 on Neo4j")
+            yield _warn(token, f"{what} counts from 1 on the embedded store and from 0 on Neo4j")
         elif len(inside) > 1 and inside[0].kind == "word" and inside[1].key == "IN":
-            yield _warned(token, "a list comprehension is for Neo4j only; UNWIND the list")
+            yield _warn(token, "a list comprehension is for Neo4j only; UNWIND the list")
 
 
-def _names(tokens: tuple[Token, ...]) -> Iterator[Warned]:
+def _check_names(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     schema = graph_schema()
     exact = {*schema.nodes, *schema.relationships}
     spelled = {name.upper(): name for name in exact}
@@ -112,23 +102,21 @@ def _names(tokens: tuple[Token, ...]) -> Iterator[Warned]:
             before == "(" and i + 1 < len(tokens) and tokens[i + 1].key in (":", ")")
         )
         if named and token.key in _RESERVED:
-            yield _warned(
+            yield _warn(
                 token, f"{token.text} is a reserved word of the embedded store; choose another name"
             )
         if before in (":", "|") and token.text not in exact and token.key in spelled:
-            yield _warned(
-                token, f"{token.text}: Neo4j tells case apart; write {spelled[token.key]}"
-            )
+            yield _warn(token, f"{token.text}: Neo4j tells case apart; write {spelled[token.key]}")
 
 
-def _expressions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
+def _check_expressions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
     stack: list[str] = []
     compared: list[Token | None] = [None]
     for i, token in enumerate(tokens):
         following = tokens[i + 1] if i + 1 < len(tokens) else None
         if token.key in ("(", "[", "{"):
             if token.key == "{" and not stack and i and ends_operand(tokens, i - 1):
-                yield from _braces(tokens, i)
+                yield from _check_braces(tokens, i)
             stack.append(token.key)
             compared.append(None)
         elif token.key in (")", "]", "}"):
@@ -136,7 +124,7 @@ def _expressions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
             compared.pop()
         elif token.key in _COMPARISONS:
             if compared[-1] is not None:
-                yield _warned(token, "a chain of comparisons is for Neo4j only; join two by AND")
+                yield _warn(token, "a chain of comparisons is for Neo4j only; join two by AND")
             compared[-1] = token
         elif token.key == "," or (
             token.kind == "word"
@@ -145,48 +133,48 @@ def _expressions(tokens: tuple[Token, ...]) -> Iterator[Warned]:
         ):
             compared[-1] = None
         if token.key == "||":
-            yield _warned(token, "|| is for Neo4j only; join strings by +")
+            yield _warn(token, "|| is for Neo4j only; join strings by +")
         if token.key == "+" and following is not None and i:
             around = (following.kind, tokens[i - 1].kind)
             if "string" in around:
-                yield _warned(
+                yield _warn(
                     token,
                     "a null added to a string counts as empty on the embedded store and gives null "
                     "on Neo4j; use coalesce",
                 )
         if token.key == "CONTAINS" and following is not None and len(following.text) == 2:
-            yield _warned(token, "CONTAINS '' is false on the embedded store and true on Neo4j")
+            yield _warn(token, "CONTAINS '' is false on the embedded store and true on Neo4j")
         if token.key == ":" and following is not None:
-            yield from _labels(tokens, i, stack)
+            yield from _check_labels(tokens, i, stack)
 
 
-def _braces(tokens: Sequence[Token], i: int) -> Iterator[Warned]:
-    """What stands before a brace outside of any pattern."""
+def _check_braces(tokens: Sequence[Token], i: int) -> Iterator[Warned]:
+    """Warn of braces outside of a pattern: subqueries and map projections."""
     before, following = tokens[i - 1], tokens[i + 1]
     if before.key == "COLLECT":
-        yield _warned(before, "COLLECT { } is for Neo4j only; use collect in a WITH")
+        yield _warn(before, "COLLECT { } is for Neo4j only; use collect in a WITH")
     elif before.key in ("EXISTS", "COUNT"):
         if following.key != "MATCH":
-            yield _warned(following, f"{before.text} {{ }} needs MATCH on the embedded store")
+            yield _warn(following, f"{before.text} {{ }} needs MATCH on the embedded store")
     elif before.kind == "word":
-        yield _warned(tokens[i], "a map projection is for Neo4j only")
+        yield _warn(tokens[i], "a map projection is for Neo4j only")
 
 
-def _labels(tokens: tuple[Token, ...], i: int, stack: Sequence[str]) -> Iterator[Warned]:
+def _check_labels(tokens: tuple[Token, ...], i: int, stack: Sequence[str]) -> Iterator[Warned]:
     if not stack and ends_operand(tokens, i - 1):
-        yield _warned(tokens[i], "a label as a predicate is for Neo4j only; put it in the MATCH")
+        yield _warn(tokens[i], "a label as a predicate is for Neo4j only; put it in the MATCH")
     if tokens[i - 1].key == "|":
-        yield _warned(tokens[i], "|: is refused by Neo4j; write | alone")
+        yield _warn(tokens[i], "|: is refused by Neo4j; write | alone")
     if stack and stack[-1] == "(" and i >= 2 and tokens[i - 2].key == ":":
-        yield _warned(tokens[i], "two labels mean either on the embedded store and both on Neo4j")
+        yield _warn(tokens[i], "two labels mean either on the embedded store and both on Neo4j")
 
 
-def _orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
+def _check_orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
     variables = {
         inside.text
         for clause in clauses
         if clause.keyword.endswith("MATCH")
-        for part in parts_of(clause)
+        for part in paths(clause)
         for inside in part.variables
     }
     for i, clause in enumerate(clauses):
@@ -200,131 +188,43 @@ def _orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
         words = [later.keyword for later in tail]
         if "ORDER BY" in words:
             if clause.keyword == "WITH" and len(words) == 1:
-                yield _warned(
+                yield _warn(
                     tail[0].tokens[0],
                     "ORDER BY after WITH needs SKIP or LIMIT on the embedded store",
                 )
             for j, token in enumerate(clause.tokens[:-1]):
                 alias = clause.tokens[j + 1]
-                same = alias.text in variables and not _carries(clause.tokens, j)
+                same = alias.text in variables and not _keeps_name(clause.tokens, j)
                 if token.key == "AS" and same:
-                    yield _warned(
+                    yield _warn(
                         alias,
                         f"the alias {alias.text} is also a variable, which ORDER BY takes for "
                         f"one or the other; choose another alias",
                     )
         elif words:
-            yield _warned(
+            yield _warn(
                 tail[0].tokens[0],
                 f"{words[0]} without ORDER BY takes any rows, on each store others",
             )
 
 
-def _carries(tokens: Sequence[Token], j: int) -> bool:
-    """Whether what stands before AS is the variable of the same name."""
+def _keeps_name(tokens: Sequence[Token], j: int) -> bool:
+    """Whether AS keeps the name of a variable: WITH g AS g."""
     return tokens[j - 1].text == tokens[j + 1].text and tokens[j - 2].key in ("WITH", ",", "RETURN")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A relationship of a pattern: its types (none for any), ends, and whether it has a way.
-
-    `name` is empty without a variable; `mapped` tells that it states properties in braces.
-    """
-
-    types: frozenset[str]
-    source: str
-    target: str
-    directed: bool
-    star: tuple[Token, ...]
-    token: Token
-    name: str
-    mapped: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """One path of a MATCH: the variables of its nodes, and its relationships."""
-
-    variables: tuple[Token, ...]
-    steps: tuple[Step, ...]
-
-
-def parts_of(clause: Clause) -> tuple[Part, ...]:
-    """The paths of a MATCH clause; nodes without a variable have names of their own."""
-    tokens = clause.tokens
-    out, depth, first = [], 0, 1
-    for i, token in enumerate(tokens):
-        depth += (token.key in ("(", "[", "{")) - (token.key in (")", "]", "}"))
-        if depth == 0 and token.key == "," and i:
-            out.append(_part(tokens[first:i]))
-            first = i + 1
-    out.append(_part(tokens[first:]))
-    return tuple(out)
-
-
-def _part(tokens: Sequence[Token]) -> Part:
-    variables: list[Token] = []
-    names: list[str] = []
-    arrows: list[tuple[bool, bool, Sequence[Token], Token]] = []
-    i, leftwards = 0, False
-    inside: Sequence[Token] = ()
-    at: Token | None = None
-    while i < len(tokens):
-        token = tokens[i]
-        if token.key == "(":
-            inner = _within(tokens, i)
-            named = bool(inner) and inner[0].kind in ("word", "quoted")
-            names.append(inner[0].text if named else f"({token.start}")
-            variables += inner[:1] if named else []
-            if at is not None and len(names) > 1:
-                rightwards = tokens[i - 1].key in ("->", ">")
-                arrows.append((leftwards, rightwards, inside, at))
-            leftwards, inside, at = False, (), None
-            i += len(inner) + 2
-            continue
-        if token.key in ("-", "<-") and at is None:
-            leftwards, at = token.key == "<-", token
-        elif token.key == "[" and at is not None:
-            inside = _within(tokens, i)
-            i += len(inside) + 2
-            continue
-        i += 1
-    steps = []
-    for k, (left, right, inner, where) in enumerate(arrows):
-        star = [n for n, t in enumerate(inner) if t.key == "*"]
-        head = inner[: star[0]] if star else inner
-        types = frozenset(
-            t.text.upper() for n, t in enumerate(head) if n and head[n - 1].key in (":", "|")
-        )
-        ends = (names[k + 1], names[k]) if left else (names[k], names[k + 1])
-        named = bool(inner) and inner[0].kind in ("word", "quoted")
-        steps.append(
-            Step(
-                types,
-                *ends,
-                left != right,
-                tuple(inner[star[0] :]) if star else (),
-                where,
-                inner[0].text if named else "",
-                any(t.key == "{" for t in inner),
-            )
-        )
-    return Part(tuple(variables), tuple(steps))
-
-
-def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
+def _check_patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
     for i, clause in enumerate(clauses):
         if not clause.keyword.endswith("MATCH"):
             continue
         where = clauses[i + 1] if i + 1 < len(clauses) else None
-        apart = _told_apart(where) if where and where.keyword == "WHERE" else frozenset()
-        parts = parts_of(clause)
+        apart = distinguished(where) if where and where.keyword == "WHERE" else frozenset()
+        parts = paths(clause)
         steps = [step for part in parts for step in part.steps]
         for step in steps:
-            yield from _walk(step)
+            yield from _check_length(step)
         if len(steps) > _COMPARED or len(parts) > _COMPARED:
-            yield _warned(
+            yield _warn(
                 clause.tokens[0],
                 f"more than {_COMPARED} relationships in one MATCH: they are not compared",
             )
@@ -332,7 +232,7 @@ def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
         for one, two in combinations(steps, 2):
             if _may_be_one(one, two, apart):
                 shared = " or ".join(sorted(one.types & two.types or one.types | two.types))
-                yield _warned(
+                yield _warn(
                     two.token,
                     f"{shared or 'a relationship'} twice in one MATCH: the embedded store may take "
                     f"one relationship for both, Neo4j does not; add WHERE a.id < b.id, or use two "
@@ -342,15 +242,15 @@ def _patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
         named = [{t.text for t in part.variables} for part in parts]
         for (one_names, _), (two_names, right) in combinations(zip(named, parts, strict=True), 2):
             if not one_names & two_names and not (one_names | two_names) & bound:
-                yield _warned(
+                yield _warn(
                     right.variables[0] if right.variables else clause.tokens[0],
                     "two unconnected patterns in one MATCH are slow on the embedded store; use two "
                     "MATCH clauses",
                 )
 
 
-def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
-    """Predicates on a relationship from which the pattern goes on before the next WITH.
+def _check_filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
+    """Warn of a predicate on a relationship where the pattern goes on before the next WITH.
 
     Ladybug 0.22 applies them to the wrong rows where a node has more than 2,048 such relationships.
     """
@@ -358,17 +258,16 @@ def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
     used: set[str] = set()
     for clause in clauses:
         if clause.keyword.endswith("MATCH"):
-            steps += [step for part in parts_of(clause) for step in part.steps]
+            steps += [step for part in paths(clause) for step in part.steps]
         elif clause.keyword == "WHERE":
-            pairs = pairwise(clause.tokens)
-            used |= {one.text for one, two in pairs if two.text == "."}
+            used |= {access.variable for access in accesses(clause.tokens)}
         else:
             for step in steps[:_COMPARED]:
                 ends = {step.source, step.target}
                 goes_on = any(ends & {s.source, s.target} for s in steps if s is not step)
                 if (step.mapped or step.name in used) and goes_on:
                     what = " or ".join(sorted(step.types)) or "a relationship"
-                    yield _warned(
+                    yield _warn(
                         step.token,
                         f"a predicate on {what}, where the pattern goes on: the embedded store "
                         f"answers wrongly for a node with more than 2,048 of them; put WITH "
@@ -377,23 +276,23 @@ def _filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
             steps, used = [], set()
 
 
-def _walk(step: Step) -> Iterator[Warned]:
-    """What differs in a relationship of variable length."""
+def _check_length(step: Step) -> Iterator[Warned]:
+    """Warn of what differs in a relationship of variable length."""
     if not step.star:
         return
     numbers = [int(t.text) for t in step.star if t.kind == "number" and t.text.isdigit()]
     dots = [n for n, t in enumerate(step.star) if t.key == ".."]
     open_end = (not numbers) or (bool(dots) and step.star[-1].key == "..")
     if open_end:
-        yield _warned(
+        yield _warn(
             step.star[0],
             f"without an upper bound the embedded store stops at {_LONGEST}; write one, at most "
             f"{_LONGEST}",
         )
     elif numbers[-1] > _LONGEST:
-        yield _warned(step.star[0], f"the embedded store goes {_LONGEST} steps at most")
+        yield _warn(step.star[0], f"the embedded store goes {_LONGEST} steps at most")
     if not step.directed or not step.types or not step.types <= _ACYCLIC:
-        yield _warned(
+        yield _warn(
             step.star[0],
             "on the embedded store a path may take a relationship twice, on Neo4j not; counts of "
             "paths differ, RETURN DISTINCT nodes do not",
@@ -411,14 +310,3 @@ def _may_be_one(one: Step, two: Step, apart: frozenset[frozenset[str]]) -> bool:
         return not any(frozenset(pair) in apart for pair in ends)
     others = [{a, b} for a in (one.source, one.target) for b in (two.source, two.target)]
     return not any(frozenset(pair) in apart for pair in others if len(pair) == 2)
-
-
-def _told_apart(where: Clause) -> frozenset[frozenset[str]]:
-    """The pairs of variables that a WHERE holds to be different: a.id < b.id."""
-    found = set()
-    texts = [token.text for token in where.tokens]
-    for i in range(1, len(texts) - 1):
-        if texts[i] in ("<", ">", "<>"):
-            left = texts[i - 3] if i >= 3 and texts[i - 2] == "." else texts[i - 1]
-            found.add(frozenset({left, texts[i + 1]}))
-    return frozenset(found)

@@ -1,7 +1,7 @@
 """Cypher cut into tokens and clauses.
 
-What is sent to an engine is the text that was cut: comments are blanked out, and whatever the two
-engines might read in different ways is refused.
+An engine gets the very text that was cut, with its comments blanked out. Text that the two engines
+may read in different ways is refused.
 """
 
 import re
@@ -52,12 +52,12 @@ class Token(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The word in capitals, a sign as it is, nothing for what is quoted."""
+        """A word in capitals or a sign as it is; empty for any other kind."""
         return self.text.upper() if self.kind in ("word", "sign") else ""
 
     @property
     def place(self) -> str:
-        """Where the token stands."""
+        """The line and column of the token."""
         return f"line {self.line}, column {self.column}"
 
 
@@ -74,8 +74,8 @@ class Statement:
     """One reading statement that has passed the fence.
 
     Attributes:
-        text: what is sent: the query with comments and the last semicolon blanked out.
-        tokens: its tokens.
+        text: the query as an engine gets it: comments and the last semicolon are blanked out.
+        tokens: the tokens of the query.
     """
 
     text: str
@@ -112,25 +112,12 @@ class Statement:
         return tuple(out)
 
 
-def predicates(where: Clause) -> tuple[str, ...]:
-    """The predicates that a WHERE clause joins by AND; the whole where an OR stands beside."""
-    depth = 0
-    cuts = [where.tokens[0].start + len("WHERE")]
-    for token in where.tokens[1:]:
-        depth += (token.key in ("(", "[", "{", "CASE")) - (token.key in (")", "]", "}", "END"))
-        if depth == 0 and token.key in ("OR", "XOR"):
-            cuts = cuts[:1]
-            break
-        if depth == 0 and token.key == "AND":
-            cuts.append(token.start)
-    start = where.tokens[0].start
-    cuts = [c - start for c in cuts]
-    parts = [where.text[a:b] for a, b in zip(cuts, [*cuts[1:], len(where.text)], strict=True)]
-    return tuple(re.sub(r"^AND\b", "", p.strip(), flags=re.IGNORECASE).strip() for p in parts)
-
-
 def cut(cypher: str) -> tuple[tuple[Token, ...], str]:
-    """The tokens, and the text with comments and a last semicolon blanked out."""
+    """Cut a query into tokens; return them, and the text without comments and last semicolon.
+
+    Raises:
+        CohortError: some text is no token, or the two engines may read it in different ways.
+    """
     cypher = cypher.replace("\r\n", "\n")
     # engines resolve \uXXXX before they look for the end of a string, so it could end one
     for match in re.finditer(r"\\[uU]|[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]", cypher):
@@ -144,7 +131,7 @@ def cut(cypher: str) -> tuple[tuple[Token, ...], str]:
     while at < len(cypher):
         found = _TOKEN.match(cypher, at)
         if found is None or found.lastgroup is None:
-            msg = f"{_place(cypher, at)}: {_wrong(cypher, at)}"
+            msg = f"{_place(cypher, at)}: {_say_why(cypher, at)}"
             raise CohortError(msg)
         kind, piece = found.lastgroup, found[0]
         token = Token(kind, piece, at, line, at - begin + 1)
@@ -179,8 +166,8 @@ def _place(text: str, at: int) -> str:
     return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
-def _wrong(text: str, at: int) -> str:
-    """Why no token begins at a place."""
+def _say_why(text: str, at: int) -> str:
+    """Say why no token begins at a place."""
     if text[at] in "'\"`":
         return f"the quote {text[at]} is never closed"
     if text.startswith("/*", at):
@@ -204,7 +191,7 @@ def is_name(tokens: tuple[Token, ...], i: int) -> bool:
 
 
 def is_keyword(tokens: tuple[Token, ...], i: int) -> bool:
-    """Whether a clause word begins a clause: no name, alias or half of STARTS WITH."""
+    """Whether a word begins a clause, so that it is no name, alias or part of STARTS WITH."""
     if is_name(tokens, i) or (i and tokens[i - 1].key == "AS"):
         return False
     return _begins(tokens, i) or ends_operand(tokens, i - 1)
@@ -219,7 +206,7 @@ def ends_operand(tokens: tuple[Token, ...], i: int) -> bool:
 
 
 class _Last(local):
-    """The tokens that were asked for last in a thread, and what `_complete` says of them."""
+    """The last tokens of a thread that `ends_operand` looked at, and their `_complete`."""
 
     tokens: tuple[Token, ...] = ()
     complete: Sequence[bool] = ()

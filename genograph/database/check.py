@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from genograph.database.ledger import loads
-from genograph.measurements.rows import Axis
+from genograph.measurements import Axis
 from genograph.schema import Node, Property, Relationship, graph_schema, names_sha256
 from genograph.store import Store
 

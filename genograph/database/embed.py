@@ -1,4 +1,4 @@
-"""Embeddings of the loaded regulatory windows by providers that need no neural network.
+"""Embeddings of the loaded regulatory windows by a provider.
 
 Hides how windows are read, embedded in chunks, written as Embedding nodes and put on the ledger.
 """
@@ -14,13 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from genograph.database.ledger import Entry, Ledger, begun
-from genograph.embeddings import PROVIDERS, Provider, Vectors
+from genograph.embeddings import Provider, Vectors, find_provider
 from genograph.errors import SourceError
 from genograph.loaders.embeddings import tables
 from genograph.store import Store, Written
 from genograph.tables import Table
-
-__all__ = ["PROVIDERS", "Provider", "embed"]
 
 _CHUNK = 2_000
 _FILE = "CRE windows of the database"
@@ -29,7 +27,7 @@ _FILE = "CRE windows of the database"
 def embed(
     store: Store, provider: str, *, model: str | None = None, seed: int = 0, dim: int = 768
 ) -> Ledger:
-    """Embed every loaded window and return what was done; doing it twice changes nothing.
+    """Embed every loaded window and return the ledger; a second run changes nothing.
 
     The vectors stand as Embedding nodes `CRE id@model`; `model` is the provider's name unless it is
     given (with the seed where one other than 0 matters: random-1). If the database has these very
@@ -39,10 +37,7 @@ def embed(
         SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
     """
     started = time.perf_counter()
-    if provider not in PROVIDERS:
-        msg = f"no provider is called {provider or 'nothing'}; choose one of {', '.join(PROVIDERS)}"
-        raise SourceError(msg)
-    spec = PROVIDERS[provider]
+    spec = find_provider(provider)
     if model is None:
         model = f"{provider}-{seed}" if spec.seeded and seed else provider
     if not model or "@" in model:
@@ -88,7 +83,7 @@ def embed(
 
 @dataclass(frozen=True)
 class _Job:
-    """Windows and what to do with them."""
+    """The windows to embed, the provider and its settings."""
 
     spec: Provider
     ids: list[str]
@@ -103,7 +98,7 @@ class _Job:
         return self.spec.vectors(ids, sequences, self.seed, self.dim)
 
     def source(self) -> Table:
-        """The row of provenance: a hash of the windows stands in the place of a file's."""
+        """Make the Source row, with a hash of the windows in place of the hash of a file."""
         digest = hashlib.sha256()
         for name, sequence in zip(self.ids, self.sequences, strict=True):
             digest.update(f"{name}\t{sequence}\n".encode())
@@ -114,7 +109,7 @@ class _Job:
 
 
 def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
-    """Whether the load is on the ledger and no other one has since written over its vectors.
+    """Whether the load is on the ledger and the database still has its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.
     """

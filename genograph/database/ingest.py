@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genograph import loaders
+from genograph.database.embed import embed
 from genograph.database.ledger import Entry, Ledger, begun, digest_of, listed
 from genograph.database.spool import Spool
+from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
 from genograph.files import scratch
 from genograph.loaders import GeneNames, Option, Reading, Source
@@ -27,7 +29,7 @@ __all__ = ["Ledger", "Step", "build", "gene_names", "load", "sources"]
 
 
 def gene_names(store: Store) -> GeneNames:
-    """The names by which the loaded genes can be called."""
+    """Read the names of the loaded genes: ids, symbols and aliases."""
     return GeneNames(
         store.query("MATCH (g:Gene) RETURN g.id AS id, g.symbol AS symbol, g.aliases AS aliases")
     )
@@ -52,13 +54,13 @@ def load(
     counts = store.counts()
     for needed in spec.needs:
         if not counts[needed]:
-            givers = " or ".join(_givers(needed, source))
+            givers = " or ".join(_list_givers(needed, source))
             msg = f"loader {source} needs {needed} in the database; load {givers} first"
             raise SourceError(msg)
     if not path.is_file():
         msg = f"{path}: no such file"
         raise SourceError(msg)
-    entry = Entry(store, _begun(spec, path, settings))
+    entry = Entry(store, _make_source(spec, path, settings))
     with (
         scratch() as folder,
         listed(rejects, store, entry) as unused,
@@ -99,8 +101,8 @@ def load(
     return ledger
 
 
-def _begun(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
-    """The Source of a load that is about to begin."""
+def _make_source(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
+    """Make the Source row of a load that is about to begin."""
     words = [f"{name}={value}" for name, value in sorted(settings.items())]
     return begun(spec.name, spec.version, path.name, digest_of(path), words, spec.licence)
 
@@ -125,7 +127,7 @@ class Step:
 
 
 def sources(path: Path) -> list[Step]:
-    """The steps of a sources.toml, in the order in which they must be loaded.
+    """Read the steps of a sources.toml, in the order in which they must be loaded.
 
     A `[[source]]` has `loader`, `file` (relative to the list; `~` and `$NAME` are filled in) and
     the loader's options; an `[[embed]]` has `provider`, may have `model`, `seed` and `dim`, and
@@ -147,14 +149,14 @@ def sources(path: Path) -> list[Step]:
         if key not in ("source", "embed") or not isinstance(entries, list):
             msg = f"{path}: got the key {key}; wanted [[source]] and [[embed]]"
             raise SourceError(msg)
-    steps = [_source_step(path, entry) for entry in raw.get("source", [])]
+    steps = [_read_source(path, entry) for entry in raw.get("source", [])]
     if not steps:
         msg = f"{path}: lists no [[source]]"
         raise SourceError(msg)
-    return _ordered(steps + [_embed_step(path, entry) for entry in raw.get("embed", [])])
+    return _sort_steps(steps + [_read_embed(path, entry) for entry in raw.get("embed", [])])
 
 
-def _source_step(path: Path, entry: Mapping[str, Option]) -> Step:
+def _read_source(path: Path, entry: Mapping[str, Option]) -> Step:
     options = dict(entry)
     name, file = options.pop("loader", None), options.pop("file", None)
     if not isinstance(name, str) or not isinstance(file, str):
@@ -176,9 +178,7 @@ def _source_step(path: Path, entry: Mapping[str, Option]) -> Step:
 _EMBED_OPTIONS: Mapping[str, type] = {"model": str, "seed": int, "dim": int}
 
 
-def _embed_step(path: Path, entry: Mapping[str, Option]) -> Step:
-    from genograph.database.embed import PROVIDERS
-
+def _read_embed(path: Path, entry: Mapping[str, Option]) -> Step:
     options = dict(entry)
     provider = options.pop("provider", None)
     if not isinstance(provider, str) or provider not in PROVIDERS:
@@ -194,23 +194,23 @@ def _embed_step(path: Path, entry: Mapping[str, Option]) -> Step:
     return Step(provider, None, options, ("Embedding", "EMBEDDED_AS"), ("CRE",))
 
 
-def _ordered(steps: Sequence[Step]) -> list[Step]:
-    """The steps, each after all that give what it needs; else in the order of the list.
+def _sort_steps(steps: Sequence[Step]) -> list[Step]:
+    """Sort steps so that each follows those that give what it needs; else keep their order.
 
-    Two that each give what the other needs (two SGA screens) stay as they are listed.
+    Two steps that each give what the other needs (two SGA screens) keep their order.
     """
     waiting = list(steps)
     out: list[Step] = []
     while waiting:
-        ready = (s for s in waiting if not any(_before(o, s) for o in waiting if o is not s))
+        ready = (s for s in waiting if not any(_must_precede(o, s) for o in waiting if o is not s))
         step = next(ready, waiting[0])
         waiting = [s for s in waiting if s is not step]
         out.append(step)
     return out
 
 
-def _before(first: Step, then: Step) -> bool:
-    """Whether `then` needs what `first` gives, and not the other way round."""
+def _must_precede(first: Step, then: Step) -> bool:
+    """Whether `then` needs what `first` gives, and `first` needs nothing that `then` gives."""
     return bool(set(first.gives) & set(then.needs)) and not set(then.gives) & set(first.needs)
 
 
@@ -224,14 +224,12 @@ def build(
     """Load every source of a sources.toml that the database does not have yet.
 
     A step whose file, options and loader version are in the database's ledger is skipped, so a
-    build that was interrupted goes on where it stopped. `report` is told each step's ledger.
+    build that was interrupted goes on where it stopped. `report` gets each step's ledger.
 
     Raises:
         SourceError: as `sources` and `load`; or a step needs what neither the list nor the database
             has, in which case nothing is loaded.
     """
-    from genograph.database.embed import embed
-
     steps = sources(Path(path))
     there = {name for name, n in store.counts().items() if n}
     for step in steps:
@@ -239,7 +237,7 @@ def build(
     for step in steps:
         for needed in step.needs:
             if needed not in there:
-                givers = " or ".join(_givers(needed, step.source))
+                givers = " or ".join(_list_givers(needed, step.source))
                 msg = f"{path}: {step.source} needs {needed}; list {givers} too"
                 raise SourceError(msg)
     out = []
@@ -249,7 +247,7 @@ def build(
         else:
             spec, _ = loaders.loader(step.source)
             settings = spec.settings(step.options)
-            if Entry(store, _begun(spec, step.path, settings)).finished:
+            if Entry(store, _make_source(spec, step.path, settings)).finished:
                 ledger = Ledger(step.source, step.path.name, 0, 0, 0, {}, {}, 0.0, skipped=True)
             else:
                 ledger = load(store, step.source, step.path, rejects=rejects, **step.options)
@@ -258,6 +256,6 @@ def build(
     return out
 
 
-def _givers(needed: str, asking: str) -> list[str]:
-    """The loaders that give a label or relationship to another one."""
+def _list_givers(needed: str, asking: str) -> list[str]:
+    """List the loaders that give a label or relationship which another loader needs."""
     return [n for n in loaders.names() if n != asking and needed in loaders.loader(n)[0].gives]

@@ -1,4 +1,4 @@
-"""Running a user's query: fence, parameters, lint, store."""
+"""Run a user's query: check it by the fence, warn by the lint, ask the store."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -24,23 +24,23 @@ def run_query(
         CohortError: the fence refuses the query, or a parameter is missing or not used.
         StoreError: the database refuses it or it ran out of time.
     """
-    return store.query(_checked(cypher, parameters), timeout=timeout, **parameters)
+    return store.query(_check(cypher, parameters), timeout=timeout, **parameters)
 
 
 def query_parts(
     store: Store, cypher: str, *, timeout: float | None = 60.0, **parameters: Value
 ) -> Iterator[pa.Table]:
-    """As `run_query`, the rows in parts, at least one; memory holds one of them.
+    """Run a query as `run_query` does and yield its rows in parts; there is at least one part.
 
     Raises:
         CohortError, StoreError: as `run_query`.
-        OSError: the disk that the rows are put down on takes no more.
+        OSError: the disk on which the store keeps the rows is full.
     """
-    return store.parts(_checked(cypher, parameters), timeout=timeout, **parameters)
+    return store.parts(_check(cypher, parameters), timeout=timeout, **parameters)
 
 
-def _checked(cypher: str, parameters: Mapping[str, Value]) -> str:
-    """The text of a statement that the fence lets through."""
+def _check(cypher: str, parameters: Mapping[str, Value]) -> str:
+    """Check a query and its parameters, log what the lint warns of, and return its text."""
     statement = fence(cypher)
     check_parameters(statement, parameters)
     for warned in lint(statement):

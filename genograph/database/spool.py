@@ -1,8 +1,8 @@
-"""Spool: the checked rows of one load on disk, and how they go into a database.
+"""Spool: the checked rows of one load on disk, and how they are written into a database.
 
-Nodes go first and relationships after them. Rows that can not be there yet are copied in by the
-million; others are looked for, a table at a time. A load that is too large for one transaction of
-the store goes in as several.
+Nodes are written before relationships. Rows that cannot be in the database yet are copied by the
+million; other rows are looked for, one table at a time. A load that is too large for one
+transaction of the store takes several.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class Spool:
         self.studies: dict[str, None] = {}
 
     def put(self, table: Table, *, certain: bool = False) -> None:
-        """Keep a table; a `certain` one has no row that is there already and no end that is not."""
+        """Keep a table; all rows of a `certain` table are new and all its ends are there."""
         if not len(table):
             return
         file = self._folder / f"{len(self._parts)}.parquet"
@@ -70,11 +70,11 @@ class Spool:
         return out
 
     def fits(self, store: Store) -> bool:
-        """Whether one transaction of the store takes it all."""
+        """Whether all rows fit into one transaction of the store."""
         return sum(part.bytes for part in self._parts) <= store.transaction_bytes
 
     def write(self, store: Store) -> dict[str, Written]:
-        """Merge every row into a database; what became of them, type by type.
+        """Merge every row into a database; return how many were new or changed, by type.
 
         Raises:
             SchemaError: a relationship ends at a node that is not there.
@@ -124,7 +124,7 @@ class Spool:
     def _check_other_ends(
         self, store: Store, spec: Node | Relationship, parts: Sequence[Part]
     ) -> None:
-        """Look for the ends that the load does not give itself."""
+        """Check that the database has the ends that are not rows of this load."""
         if isinstance(spec, Node):
             return
         given = {part.type for part in self._parts}
@@ -137,7 +137,7 @@ class Spool:
 
 
 def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """The tables in their order, as many together as have the same columns and go in at once."""
+    """Group neighbouring tables that have the same columns and can be written at once."""
     held: list[Part] = []
     for part in parts:
         rows, size = sum(p.rows for p in held), sum(p.bytes for p in held)

@@ -1,6 +1,6 @@
-"""Pairs: columns of double-mutant measurements, turned into the tables that say them in the graph.
+"""Pairs: columns of double-mutant measurements, and the tables of the graph that they become.
 
-The fast way of `experiments.tables` for screens of millions of pairs: the same rows with the same
+The fast way of `rows.tables` for screens of millions of pairs: the same rows with the same
 ids, without an object a measurement. Memory grows by 16 bytes a pair.
 """
 
@@ -20,7 +20,7 @@ Column = np.ndarray[Any, Any]
 
 
 class Pairs(NamedTuple):
-    """Measurements of double mutants, one row each; NaN is what the source does not say.
+    """Measurements of double mutants, one row each; NaN where the source does not say.
 
     Attributes:
         first: code of the query's perturbation, as `PairTables.code` gives it.
@@ -43,7 +43,7 @@ class Pairs(NamedTuple):
 
 
 class PairTables:
-    """Turns the pairs of one study into tables; no key is given twice."""
+    """Turns the pairs of one study into tables; no two rows have the same key."""
 
     def __init__(self, study: Study, *, source: str) -> None:
         """Begin with nothing seen; `source` is for messages."""
@@ -153,7 +153,7 @@ class Seen:
         self._runs: list[Column] = []
 
     def new(self, numbers: Column) -> Column:
-        """The rows, ascending, of those that were not there before, each the first of its kind."""
+        """Add numbers; return the rows, ascending, where a number occurs for the first time."""
         distinct, first = np.unique(numbers, return_index=True)
         fresh = np.ones(len(distinct), dtype=bool)
         for run in self._runs:

@@ -1,4 +1,4 @@
-"""Experiments: measurements of strains, turned into the tables that say them in the graph.
+"""Rows: single measurements of strains, and the tables of the graph that they become.
 
 A loader yields one `Measurement` a strain and phenotype; `tables` gives the Study, Environment,
 Axis, Strain, PERTURBS, Experiment, TESTS, FROM_STUDY, IN_ENVIRONMENT and ALONG rows, each once.
@@ -27,14 +27,14 @@ RELATIVE = "relative to wild type"
 """The unit of fitness: the wild type has 1."""
 
 MISSING = frozenset({"", "na", "n/a", "nan", "#n/a"})
-"""How a table spells a value that was not measured, in lower case."""
+"""The words in a table for a value that was not measured, in lower case."""
 
 CHUNK = 50_000
 _CHUNK_VALUES = 5_000_000
 
 
 class Study(NamedTuple):
-    """A publication or screen; empty words are unknown and leave what the database has."""
+    """A publication or screen; an empty field is unknown and changes nothing in the database."""
 
     id: str
     citation: str = ""
@@ -59,7 +59,7 @@ class Axis:
 
 
 class Measurement(NamedTuple):
-    """One phenotype of one strain as measured once; None is what the source does not say.
+    """One measurement of one phenotype of one strain; None where the source does not say.
 
     Attributes:
         study: id of the study.
@@ -136,7 +136,7 @@ class _Seen:
     mark: int = field(default_factory=new_mark)
 
     def new(self, label: str, id: str) -> bool:
-        """Whether a Study, Environment or Axis is new; it is not any more afterwards."""
+        """Record a Study, Environment or Axis; return whether it is the first of its id."""
         known = (label, id) in self.yielded
         self.yielded.add((label, id))
         return not known
@@ -276,20 +276,20 @@ def _lists(vectors: Sequence[np.ndarray[Any, Any] | None]) -> pa.ListArray:
 
 
 class Spelled(NamedTuple):
-    """A strain as a source spells it: its perturbations in that order, or the genes unknown."""
+    """The strain of a source: its perturbations in their order, or the names of unknown genes."""
 
     strain: tuple[Perturbation, ...]
     unknown: tuple[str, ...] = ()
 
 
 def spelled_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
-    """The strain that a gene name or a strain id spells, its genes resolved.
+    """Read a gene name or a strain id as a strain, and resolve its genes.
 
     A bare gene name is its deletion; `WT` is the wild type; `RAD51+YBL003C(damp)`,
     `YAL001C(ts:tsq508)` and `YAL001C(overexpression@1.5)` are as in `schema.strain_id`.
 
     Raises:
-        SchemaError: `text` spells no strain, or names the same perturbation twice.
+        SchemaError: `text` is not a strain, or names the same perturbation twice.
     """
     gene = None if text.strip() == WILD_TYPE else resolve(text)
     if gene is not None and not re.search(r"[()+@\s]", gene):
@@ -308,7 +308,7 @@ _TS = re.compile(r"ts[a-z]?\d*")
 
 
 def screened(name: str, gene: str | None = None) -> Perturbation | None:
-    """The perturbation of an SGA strain name, None where its allele suffix is not known.
+    """Read an SGA strain name as a perturbation; None where its allele suffix is not known.
 
     `YAL001C` is a deletion, `YAL001C_damp` a DAmP allele and `YAL001C_tsq508` the ts
     allele tsq508 (Costanzo et al. 2010, Baryshnikova et al. 2010). `gene` replaces the name before
@@ -335,10 +335,10 @@ def number(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> float | None:
-    """A finite number between two limits, inclusive; None where the cell says not measured.
+    """Read a cell as a finite number within the limits; None where the cell says not measured.
 
     Raises:
-        SourceError: anything else, with the place.
+        SourceError: the cell holds anything else; the message has its place.
     """
     if text is None or (isinstance(text, str) and text.strip().lower() in MISSING):
         return None
@@ -362,10 +362,12 @@ def number(
 def vector(
     path: object, line: int, names: Sequence[str], fields: Sequence[str]
 ) -> np.ndarray[Any, Any]:
-    """One row of a matrix as float32, NaN where a cell says not measured.
+    """Read one row of a matrix as float32, NaN where a cell says not measured.
+
+    `names` are the names of the columns.
 
     Raises:
-        SourceError: a cell is no finite 32-bit number; `names` name the columns.
+        SourceError: a cell is not a finite 32-bit number.
     """
     cells = ["nan" if f.strip().lower() in MISSING else f for f in fields]
     plain = "".join(fields)

@@ -17,7 +17,7 @@ from faults.commands import HOOKS, done, genograph, must, refused
 from faults.kills import same_cohort, same_dump, same_run
 from faults.scene import SGA, Scene, compare, files_of, state
 from genograph.cohorts import load_cohort
-from genograph.database import dump as transfer
+from genograph.database import dump
 from genograph.store import open_store
 
 
@@ -83,7 +83,7 @@ def full_disk(scene: Scene, folder: Path, only: str | None = None, *, most: int 
                 resize(disk, ROOM)
                 if start is not None:
                     found = {n: c for n, c in state(str(disk / "graph.db")).counts.items() if c}
-                    before = transfer.opened(scene.dump(start)).counts
+                    before = dump.opened(scene.dump(start)).counts
                     must(found == before, f"{where}: it had {before}, now {found}")
                 done(genograph(*command, folder=folder), f"{where}, and then room again")
                 wanted(aside)

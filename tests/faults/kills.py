@@ -19,7 +19,7 @@ from neo4j_server import Server, empty
 from faults.commands import Ended, Sign, appears, done, genograph, must
 from faults.scene import SGA, Scene, State, begins, compare, files_of, state
 from genograph.cohorts import load_cohort
-from genograph.database import dump as transfer
+from genograph.database import dump
 from genograph.errors import StoreError
 from genograph.run import Run
 from genograph.store import open_store
@@ -69,7 +69,7 @@ def on_server(scene: Scene, folder: Path, server: Server) -> Place:
         empty(server)
         if name is not None:
             with open_store(server.uri) as store:
-                transfer.restore(store, scene.dump(name))
+                dump.restore(store, scene.dump(name))
 
     return Place(folder, server.uri, put)
 
@@ -191,8 +191,8 @@ def _settings(scene: Scene) -> tuple[object, ...]:
     return ("--config", scene.folder / "tiny.toml")
 
 
-def _held(dump: Path) -> dict[str, int]:
-    return transfer.opened(dump).counts
+def _held(folder: Path) -> dict[str, int]:
+    return dump.opened(folder).counts
 
 
 def _kept(db: str, said: str, base: dict[str, int], end: dict[str, int], *, whole: bool) -> None:

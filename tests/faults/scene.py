@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from faults.commands import done, genograph, must, opens
 from genograph.cli import cli
-from genograph.database import check as integrity
-from genograph.database import dump as transfer
+from genograph.database import check, dump
 from genograph.database.ledger import Load, loads
 from genograph.store import Store, open_store
 
@@ -163,9 +162,9 @@ def compare(db: str, wanted: Path, aside: Path, *, in_parts: bool) -> None:
     """
     shutil.rmtree(aside, ignore_errors=True)
     with open_store(db, read_only=True) as store:
-        found = integrity.check(store)
+        found = check.check(store)
         must(not found, f"{db}: db check finds {found[:3]}")
-        transfer.dump(store, aside)
+        dump.dump(store, aside)
     ours, theirs = files_of(aside), files_of(wanted)
     must(ours.keys() == theirs.keys(), f"{aside} has other files than {wanted}: {set(ours)}")
     ledger = "Source-0000.parquet"

@@ -18,7 +18,7 @@ from neo4j_server import Server
 from faults.commands import Ended, done, genograph, must, refused
 from faults.kills import on_server, predict, same_dump
 from faults.scene import SGA, Scene, compare, state
-from genograph.database import dump as transfer
+from genograph.database import dump
 
 
 class Held(NamedTuple):
@@ -152,7 +152,7 @@ def killed_in_mid_load(scene: Scene, folder: Path, held: Held) -> str:
     """
     place = on_server(scene, folder, held.server)
     load = ("load", SGA[0], scene.sources / SGA[1], *SGA[2:], "--db", place.db)
-    before = transfer.opened(scene.dump("most")).counts
+    before = dump.opened(scene.dump("most")).counts
     away = []
     for name in ("TESTS", "PERTURBS"):
         place.put("most")

@@ -19,7 +19,7 @@ from model_cohort import cohort_of
 from genograph import loaders
 from genograph.cohorts import load_cohort, save_cohort
 from genograph.cypher import check_parameters, fence
-from genograph.database import dump as transfer
+from genograph.database import dump
 from genograph.database.ingest import load, sources
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
@@ -200,7 +200,7 @@ _GENERAL = (
         "is no dump",
         "The folder is no dump of a database.",
         "Name a folder that `genograph db dump` wrote.",
-        lambda folder: transfer.opened(folder),
+        lambda folder: dump.opened(folder),
     ),
     Case("CohortError", "the query is empty", "No query was given.", "Give one.", _cypher(" ")),
     Case(

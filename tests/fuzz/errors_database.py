@@ -16,13 +16,12 @@ import small_yeast
 from fuzz.case import Case, written
 from neo4j.exceptions import AuthError, TransientError
 
-from genograph.database import dump as transfer
+from genograph.database import dump
 from genograph.database.ingest import build, load, sources
 from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
-from genograph.measurements.pairs import Pairs, PairTables
-from genograph.measurements.rows import Measurement, number
-from genograph.measurements.rows import tables as tables_of
+from genograph.measurements import Measurement, Pairs, PairTables, number
+from genograph.measurements import tables as tables_of
 from genograph.schema import Perturbation, graph_schema, parse_strain, strain_id
 from genograph.store import open_store
 from genograph.store.address import AUTH_FILE, PASSWORD, USER
@@ -216,25 +215,25 @@ def _added(store, folder: Path, type: str, columns: dict[str, list[str]]) -> Pat
 
 def _doubled(store, folder: Path) -> object:
     made = _added(store, folder, "IS_A", {"from_id": ["GO:2"], "to_id": ["GO:1"]})
-    return transfer.dump(store, made)
+    return dump.dump(store, made)
 
 
 def _miscounted(store, folder: Path) -> object:
     counts = store.counts()
     with patch.object(store, "counts", lambda: counts | {"Gene": 99}):
-        return transfer.dump(store, folder / "dump")
+        return dump.dump(store, folder / "dump")
 
 
 def _changed_dump(change: Callable[[Path, dict], object]) -> Callable[[Path], object]:
     """Restore a dump of which the manifest or a file was changed."""
 
     def does(store, folder: Path) -> object:
-        made = transfer.dump(store, folder / "dump").folder
+        made = dump.dump(store, folder / "dump").folder
         said = json.loads((made / "manifest.json").read_text("utf-8"))
         change(made, said)
         written(made, json.dumps(said), "manifest.json")
         with open_store(folder / "back.db") as back:
-            return transfer.restore(back, made)
+            return dump.restore(back, made)
 
     return _in_store(does)
 
@@ -244,15 +243,15 @@ def _one_row_more(made: Path, said: dict) -> None:
 
 
 def _restored_twice(store, folder: Path) -> object:
-    made = transfer.dump(store, folder / "dump").folder
+    made = dump.dump(store, folder / "dump").folder
     store.write(Table.of("Gene", {"id": ["YAL001C"], "symbol": ["another"]}))
-    return transfer.restore(store, made)
+    return dump.restore(store, made)
 
 
 def _imported(aliases: list[str | None]) -> Callable[[Path], object]:
     def does(store, folder: Path) -> object:
         store.write(Table.of("Gene", {"id": ["YAL001C"], "aliases": [aliases]}))
-        return transfer.neo4j_import(store, folder / "csv")
+        return dump.neo4j_import(store, folder / "csv")
 
     return _in_store(does)
 
@@ -739,21 +738,21 @@ _TRANSFER = (
         "exists and is not empty; choose another folder",
         "The folder for the dump holds something.",
         "Choose another, or --force over a dump.",
-        lambda folder: (written(folder, "x"), _in_store(lambda s, f: transfer.dump(s, f))(folder)),
+        lambda folder: (written(folder, "x"), _in_store(lambda s, f: dump.dump(s, f))(folder)),
     ),
     Case(
         "StoreError",
         "dump: cannot be written",
         "The disk refuses the folder, or is full.",
         "Make room, or choose another folder.",
-        _in_store(lambda store, folder: transfer.dump(store, written(folder, "x") / "dump")),
+        _in_store(lambda store, folder: dump.dump(store, written(folder, "x") / "dump")),
     ),
     Case(
         "StoreError",
         "damaged dump .*; dump again",
         "manifest.json was changed or cut.",
         "Copy the dump again, or dump again.",
-        lambda folder: (written(folder, "[]", "manifest.json"), transfer.opened(folder)),
+        lambda folder: (written(folder, "[]", "manifest.json"), dump.opened(folder)),
     ),
     Case(
         "StoreError",

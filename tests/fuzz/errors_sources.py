@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from genograph import loaders
 from genograph.database.ingest import gene_names, load
-from genograph.measurements.rows import RELATIVE
+from genograph.measurements import RELATIVE
 from genograph.store import open_store
 
 Content = bytes | str | Callable[[Path], object]

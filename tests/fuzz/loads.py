@@ -10,8 +10,7 @@ from pathlib import Path
 from fuzz.engine import Result, different, time_limit
 from fuzz.readers import DATA, GIVERS, Reader, case_of
 
-from genograph.database import check as integrity
-from genograph.database import dump as transfer
+from genograph.database import check, dump
 from genograph.database.ingest import load
 from genograph.errors import GenographError
 from genograph.store import Store, open_store
@@ -32,7 +31,7 @@ def filled(path: Path) -> Path:
 
 def state(store: Store, folder: Path) -> str:
     """The hash of every row of a database, its ledger's among them."""
-    return transfer.dump(store, folder, force=True).sha256
+    return dump.dump(store, folder, force=True).sha256
 
 
 def fuzz_load(reader: Reader, refused: int, folder: Path, *, seed_number: int) -> Result:
@@ -107,7 +106,7 @@ def _loaded(
             if new - lists:
                 wrong["the load of a refused file left files"] = str(sorted(new - lists))
         else:
-            for finding in integrity.check(store):
+            for finding in check.check(store):
                 wrong[f"db check after a load: {finding.check}"] = finding.what
             if not read:
                 wrong["a load let in what the loader refuses"] = ""

@@ -28,7 +28,7 @@ from genograph.cohorts import CohortQuery, load_cohort, save_cohort
 from genograph.cohorts.folder import check_bounds
 from genograph.cohorts.strains import read_strains
 from genograph.cypher import fence, lint
-from genograph.database import dump as transfer
+from genograph.database import dump
 from genograph.database.ingest import gene_names, load, sources
 from genograph.engine.topology import Topology
 from genograph.evaluation.predictions import (
@@ -229,7 +229,7 @@ def _hashed_anew(folder: Path, file: str) -> Reader:
         cohort = load_cohort(copy)
         check_bounds(cohort, copy)
         Topology.of(cohort.genome)
-        return to_networkx(cohort.genome), cohort.to_pandas(), cohort.test_strains("random")
+        return to_networkx(cohort), cohort.to_pandas(), cohort.test_strains("random")
 
     return Reader(f"cohort hashed anew, {file}", (good,), run)
 
@@ -349,8 +349,8 @@ def _dump(folder: Path) -> Iterator[Reader]:
     with open_store(str(folder / "small.db")) as store:
         (source,) = (DATA / "sgd_features").glob("input.*")
         load(store, "sgd_features", source)
-        transfer.dump(store, folder / "dump")
-    yield _in_folder("dump manifest.json", folder / "dump", "manifest.json", transfer.opened)
+        dump.dump(store, folder / "dump")
+    yield _in_folder("dump manifest.json", folder / "dump", "manifest.json", dump.opened)
 
 
 def zipped(members: dict[str, bytes], path: Path) -> Path:

@@ -1,15 +1,16 @@
 """Embedding of windows by the providers that need no neural network."""
 
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from genograph.database.embed import PROVIDERS, embed
+from genograph.database.embed import embed
 from genograph.database.ingest import load
-from genograph.embeddings import THIRDS, kmer, random
+from genograph.embeddings import PROVIDERS, THIRDS, kmer, random
 from genograph.errors import SourceError
 from genograph.store import open_store
 
@@ -130,6 +131,24 @@ def test_embedding_twice_is_skipped_and_changes_nothing(provider, store):
     assert again.written == 0
     assert dict(store.counts()) == before
     assert vectors_of(store, provider) == vectors
+
+
+def test_a_provider_is_imported_when_it_is_chosen(store, tmp_path, monkeypatch):
+    file = tmp_path / "heavy_provider.py"
+    file.write_text(
+        "from genograph.embeddings import Provider, random\n"
+        "HEAVY = Provider('heavy', 'as random', 1, random, seeded=False)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        "genograph.embeddings.PROVIDERS", {**PROVIDERS, "heavy": "heavy_provider:HEAVY"}
+    )
+    embed(store, "kmer")
+    assert "heavy_provider" not in sys.modules
+    try:
+        assert embed(store, "heavy").written == 28
+    finally:
+        sys.modules.pop("heavy_provider", None)
 
 
 def test_an_unfinished_embedding_is_finished(store):

@@ -11,8 +11,7 @@ from neo4j_server import VERSION, Unavailable, running
 from small_yeast import write
 
 from genograph.cli import cli, main
-from genograph.database import check as integrity
-from genograph.database import dump as transfer
+from genograph.database import check, dump
 from genograph.errors import StoreError
 from genograph.store import open_store
 from genograph.store.embedded import EmbeddedStore
@@ -49,13 +48,13 @@ def contents(folder):
 
 
 def test_embedded_to_neo4j_to_embedded_gives_equal_bytes(filled, neo4j, tmp_path):
-    first = transfer.dump(filled, tmp_path / "first")
+    first = dump.dump(filled, tmp_path / "first")
     with open_store(neo4j) as server:
-        assert transfer.restore(server, first.folder) == filled.counts()
-        transfer.dump(server, tmp_path / "second")
+        assert dump.restore(server, first.folder) == filled.counts()
+        dump.dump(server, tmp_path / "second")
     with open_store(tmp_path / "back.db") as back:
-        transfer.restore(back, tmp_path / "second")
-        transfer.dump(back, tmp_path / "third")
+        dump.restore(back, tmp_path / "second")
+        dump.dump(back, tmp_path / "third")
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
     assert contents(tmp_path / "first") == contents(tmp_path / "third")
 
@@ -66,25 +65,25 @@ def test_the_order_in_which_rows_were_written_is_not_in_a_dump(tmp_path):
     for name, order in (("one", None), ("other", np.random.default_rng(1))):
         with open_store(tmp_path / f"{name}.db") as store:
             write(store, order=order)
-            transfer.dump(store, tmp_path / name)
+            dump.dump(store, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
 def test_rows_that_fill_several_files_are_cut_in_the_same_places(filled, tmp_path, monkeypatch):
-    whole = transfer.dump(filled, tmp_path / "whole")
-    monkeypatch.setattr(transfer, "ROWS_PER_FILE", 7)
-    cut = transfer.dump(filled, tmp_path / "cut")
+    whole = dump.dump(filled, tmp_path / "whole")
+    monkeypatch.setattr(dump, "ROWS_PER_FILE", 7)
+    cut = dump.dump(filled, tmp_path / "cut")
     assert cut.counts == whole.counts == {n: c for n, c in filled.counts().items() if c}
     assert max(file.rows for file in cut.files) == 7
     with open_store(tmp_path / "back.db") as back:
-        transfer.restore(back, cut.folder)
+        dump.restore(back, cut.folder)
         monkeypatch.undo()
-        transfer.dump(back, tmp_path / "again")
+        dump.dump(back, tmp_path / "again")
     assert contents(tmp_path / "whole") == contents(tmp_path / "again")
 
 
 def test_what_a_dump_says_is_what_the_database_has(filled, tmp_path):
-    made = transfer.dump(filled, tmp_path / "dump")
+    made = dump.dump(filled, tmp_path / "dump")
     rows = pq.read_table(made.folder / "PERTURBS-0000.parquet")
     assert rows.column_names == ["from_id", "to_id", "kind", "allele", "dose"]
     held = filled.query(
@@ -112,42 +111,42 @@ class Failing(EmbeddedStore):
 def test_a_restore_that_was_interrupted_is_seen_and_finished_by_the_same_command(
     filled, tmp_path, at, monkeypatch
 ):
-    monkeypatch.setattr(transfer, "ROWS_PER_FILE", 7)
-    made = transfer.dump(filled, tmp_path / "dump")
+    monkeypatch.setattr(dump, "ROWS_PER_FILE", 7)
+    made = dump.dump(filled, tmp_path / "dump")
     with Failing(tmp_path / "back.db") as back:
         back.left = at
         with pytest.raises(StoreError, match="no space left"):
-            transfer.restore(back, made.folder)
-        assert "a restore is not finished" in [f.what for f in integrity.check(back)]
+            dump.restore(back, made.folder)
+        assert "a restore is not finished" in [f.what for f in check.check(back)]
         back.left = 10**9
-        transfer.restore(back, made.folder)
-        transfer.dump(back, tmp_path / "again")
+        dump.restore(back, made.folder)
+        dump.dump(back, tmp_path / "again")
     assert contents(tmp_path / "dump") == contents(tmp_path / "again")
 
 
 def test_a_restore_into_one_transaction_is_whole_or_not_there(filled, tmp_path):
-    made = transfer.dump(filled, tmp_path / "dump")
+    made = dump.dump(filled, tmp_path / "dump")
     with Failing(tmp_path / "back.db") as back:
         back.atomic_loads, back.left = True, 5
         before = back.counts()
         with pytest.raises(StoreError, match="no space left"):
-            transfer.restore(back, made.folder)
+            dump.restore(back, made.folder)
         assert back.counts() == before
         back.left = 10**9
-        assert transfer.restore(back, made.folder) == filled.counts()
+        assert dump.restore(back, made.folder) == filled.counts()
 
 
 def test_a_database_that_is_not_empty_is_left_alone(filled, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "ROWS_PER_FILE", 2)
-    made = transfer.dump(filled, tmp_path / "dump")
+    monkeypatch.setattr(dump, "ROWS_PER_FILE", 2)
+    made = dump.dump(filled, tmp_path / "dump")
     monkeypatch.undo()
     before = filled.counts()
     # what is already there to the byte is what was asked for: the end of a restore that was killed
-    assert transfer.restore(filled, made.folder) == before
+    assert dump.restore(filled, made.folder) == before
     gene = filled.query("MATCH (g:Gene) RETURN g.id AS id LIMIT 1")["id"].to_pylist()
     filled.write(Table.of("Gene", {"id": gene, "symbol": ["another"]}))
     with pytest.raises(StoreError, match="is not empty"):
-        transfer.restore(filled, made.folder)
+        dump.restore(filled, made.folder)
     assert filled.counts() == before
     held = filled.query("MATCH (g:Gene {id: $id}) RETURN g.symbol AS symbol", id=gene[0])
     assert held["symbol"].to_pylist() == ["another"]
@@ -155,24 +154,24 @@ def test_a_database_that_is_not_empty_is_left_alone(filled, tmp_path, monkeypatc
 
 def test_a_folder_that_is_there_is_replaced_only_where_it_is_a_dump_and_asked_for(filled, tmp_path):
     folder = tmp_path / "dump"
-    first = transfer.dump(filled, folder)
+    first = dump.dump(filled, folder)
     with pytest.raises(StoreError, match=r"not empty.*--force"):
-        transfer.dump(filled, folder)
-    assert transfer.dump(filled, folder, force=True) == first
+        dump.dump(filled, folder)
+    assert dump.dump(filled, folder, force=True) == first
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "letter.txt").write_text("dear")
     with pytest.raises(StoreError, match="not empty; choose another folder"):
-        transfer.dump(filled, mine, force=True)
+        dump.dump(filled, mine, force=True)
     assert (mine / "letter.txt").read_text() == "dear"
     with pytest.raises(StoreError, match="cannot be written"):
-        transfer.dump(filled, mine / "letter.txt" / "dump")
+        dump.dump(filled, mine / "letter.txt" / "dump")
 
 
 def test_a_dump_that_fails_leaves_no_folder(filled, tmp_path, monkeypatch):
     monkeypatch.setattr(filled, "counts", lambda: dict.fromkeys(filled_counts, 1))
     with pytest.raises(StoreError, match="are counted"):
-        transfer.dump(filled, tmp_path / "dump")
+        dump.dump(filled, tmp_path / "dump")
     assert not [file for file in tmp_path.iterdir() if "dump" in file.name]
 
 
@@ -217,12 +216,12 @@ def damaged(folder, how):
     ],
 )
 def test_what_is_no_whole_dump_is_refused_before_anything_is_written(filled, tmp_path, how, words):
-    made = transfer.dump(filled, tmp_path / "dump")
+    made = dump.dump(filled, tmp_path / "dump")
     damaged(made.folder, how)
     with open_store(tmp_path / "back.db") as back:
         before = back.counts()
         with pytest.raises(StoreError, match=words) as caught:
-            transfer.restore(back, made.folder)
+            dump.restore(back, made.folder)
         assert back.counts() == before
     assert "\n" not in str(caught.value)
 
@@ -232,7 +231,7 @@ def test_what_is_no_whole_dump_is_refused_before_anything_is_written(filled, tmp
 
 def imported(filled, folder, after):
     """Write the files, run the command on a real server's empty home, and ask the server."""
-    command, empty_lists = transfer.neo4j_import(filled, folder)
+    command, empty_lists = dump.neo4j_import(filled, folder)
     assert empty_lists == {"Gene.aliases": 1}
     script = (folder / "import.sh").read_text()
     assert script.split("exec ")[1].replace("\\\n", "").split() == command
@@ -251,14 +250,14 @@ def imported(filled, folder, after):
 @pytest.mark.neo4j
 @pytest.mark.timeout(300)
 def test_the_import_command_fills_a_server_with_the_same_graph(filled, tmp_path, monkeypatch):
-    transfer.dump(filled, tmp_path / "dump")
+    dump.dump(filled, tmp_path / "dump")
 
     def after(server):
         monkeypatch.setenv("GENOGRAPH_NEO4J_USER", server.user)
         monkeypatch.setenv("GENOGRAPH_NEO4J_PASSWORD", server.password)
         with open_store(server.uri) as store:
             assert store.counts() == filled.counts()
-            again = transfer.dump(store, tmp_path / "again")
+            again = dump.dump(store, tmp_path / "again")
         for name in contents(tmp_path / "dump"):
             if name.endswith(".parquet"):
                 rows = pq.read_table(tmp_path / "dump" / name).to_pylist()
@@ -279,7 +278,7 @@ def test_the_import_command_fills_a_server_with_the_same_graph(filled, tmp_path,
 def test_a_list_that_the_import_would_read_as_another_is_refused(filled, tmp_path, aliases, words):
     filled.write(Table.of("Gene", {"id": ["X"], "aliases": [aliases]}))
     with pytest.raises(StoreError, match=rf"Gene\.aliases.*{words}"):
-        transfer.neo4j_import(filled, tmp_path / "csv")
+        dump.neo4j_import(filled, tmp_path / "csv")
     assert not (tmp_path / "csv").exists()
 
 

@@ -5,11 +5,10 @@ from small_yeast import write
 from test_ingest import DOUBLES, GENES, SINGLES, Piecemeal
 
 from genograph.cli import main
-from genograph.database import check as integrity
-from genograph.database.check import check
+from genograph.database import check
 from genograph.database.ingest import load
 from genograph.database.ledger import Entry, begun, loads, state
-from genograph.measurements.rows import Axis
+from genograph.measurements import Axis
 from genograph.store import open_store
 from genograph.tables import Table
 
@@ -27,7 +26,7 @@ def store(tmp_path):
 def found(store):
     """The findings by check."""
     out = {}
-    for finding in check(store):
+    for finding in check.check(store):
         assert finding.remedy
         out.setdefault(finding.check, []).append(finding.what)
     return out
@@ -43,8 +42,8 @@ def test_a_database_of_finished_loads_is_sound_in_either_store(db):
         ):
             load(store, loader, file)
         told = []
-        assert check(store, report=told.append) == []
-        assert told == list(integrity.CHECKS)
+        assert check.check(store, report=told.append) == []
+        assert told == list(check.CHECKS)
         added = {}
         for entry in loads(store):
             for name, n in entry.added.items():
@@ -146,7 +145,7 @@ def test_relationships_that_are_there_twice_are_found_in_the_embedded_store(stor
     # COPY looks for nothing: this is what the store's own look-ups keep out
     held = store.query("MATCH (a:Experiment)-[:TESTS]->(b:Strain) RETURN a.id AS a, b.id AS b")
     one = held.slice(0, 1).to_pylist()[0]
-    spec = integrity.graph_schema().relationships["TESTS"]
+    spec = check.graph_schema().relationships["TESTS"]
     store._create(spec, Table.of("TESTS", {"from_id": [one["a"]], "to_id": [one["b"]]}).rows)
     assert found(store)["keys"] == [f"1 TESTS are there twice, first from {one['a']}"]
 

@@ -18,6 +18,7 @@ from genograph.heterograph import (
     term_size,
     to_dgl,
     to_networkx,
+    to_pyg,
 )
 from genograph.store import open_store
 
@@ -30,7 +31,7 @@ def cohort(tmp_path_factory) -> Cohort:
 
 
 def test_the_heterograph_has_every_node_and_edge_of_the_genome(cohort):
-    graph = to_dgl(cohort.genome)
+    graph = to_dgl(cohort)
     genome = cohort.genome
     for kind in ("gene", "term", "complex"):
         assert graph.num_nodes(kind) == genome.n_node(kind)
@@ -48,7 +49,7 @@ def test_the_heterograph_has_every_node_and_edge_of_the_genome(cohort):
 
 
 def test_reversed_types_run_the_other_way_and_undirected_relations_have_none(cohort):
-    graph = to_dgl(cohort.genome)
+    graph = to_dgl(cohort)
     assert set(graph.canonical_etypes) == set(edge_types())
     for source, name, target in edge_types(reverse=False):
         if f"{source}:{name}:{target}" in UNDIRECTED:
@@ -66,7 +67,7 @@ def test_a_message_passes_over_the_heterograph(cohort):
     dgl = import_dgl()
     import torch
 
-    graph = to_dgl(cohort.genome)
+    graph = to_dgl(cohort)
     graph.nodes["gene"].data["one"] = torch.ones(graph.num_nodes("gene"))
     graph.update_all(
         dgl.function.copy_u("one", "m"), dgl.function.sum("m", "n"), etype="annotated_with"
@@ -76,7 +77,7 @@ def test_a_message_passes_over_the_heterograph(cohort):
 
 def test_the_saved_heterograph_reads_back_equal(cohort, tmp_path):
     path = save_dgl(cohort, tmp_path / "genome.dgl")
-    graph, again = to_dgl(cohort.genome), load_dgl(path)
+    graph, again = to_dgl(cohort), load_dgl(path)
     assert graph.canonical_etypes == again.canonical_etypes
     for kind in graph.canonical_etypes:
         for a, b in zip(graph.edges(etype=kind), again.edges(etype=kind), strict=True):
@@ -91,13 +92,49 @@ def test_reading_a_heterograph_that_is_not_there_says_so(tmp_path):
 
 
 def test_networkx_and_dgl_agree(cohort):
-    graph, other = to_networkx(cohort.genome), to_dgl(cohort.genome, reverse=False)
+    graph, other = to_networkx(cohort), to_dgl(cohort, reverse=False)
     assert graph.number_of_nodes() == other.num_nodes()
     assert graph.number_of_edges() == other.num_edges()
     assert graph.nodes["YAL001C"] == {"kind": "gene", "symbol": "GEN1"}
     assert graph.edges["YAL001C", "GO:5", "annotated_with"]["direct"] is True
     assert graph.edges["YAL001C", "GO:1", "annotated_with"]["direct"] is False
     assert graph.edges["YAL002C", "YAL001C", "interacts_with"]["weight"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_pyg_and_dgl_have_the_same_nodes_and_edges(cohort, reverse):
+    pytest.importorskip("torch_geometric")
+    data, graph = to_pyg(cohort, reverse=reverse), to_dgl(cohort, reverse=reverse)
+    assert {kind: data[kind].num_nodes for kind in data.node_types} == {
+        kind: graph.num_nodes(kind) for kind in graph.ntypes
+    }
+    assert tuple(data.edge_types) == edge_types(reverse=reverse)
+    assert set(data.edge_types) == set(graph.canonical_etypes)
+    for kind in data.edge_types:
+        source, target = graph.edges(etype=kind, order="eid")
+        assert data[kind].edge_index.tolist() == [source.tolist(), target.tolist()]
+        held = graph.edges[kind].data
+        assert set(held) == set(data[kind].keys()) - {"edge_index"}
+        for name, values in held.items():
+            assert data[kind][name].dtype == values.dtype
+            assert data[kind][name].tolist() == values.tolist()
+    for kind, name, other in (
+        ("gene", "x", "feature"),
+        ("gene", "has_feature", "has_feature"),
+        ("term", "size", "size"),
+        ("term", "depth", "depth"),
+    ):
+        assert data[kind][name].tolist() == graph.nodes[kind].data[other].tolist()
+    assert {tensor.device.type for tensor in data.weight_dict.values()} == {"cpu"}
+    assert data.validate()
+
+
+def test_without_pyg_the_message_says_what_to_do(cohort, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    monkeypatch.setitem(sys.modules, "torch_geometric.data", None)
+    with pytest.raises(CohortError, match=r"pip install 'genograph\[pyg\]'") as caught:
+        to_pyg(cohort)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_term_is_as_deep_as_its_longest_way_up(cohort):
@@ -109,7 +146,7 @@ def test_terms_in_a_circle_are_refused(cohort):
     circle = Edges(np.array([0, 1]), np.array([1, 0]), np.ones(2, np.float32))
     genome = replace(cohort.genome, edges={**cohort.genome.edges, "term:is_a:term": circle})
     with pytest.raises(CohortError, match="circle"):
-        to_dgl(genome)
+        to_dgl(replace(cohort, genome=genome))
 
 
 def _python(code, **environment):

@@ -1,0 +1,25 @@
+"""What SGD's tables of features have in common: which features are genes, and a gene's columns."""
+
+GENES = frozenset(
+    {
+        "ORF",
+        "blocked_reading_frame",
+        "ncRNA_gene",
+        "pseudogene",
+        "rRNA_gene",
+        "snRNA_gene",
+        "snoRNA_gene",
+        "tRNA_gene",
+        "telomerase_RNA_gene",
+        "transposable_element_gene",
+    }
+)
+"""Feature types that are genes. Groups of genes and loci that are not on the reference sequence
+("not physically mapped", "not in systematic sequence of S288C") are left out, because no data can
+be attached to them."""
+
+PROPERTIES = (
+    *("id", "symbol", "aliases", "sgd_id", "kind", "status"),
+    *("chromosome", "start_pos", "end_pos", "strand", "description"),
+)
+"""The properties of a Gene, in the order in which a loader gives them."""
