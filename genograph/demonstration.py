@@ -16,6 +16,7 @@ from genograph.database.query import run_query
 from genograph.errors import RunError
 from genograph.evaluation import evaluate
 from genograph.exporting import export
+from genograph.files import write_file
 from genograph.prediction import predict
 from genograph.reporting import report
 from genograph.schema import WILD_TYPE
@@ -87,7 +88,7 @@ def demo(
     )
     tell(0.85, f"predicting {n_pairs:,} pairs that nobody measured")
     pairs = out / "pairs.csv"
-    with pairs.open("w", newline="", encoding="utf-8") as text:
+    with write_file(pairs) as draft, draft.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(["strain"])
         writer.writerows([pair] for pair in unmeasured_pairs(cohort, n_pairs, seed=seed))

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
 from genograph.errors import RunError
+from genograph.files import write_record
 from genograph.models.config import TrainConfig
 
 FORMAT = 1
@@ -222,7 +223,5 @@ def file_sha256(path: Path) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:  # Any: JSON
-    """Write JSON aside and rename it, so that a reader never sees half of it."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
-    aside.replace(path)
+    """Write JSON so that a reader never sees half of it."""
+    write_record(path, content)

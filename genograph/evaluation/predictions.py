@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from genograph.cohorts import Cohort, Vectors
 from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
+from genograph.files import write_file
 from genograph.loaders._bounds import DAMAGED_NPZ, check_text, npz
 from genograph.prediction import predict
 from genograph.run import Prediction, Run
@@ -115,9 +116,12 @@ def _predicted(
 
 
 def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> None:
-    """Write predictions as safetensors, aside and renamed: arrays `head/field`, and strain ids.
+    """Write predictions as safetensors: arrays `head/field`, and strain ids.
 
     `head/id` holds the UTF-8 ids one after the other, `head/id_offsets` where each begins.
+
+    Raises:
+        RunError: the file cannot be written.
     """
     arrays: dict[str, Num[np.ndarray, ...]] = {}
     for head, prediction in zip(HEADS, predictions, strict=True):
@@ -129,10 +133,13 @@ def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> No
         arrays[f"{head}/id_offsets"] = offsets
         for name, array in prediction._asdict().items():
             arrays[f"{head}/{name}"] = np.ascontiguousarray(array)
-    aside = path.with_name(f".{path.name}.part")
     hashes = {"cohort_sha256": cohort.sha256, "genes_sha256": cohort.genome.genes_sha256}
-    save_file(arrays, aside, metadata=hashes)
-    aside.replace(path)
+    with write_file(path, error=RunError) as draft:
+        try:
+            save_file(arrays, draft, metadata=hashes)
+        except SafetensorError as error:
+            # the disk's refusal in the words of the writer
+            raise OSError(str(error).splitlines()[0]) from error
 
 
 def load_predictions(path: Path, cohort: Cohort) -> Predictions:

@@ -27,6 +27,7 @@ from genograph.engine.base import Engine
 from genograph.engine.choose import choose_engine
 from genograph.engine.topology import Topology, threads
 from genograph.errors import RunError
+from genograph.files import is_draft, write_file
 from genograph.models.config import TrainConfig
 from genograph.models.statistics import setting_of, single_effects
 from genograph.run import FORMAT, Run, file_sha256, write_json
@@ -39,8 +40,6 @@ from genograph.training.validation import MOST_VALIDATED
 __all__ = ["TrainConfig", "read_config", "train"]
 
 Report = Callable[[float, str], None]
-
-DRAFT = ".run.json.part"
 
 
 def read_config(path: Path | str | None = None, **settings: object) -> TrainConfig:
@@ -299,8 +298,8 @@ def begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             going_on["status"] = "training"
             write_json(out / "run.json", going_on)
         return going_on
-    # a training that was killed at its very beginning leaves no more than run.json's draft
-    if out.exists() and (not out.is_dir() or {f.name for f in out.iterdir()} - {DRAFT}):
+    # a training that was killed at its very beginning leaves no more than a draft of run.json
+    if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
         msg = f"{out}: exists and holds no training; choose another folder"
         raise RunError(msg)
     out.mkdir(parents=True, exist_ok=True)
@@ -345,13 +344,13 @@ class _Ledger:
             r for r in self.rows if not (r["member"] == key[0] and int(r["epoch"]) >= key[1])
         ]
         self.rows.append({k: f"{v:.6g}" for k, v in epoch._asdict().items()})
-        path = self.out / "metrics.csv"
-        aside = path.with_name(".metrics.csv.part")
-        with aside.open("w", newline="", encoding="utf-8") as text:
+        with (
+            write_file(self.out / "metrics.csv") as draft,
+            draft.open("w", newline="", encoding="utf-8") as text,
+        ):
             writer = csv.DictWriter(text, Epoch._fields, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        aside.replace(path)
         share = 1.0 if progress.done else epoch.epoch / progress.planned
         done = (epoch.member + share) / self.config.members
         score = f"best validation {progress.best:.3f}" if progress.best is not None else ""

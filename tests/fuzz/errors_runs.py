@@ -134,6 +134,11 @@ def _alone(folder: Path) -> object:
         return _scored(world=2)(folder)
 
 
+def _unreadable_evaluation(folder: Path) -> object:
+    (folder / "evaluation.json").mkdir()
+    return load_evaluation(folder / "evaluation.json")
+
+
 def _planned(content: str, name: str = "plan.json") -> Provoke:
     """All pairs into a folder that holds a file already."""
 
@@ -554,6 +559,13 @@ CASES: tuple[Case, ...] = (
         "evaluation.json was edited or cut.",
         "Run `genograph evaluate` again.",
         lambda folder: load_evaluation(written(folder, "{}")),
+    ),
+    Case(
+        "RunError",
+        "evaluation.json: cannot be read: ",
+        "evaluation.json may not be read, or is a folder.",
+        "Give yourself the right to read it, or run `genograph evaluate` again.",
+        _unreadable_evaluation,
     ),
     Case(
         "RunError",
