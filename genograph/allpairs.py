@@ -9,7 +9,6 @@ whole: the same call resumes after a kill, and of several processes each makes i
 
 import heapq
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
+from pydantic import BaseModel
 
 from genograph.cohorts import Cohort, Strains, strains_of
 from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
+from genograph.files import RECORD, is_draft, read_record, write_file, write_record
 from genograph.prediction import Ensemble, choose_device, require_complete
-from genograph.run import Run, write_json
+from genograph.run import Run
 from genograph.schema import Perturbation
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -62,6 +63,18 @@ class Scored(NamedTuple):
     n_made: int
     seconds: float
     top: pa.Table | None
+
+
+class _Plan(BaseModel):
+    """plan.json: what a folder's shards are of."""
+
+    model_config = RECORD
+    run: str
+    genes: tuple[str, ...]
+    size: int
+    tile: int
+    tiles_per_shard: int
+    shards: int
 
 
 class _Work(NamedTuple):
@@ -255,38 +268,36 @@ def _begin(out: Path, work: _Work, n_shard: int, *, first: bool) -> None:
     """Write plan.json, or check that the one there is of this scoring.
 
     Raises:
-        RunError: it is of another, or the folder holds something else.
+        RunError: it is of another, the folder holds something else, or cannot be written.
     """
-    plan = {
-        "run": work.run.id,
-        "genes": [work.cohort.genome.gene_ids[int(g)] for g in work.gene],
-        "size": work.size,
-        "tile": TILE[work.size],
-        "tiles_per_shard": work.tiles_per_shard,
-        "shards": n_shard,
-    }
+    plan = _Plan(
+        run=work.run.id,
+        genes=tuple(work.cohort.genome.gene_ids[int(g)] for g in work.gene),
+        size=work.size,
+        tile=TILE[work.size],
+        tiles_per_shard=work.tiles_per_shard,
+        shards=n_shard,
+    )
     path = out / "plan.json"
     since = time.monotonic()
     while not first and not path.is_file() and time.monotonic() - since < PATIENCE:
         time.sleep(0.1)
     if path.is_file():
-        try:
-            held = json.loads(path.read_text("utf-8"))
-            different = [name for name in plan if held.get(name) != plan[name]]
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            msg = f"{path}: damaged ({error}); choose another folder"
-            raise RunError(msg) from error
+        begun = read_record(
+            path, _Plan, error=RunError, kind="plan", advice="choose another folder"
+        )
+        different = [n for n in _Plan.model_fields if getattr(begun, n) != getattr(plan, n)]
         if different:
             msg = (
                 f"{out}: holds a scoring with another {', '.join(different)}; choose another folder"
             )
             raise RunError(msg)
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
         msg = f"{out}: exists and holds no scoring; choose another folder"
         raise RunError(msg)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(path, plan)
+    write_record(path, plan, error=RunError)
 
 
 def _shard(out: Path, number: int) -> Path:
@@ -294,9 +305,8 @@ def _shard(out: Path, number: int) -> Path:
 
 
 def _write(path: Path, tables: list[pa.Table]) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), aside, compression="zstd")
-    aside.replace(path)
+    with write_file(path, error=RunError) as draft:
+        pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), draft, compression="zstd")
 
 
 def _wait(out: Path, n_shard: int) -> None:

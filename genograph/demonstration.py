@@ -16,12 +16,13 @@ from genograph.database.query import run_query
 from genograph.errors import RunError
 from genograph.evaluation import evaluate
 from genograph.exporting import export
+from genograph.files import write_file
 from genograph.prediction import predict
 from genograph.reporting import report
 from genograph.schema import WILD_TYPE
 from genograph.simulation import simulate
 from genograph.store import open_store
-from genograph.training import TrainConfig, train
+from genograph.training import TrainConfig, read_config, train
 from genograph.writeback import write_predictions
 
 READ_BACK = """
@@ -75,7 +76,7 @@ def demo(
         cohort = export(store, out / "cohort", folds=Folds(seed=seed))
     run = train(
         cohort,
-        config or TrainConfig(seed=seed),
+        config or read_config(seed=seed),
         out / "run",
         cohort_folder=out / "cohort",
         report=lambda done, words: tell(0.15 + 0.5 * done, f"training: {words}"),
@@ -87,7 +88,7 @@ def demo(
     )
     tell(0.85, f"predicting {n_pairs:,} pairs that nobody measured")
     pairs = out / "pairs.csv"
-    with pairs.open("w", newline="", encoding="utf-8") as text:
+    with write_file(pairs) as draft, draft.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(["strain"])
         writer.writerows([pair] for pair in unmeasured_pairs(cohort, n_pairs, seed=seed))

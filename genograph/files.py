@@ -1,68 +1,307 @@
-"""Aside: a folder that is written beside its place and put there when it is whole.
+"""Files: the one way to write anything, so that a reader sees all of it or none of it.
 
-At every moment the place holds the earlier folder, or the new one, or for the time between two
-renames none; never half of one. What a killed writer left is cleared, or put back, by the next.
-So is what it left of files and folders for the time of its work: each is locked by its process, and
-the system opens the lock when the process ends, however it ends.
+Each writer fills a draft of its own beside the place, syncs it, and renames it into the place:
+
+    .NAME.0123abcd.part/.lock    held by the writer's process; the system opens it when that ends
+    .NAME.0123abcd.part/NAME     the file or folder that is being written
+
+So two writers never share a draft, and the next writer of the same place clears the drafts whose
+writers were killed. A record is a small JSON file with the fields of a pydantic model.
 """
 
+import errno
 import fcntl
+import json
 import os
+import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from genograph.errors import GenographError
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ConfigDict, ValidationError
+
 SCRATCH = "genograph-"
 LOCK = ".lock"
+DRAFT = ".part"
+LONGEST = 60
+"""Characters of a place's name that stand in the name of its draft: names end at 255 bytes."""
+
+RECORD: "ConfigDict" = {"frozen": True, "extra": "forbid"}
+"""The `model_config` of a model of a record."""
+
+Record = TypeVar("Record")
+
+# file systems that cannot sync a folder, or folders that may be written but not listed
+_UNSYNCED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM)
+
+
+class Draft:
+    """A file or folder under a name of its own, until it is put into its place.
+
+    Attributes:
+        place: where it goes.
+        path: where it is written; nothing is there at first.
+    """
+
+    def __init__(self, place: Path) -> None:
+        """Clear the abandoned drafts of the place, and lock a new one.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self.place = place
+        before = f".{place.name[:LONGEST]}."
+        for folder in _listed(place.parent, before, DRAFT):
+            clear_abandoned(folder)
+        self._folder, self._lock = _locked_folder(place.parent, before, DRAFT)
+        self.path = self._folder / place.name
+
+    def put(self) -> None:
+        """Sync a file and rename it into its place.
+
+        Raises:
+            OSError: the disk refuses; the place is as it was.
+        """
+        _sync(self.path)
+        self.path.replace(self.place)
+        _sync_folder(self.place.parent)
+
+    def drop(self) -> None:
+        """Remove what was not put into its place."""
+        # what cannot be removed now is removed by the next writer
+        _remove(self._folder)
+        self._lock.close()
+
+
+def is_draft(path: Path) -> bool:
+    """Whether this is a draft, of a writer at work or of a killed one."""
+    return re.fullmatch(r"\..*\.[0-9a-f]{8}" + re.escape(DRAFT), path.name) is not None
 
 
 @contextmanager
-def written_aside(
+def write_file(path: Path, *, error: type[GenographError] | None = None) -> Iterator[Path]:
+    """A path to write a file to, which takes its place when the block ends well.
+
+    Raises:
+        GenographError: of the class `error`: the disk refuses. Without a class, an OSError.
+    """
+    try:
+        draft = Draft(path)
+        try:
+            yield draft.path
+            draft.put()
+        finally:
+            draft.drop()
+    except OSError as refused:
+        if error is None:
+            raise
+        raise _cannot_write(path, refused, error) from refused
+
+
+@contextmanager
+def write_folder(
     folder: Path, *, force: bool, mark: str, error: type[GenographError]
 ) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its place when the block ends well.
+    """A new folder to fill, which takes its place when the block ends well.
 
-    A folder that is there is replaced only with `force`, and if it holds the file `mark`.
+    A folder that is there is replaced only with `force`, and if it holds the file `mark`. It is
+    renamed away first: for the time between two renames the place is empty. A kill just then is
+    mended by the next writer.
 
     Raises:
         GenographError: of the class `error`: it may not be replaced, or the disk refuses.
     """
-    aside = folder.with_name(f".{folder.name}.part")
-    earlier = folder.with_name(f".{folder.name}.earlier")
-    try:
-        if earlier.exists() and not folder.exists():
-            # a kill came between the two renames
-            earlier.rename(folder)
-        filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-        known = (folder / mark).is_file()
+    # a link stays, and what it leads to is replaced
+    place = Path(os.path.realpath(folder))
+    earlier = place.with_name(f".{place.name}.earlier")
+
+    def check() -> None:
+        filled = place.exists() and (not place.is_dir() or any(place.iterdir()))
+        known = (place / mark).is_file()
         if filled and not (force and known):
             msg = f"{folder}: exists and is not empty; choose another folder"
             raise error(msg + (" or --force" if known else ""))
+
+    try:
+        if earlier.exists():
+            with _swapping(place):
+                _mend(place, earlier)
+        check()
+        if not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Draft(place)
         try:
-            for left in (aside, earlier):
-                if left.exists():
-                    shutil.rmtree(left)
-            aside.mkdir(parents=True)
-            yield aside
-            for file in aside.iterdir():
-                with file.open("rb") as raw:
-                    os.fsync(raw.fileno())
-            if folder.exists():
-                folder.rename(earlier)
-            aside.rename(folder)
-        finally:
-            # what cannot be cleared now is cleared by the next writer
-            shutil.rmtree(aside, ignore_errors=True)
-            if folder.exists():
+            draft.path.mkdir()
+            yield draft.path
+            for inner, _, names in os.walk(draft.path):
+                for name in names:
+                    _sync(Path(inner, name))
+                _sync_folder(Path(inner))
+            with _swapping(place):
+                # another writer may have come first, and been killed
+                _mend(place, earlier)
+                check()
+                if place.exists():
+                    place.rename(earlier)
+                draft.path.rename(place)
+                _sync_folder(place.parent)
                 shutil.rmtree(earlier, ignore_errors=True)
+        finally:
+            draft.drop()
     except OSError as refused:
-        msg = f"{folder}: cannot be written: {refused.strerror or refused}"
+        raise _cannot_write(folder, refused, error) from refused
+
+
+def _mend(place: Path, earlier: Path) -> None:
+    """Put back, or remove, what a writer renamed away that was killed while it swapped."""
+    if not place.exists() and earlier.exists():
+        earlier.rename(place)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+@contextmanager
+def _swapping(place: Path) -> Iterator[None]:
+    """Let one process at a time rename folders into a place."""
+    file = place.with_name(f".{place.name}{LOCK}")
+    with _locked(file):
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, refused: OSError, error: type[GenographError]) -> GenographError:
+    return error(f"{path}: cannot be written: {refused.strerror or refused}")
+
+
+def write_record(
+    path: Path,
+    record: "BaseModel | Mapping[str, object]",
+    *,
+    error: type[GenographError] | None = None,
+) -> None:
+    """Write a record as JSON with sorted keys, without the fields that were not given.
+
+    Raises:
+        GenographError: of the class `error`: the disk refuses. Without a class, an OSError.
+    """
+    plain = (
+        record
+        if isinstance(record, Mapping)
+        else record.model_dump(mode="json", exclude_unset=True)
+    )
+    text = json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
+    with write_file(path, error=error) as draft:
+        draft.write_text(text + "\n", "utf-8")
+
+
+def read_record(
+    path: Path,
+    model: type[Record],
+    *,
+    error: type[GenographError],
+    kind: str,
+    advice: str,
+    missing: str = "",
+    versions: Mapping[str, int] | None = None,
+    newer: str = "",
+) -> Record:
+    """Read what `write_record` wrote.
+
+    Args:
+        path: the JSON file.
+        model: a pydantic model, or a NamedTuple; its fields are the keys, and no others.
+        error: class of what is raised.
+        kind: what the file is of, for messages: "cohort".
+        advice: what to do about a damaged one.
+        missing: the whole message where there is no such file; by default the path and advice.
+        versions: fields and their values that this genograph reads, compared before the others.
+        newer: what to do about another version; by default the advice.
+
+    Raises:
+        GenographError: of the class `error`, one line: no such file, no UTF-8, no JSON, nested too
+            deep, a number of too many digits, another version, or a field that is wrong.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as absent:
+        raise error(missing or f"{path}: no such file; {advice}") from absent
+    except OSError as refused:
+        msg = f"{path}: cannot be read: {refused.strerror or refused}"
         raise error(msg) from refused
+    except UnicodeDecodeError as wrong:
+        msg = f"{path}: damaged {kind} (is not UTF-8 at byte {wrong.start}); {advice}"
+        raise error(msg) from wrong
+    try:
+        if versions is not None:
+            found = _versions(text, versions)
+            if found != tuple(versions.values()):
+                names = " and ".join(name.removesuffix("_version") for name in versions)
+                got, wanted = _shown(found), _shown(tuple(versions.values()))
+                msg = f"{path}: {kind} {names} {got}, this genograph reads {wanted}; "
+                raise error(msg + (newer or advice))
+        return parse_record(text, model)
+    except ValueError as wrong:
+        msg = f"{path}: damaged {kind} ({wrong}); {advice}"
+        raise error(msg) from wrong
+
+
+def parse_record(text: str, model: type[Record]) -> Record:
+    """A record from its JSON text.
+
+    Raises:
+        ValueError: it is none of this model; the message is one line with the field.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        record: Record = TypeAdapter(model).validate_json(text, strict=True)
+    except ValidationError as wrong:
+        raise ValueError(explain(wrong)) from wrong
+    return record
+
+
+def explain(wrong: "ValidationError") -> str:
+    """The first thing that is wrong with a record in a few words: field, got, wanted."""
+    first = wrong.errors(include_url=False, include_context=False)[0]
+    kind, field = first["type"], ".".join(map(str, first["loc"]))
+    if kind == "json_invalid":
+        return f"is no JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
+    if not field:
+        return "holds no record"
+    if kind in ("missing", "missing_argument"):
+        return f"{field} is missing"
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{field:.80} is no field of it"
+    said = first["msg"].removeprefix("Value error, ")
+    wanted = said.removeprefix("Input should be ")
+    return f"{field}: got {first['input']!s:.80}, wanted {wanted}"
+
+
+def _versions(text: str, versions: Mapping[str, int]) -> tuple[object, ...]:
+    """The values of these fields, None for those that are not there; ValueError for no JSON."""
+    from pydantic_core import from_json
+
+    try:
+        raw = from_json(text)
+    except ValueError as wrong:
+        msg = f"is no JSON: {wrong}"
+        raise ValueError(msg) from wrong
+    if not isinstance(raw, dict):
+        msg = "holds no record"
+        raise ValueError(msg)
+    return tuple(raw.get(name) for name in versions)
+
+
+def _shown(values: tuple[object, ...]) -> str:
+    return f"{values[0] if len(values) == 1 else values!s:.80}"
 
 
 @contextmanager
@@ -71,45 +310,113 @@ def scratch() -> Iterator[Path]:
 
     Those that a killed process left there are removed first.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/{LOCK}"):
-        clear_abandoned(left, left.parent)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name:
-        folder = Path(name)
-        with held(folder / f"{LOCK}ing") as lock:
-            # by the name that others look for it is there only when it is locked
-            Path(lock.name).rename(folder / LOCK)
-            yield folder
-
-
-def held(file: Path) -> TextIO:
-    """A new file that is open for writing and locked by this process until it is closed."""
-    while True:
-        opened = file.open("w", encoding="utf-8", newline="")
-        # where the file system has no locks, nothing there is ever taken for abandoned
-        with suppress(OSError):
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        if os.fstat(opened.fileno()).st_nlink:
-            return opened
-        # between its making and its locking it was taken for abandoned
-        opened.close()
-
-
-def clear_abandoned(lock: Path, left: Path) -> None:
-    """Remove a file or folder whose lock file is there, this user's, and held by no process."""
+    temporary = Path(tempfile.gettempdir())
+    for left in _listed(temporary, SCRATCH, ""):
+        # without a lock it may be another program's
+        if (left / LOCK).exists():
+            clear_abandoned(left)
+    folder, lock = _locked_folder(temporary, SCRATCH, "")
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        yield folder
+    finally:
+        _remove(folder)
+        lock.close()
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Remove a draft or a scratch folder that is this user's and locked by no process."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
+        # a writer that was killed before it made its lock left an empty folder
+        with suppress(OSError):
+            folder.rmdir()
         return
     try:
         if os.fstat(descriptor).st_uid != os.getuid():
             return
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        _remove(folder)
     except OSError:
-        # it is in use, or cannot be locked or removed: it stays
+        # it is in use, or cannot be locked: it stays
         return
     finally:
         os.close(descriptor)
+
+
+def _locked_folder(parent: Path, before: str, after: str) -> tuple[Path, TextIO]:
+    """A new folder under a random name, and its open lock."""
+    while True:
+        folder = parent / f"{before}{secrets.token_hex(4)}{after}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        # between the making of the two it may be taken for abandoned
+        with suppress(FileNotFoundError):
+            lock = (folder / LOCK).open("x", encoding="utf-8")
+            _flock(lock)
+            if os.fstat(lock.fileno()).st_nlink:
+                return folder, lock
+            lock.close()
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made for it, alone."""
+    while True:
+        with file.open("w", encoding="utf-8") as lock:
+            _flock(lock)
+            # another process may have removed it when it was done
+            if os.fstat(lock.fileno()).st_nlink:
+                yield
+                return
+
+
+def _flock(lock: TextIO) -> None:
+    # where the file system has no locks, nothing there is ever taken for abandoned
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _listed(parent: Path, before: str, after: str) -> list[Path]:
+    """Folders whose name has this beginning and this end."""
+    try:
+        with os.scandir(parent) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(before)
+                and entry.name.endswith(after)
+                and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, its lock last, so that after a kill the next writer can go on with it."""
+    with suppress(OSError):
+        for inner in list(folder.iterdir()):
+            if inner.is_dir() and not inner.is_symlink():
+                shutil.rmtree(inner)
+            elif inner.name != LOCK:
+                inner.unlink()
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        _sync(folder)
+    except OSError as refused:
+        if refused.errno not in _UNSYNCED:
+            raise

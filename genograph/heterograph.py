@@ -8,7 +8,6 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,6 +17,7 @@ from jaxtyping import Int64
 
 from genograph.cohorts.data import RELATIONS, Cohort, Genome
 from genograph.errors import CohortError
+from genograph.files import write_file
 
 if TYPE_CHECKING:
     import dgl
@@ -180,26 +180,19 @@ def save_dgl(cohort: Cohort, path: Path | str) -> Path:
     import torch
 
     path = Path(path)
-    aside = path.with_name(f".{path.name}.part")
     graph = to_dgl(cohort)
     labels = {"gene_fold": torch.from_numpy(cohort.gene_fold.astype(np.int64))}
     try:
-        dgl.save_graphs(str(aside), [graph], labels)
-        with aside.open("r+b") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0, os.SEEK_END)
-            file.write(_HASHED + digest.encode() + b"\n")
-        aside.replace(path)
+        with write_file(path, error=CohortError) as draft:
+            dgl.save_graphs(str(draft), [graph], labels)
+            with draft.open("r+b") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0, os.SEEK_END)
+                file.write(_HASHED + digest.encode() + b"\n")
     except dgl.DGLError as error:
         # the disk's refusal, with DGL's own stack below its first line
         msg = f"{path}: cannot be written: {str(error).splitlines()[0].rpartition('] ')[2]}"
         raise CohortError(msg) from error
-    except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror}"
-        raise CohortError(msg) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
     return path
 
 

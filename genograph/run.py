@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
 from genograph.errors import RunError
+from genograph.files import write_record
 
 FORMAT = 2
 JOINT = "model"
@@ -259,7 +260,5 @@ def file_sha256(path: Path) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:  # Any: JSON
-    """Write JSON aside and rename it, so that a reader never sees half of it."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
-    aside.replace(path)
+    """Write JSON so that a reader never sees half of it."""
+    write_record(path, content)

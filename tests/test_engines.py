@@ -15,19 +15,19 @@ from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.engine import native
 from genograph.engine import reachable as spread
-from genograph.engine.bags import KERNELS, make_bag, bag_sum
+from genograph.engine.bags import KERNELS, bag_sum, make_bag
 from genograph.engine.base import Layer, Perturbed
 from genograph.engine.choose import choose_engine
 from genograph.engine.delta import DeltaEngine
 from genograph.engine.dgl import DglEngine
+from genograph.engine.pair_plans import GeneNodes, make_pair_plan
+from genograph.engine.plans import Plan
 from genograph.engine.shared import SharedEngine
 from genograph.engine.topology import Topology
 from genograph.errors import RunError
+from genograph.models._statistics import setting_of
 from genograph.models.config import TrainConfig
 from genograph.models.genome import GenomeModel
-from genograph.engine.pair_plans import GeneNodes, make_pair_plan
-from genograph.engine.plans import Plan
-from genograph.models._statistics import setting_of
 
 N_GENE, WIDTH = 12, 8
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}

@@ -13,9 +13,9 @@ from genograph.cohorts.mapped import mapped
 from genograph.cohorts.ragged import rows_where
 from genograph.engine.topology import Topology
 from genograph.errors import CohortError
+from genograph.models._statistics import setting_of, single_effects
 from genograph.models.config import TrainConfig
 from genograph.models.planning import Planned, Planner
-from genograph.models._statistics import setting_of, single_effects
 from genograph.run import file_sha256
 from genograph.training import train
 from genograph.training.examples import Rows, Stream, tasks_of

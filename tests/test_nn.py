@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
-from genograph.engine.bags import make_bag, bag_sum, take_rows
+from genograph.engine.bags import bag_sum, make_bag, take_rows
 from genograph.engine.choose import choose_engine
+from genograph.engine.plans import Plan
 from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
+from genograph.models._statistics import perturbation_effects, setting_of, single_effects
 from genograph.models.config import TrainConfig
 from genograph.models.genome import GenomeModel
-from genograph.engine.plans import Plan
-from genograph.models._statistics import perturbation_effects, setting_of, single_effects
 from genograph.training.examples import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
 from genograph.training.validation import empty_plan, pearson
 

@@ -1,4 +1,4 @@
-"""Report: one page that loads nothing, escapes names, and doubts what its numbers call for."""
+"""Report: one page that loads nothing, escapes names, and names its caveats."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from genograph.errors import RunError
 from genograph.evaluation import Evaluation, Score, evaluate, score
 from genograph.evaluation.scores import Calibration
 from genograph.reporting import report
-from genograph.reporting.caveats import doubts, interval
+from genograph.reporting.caveats import find_caveats, find_interval
 from genograph.reporting.figures import running_median
 from genograph.reporting.page import page
 from genograph.reporting.pictures import metrics, pictures
@@ -171,7 +171,7 @@ def test_a_running_median_follows_a_bend():
     np.testing.assert_allclose(middle, np.abs(centres - 0.5), atol=0.02)
 
 
-# ---------------------------------------------------------------------- doubts
+# --------------------------------------------------------------------- caveats
 
 
 def made(*rows, calibration=()):
@@ -193,12 +193,12 @@ CALM = (Calibration("interaction_pairs", "random", 0.68, 0.95, 1.0, 1.0, 0.4, 50
 
 
 def texts(evaluation, columns=None):
-    return " ".join(doubt.text for doubt in doubts(evaluation, columns or {}))
+    return " ".join(caveat.text for caveat in find_caveats(evaluation, columns or {}))
 
 
-def test_a_good_run_raises_no_doubt():
+def test_a_good_run_has_no_caveat():
     columns = {"wild_type_fitness": np.array([1.0, 1.0 + 1e-8])}
-    assert doubts(made(*GOOD, calibration=CALM), columns) == []
+    assert find_caveats(made(*GOOD, calibration=CALM), columns) == []
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,9 @@ def test_an_overconfident_spread_is_named_with_the_factor():
 
 
 def test_a_wild_type_that_moves_and_missing_unseen_pairs_are_grave():
-    found = doubts(made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])})
+    found = find_caveats(
+        made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])}
+    )
     assert found[0].grave
     assert "departs from 1 by 1.0e-02" in found[0].text
     assert "nothing is known about interactions" in texts(made(*GOOD[:3], calibration=CALM))
@@ -250,8 +252,8 @@ def test_a_wild_type_that_moves_and_missing_unseen_pairs_are_grave():
 
 def test_the_interval_is_fishers():
     row = Score("fitness", "fitness_pairs", "random", "genograph", 0.6, 0.6, 0.1, 103)
-    low, high = interval(row)
+    low, high = find_interval(row)
     half = stats.norm.ppf(0.975) / 10
     assert low == pytest.approx(np.tanh(np.arctanh(0.6) - half), abs=1e-4)
     assert high == pytest.approx(np.tanh(np.arctanh(0.6) + half), abs=1e-4)
-    assert np.isnan(interval(row._replace(n=3))).all()
+    assert np.isnan(find_interval(row._replace(n=3))).all()

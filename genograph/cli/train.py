@@ -11,10 +11,23 @@ from genograph.cli.output import progress, quiet_option
 @click.command()
 @click.argument("cohort", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default=None, help="Where.")
-@click.option("--heads", default=None, help="Of fitness,expression,morphology.  [default: all]")
+@click.option("--model", default=None, help="Which model to fit.  [default: genome]")
 @click.option(
-    "--engine", type=click.Choice(("auto", "delta", "dgl", "shared")), default=None, help="How."
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default=None,
+    help="Where to train; auto takes CUDA where there is a device.  [default: auto]",
+)
+@click.option(
+    "--heads",
+    default=None,
+    help="Phenotypes to learn jointly, joined by commas.  [default: all that the model can]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(("auto", "delta", "dgl", "shared")),
+    default=None,
+    help="How the genome model runs over strains; all give the same numbers.  [default: auto]",
 )
 @click.option("--seed", type=int, default=None, help="Seed of the first member.")
 @click.option("--members", type=int, default=None, help="Ensemble size; gives the predicted s.d.")
@@ -27,7 +40,9 @@ from genograph.cli.output import progress, quiet_option
 def train(
     cohort: Path, out: Path, config: Path | None, print_config: bool, quiet: bool, **flags: object
 ) -> None:
-    """Fit the whole-genome model to a cohort; the same command again resumes.
+    """Fit a model to a cohort; the same command again resumes.
+
+    The model is the whole-genome network (genome), or another of genograph/models, such as deepset.
 
     \b
     Example:

@@ -11,13 +11,13 @@ A hash tells that a cohort is as it was written, not that what was written makes
 Arrow read where an index points, without looking, so every array is checked on loading.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, Field, model_validator
 from safetensors import SafetensorError
 
 from genograph.cohorts.data import (
@@ -35,8 +35,56 @@ from genograph.cohorts.data import (
 )
 from genograph.cohorts.mapped import mapped, write_arrays
 from genograph.errors import CohortError
-from genograph.files import written_aside
+from genograph.files import RECORD, read_record, write_folder, write_record
 from genograph.schema import graph_schema
+
+MANIFEST = "manifest.json"
+
+
+class Axis(BaseModel):
+    """The columns of a vector phenotype."""
+
+    model_config = RECORD
+    names: tuple[str, ...]
+    unit: str
+
+
+class Manifest(BaseModel):
+    """manifest.json: the names that arrays follow, versions and hashes.
+
+    Each vector phenotype that the cohort has is a further field, its axis.
+    """
+
+    model_config = RECORD | {"extra": "allow"}
+    __pydantic_extra__: dict[str, Axis] = Field(init=False)
+    format: int
+    schema_version: int
+    version: str
+    genes: tuple[str, ...]
+    symbols: tuple[str, ...]
+    terms: tuple[str, ...]
+    term_names: tuple[str, ...]
+    complexes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    studies: tuple[str, ...]
+    sha256: str
+    genes_sha256: str
+    terms_sha256: str
+    provenance: dict[str, Any] = {}  # Any: JSON
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """The axis of each vector phenotype."""
+        return self.__pydantic_extra__ or {}
+
+    @model_validator(mode="after")
+    def _known_axes(self) -> "Manifest":
+        known = {phenotype.name for phenotype in graph_schema().modelled if phenotype.axis}
+        for name in self.axes:
+            if name not in known:
+                msg = f"{name} is no vector phenotype"
+                raise ValueError(msg)
+        return self
 
 
 def save_cohort(
@@ -46,7 +94,7 @@ def save_cohort(
     force: bool = False,
     also: Callable[[Cohort, Path], None] | None = None,
 ) -> Path:
-    """Write the cohort directory aside and rename it; return its path.
+    """Write the cohort directory, whole or not at all; return its path.
 
     `also` writes more files into the directory before it takes its place.
 
@@ -62,13 +110,13 @@ def save_cohort(
         "terms_sha256": cohort.genome.terms_sha256,
         "provenance": dict(cohort.provenance),
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True)
-    with written_aside(folder, force=force, mark="manifest.json", error=CohortError) as aside:
-        write_arrays(aside / "genome.safetensors", genome)
-        write_arrays(aside / "labels.safetensors", labels)
-        (aside / "manifest.json").write_text(text, "utf-8")
+    record = Manifest.model_validate(manifest)
+    with write_folder(folder, force=force, mark=MANIFEST, error=CohortError) as draft:
+        write_arrays(draft / "genome.safetensors", genome)
+        write_arrays(draft / "labels.safetensors", labels)
+        write_record(draft / MANIFEST, record)
         if also is not None:
-            also(cohort, aside)
+            also(cohort, draft)
     return folder
 
 
@@ -79,42 +127,39 @@ def load_cohort(folder: Path | str) -> Cohort:
         CohortError: not a cohort, of another format or schema version, or changed since written.
     """
     folder = Path(folder)
+    manifest = read_record(
+        folder / MANIFEST,
+        Manifest,
+        error=CohortError,
+        kind="cohort",
+        advice="export it again",
+        missing=f"{folder}: is no cohort directory, {MANIFEST} is missing",
+        versions={"format": FORMAT, "schema_version": graph_schema().version},
+    )
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         genome_arrays = mapped(folder / "genome.safetensors")
         # of tens of millions of experiments a training touches the rows of its batches
         labels = mapped(folder / "labels.safetensors")
     except FileNotFoundError as error:
         msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
         raise CohortError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{folder}: damaged cohort ({reason}); export it again"
         raise CohortError(msg) from error
-    wanted = (FORMAT, graph_schema().version)
-    if not isinstance(manifest, dict):
-        msg = f"{folder}: damaged cohort (manifest.json holds no record); export it again"
-        raise CohortError(msg)
-    found = (manifest.get("format"), manifest.get("schema_version"))
-    if found != wanted:
-        msg = (
-            f"{folder}: cohort format and schema {found}, this genograph reads {wanted}; "
-            f"export it again"
-        )
-        raise CohortError(msg)
     try:
         cohort = _assemble(manifest, genome_arrays, labels)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         msg = f"{folder}: damaged cohort ({error!r}); export it again"
         raise CohortError(msg) from error
-    if cohort.sha256 != manifest.get("sha256"):
+    if cohort.sha256 != manifest.sha256:
         msg = f"{folder}: does not match its hash, it was changed or damaged; export it again"
         raise CohortError(msg)
     check_bounds(cohort, folder)
     return cohort
 
 
-def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Cohort:
+def _assemble(manifest: Manifest, genome: Arrays, labels: Arrays) -> Cohort:
     edges = {
         relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
         for relation in RELATIONS
@@ -125,12 +170,13 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
         if f"{kind}/strain" not in labels:
             continue
         if phenotype.axis:
+            axis = manifest.axes[kind]
             measured[kind] = Vectors(
                 labels[f"{kind}/strain"],
                 labels[f"{kind}/study"],
                 labels[f"{kind}/values"],
-                tuple(manifest[kind]["names"]),
-                manifest[kind]["unit"],
+                axis.names,
+                axis.unit,
                 labels[f"{kind}/gene"],
             )
         else:
@@ -139,12 +185,12 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
             )
     return Cohort(
         Genome(
-            tuple(manifest["genes"]),
-            tuple(manifest["symbols"]),
-            tuple(manifest["terms"]),
-            tuple(manifest["term_names"]),
-            tuple(manifest["complexes"]),
-            tuple(manifest["feature_names"]),
+            manifest.genes,
+            manifest.symbols,
+            manifest.terms,
+            manifest.term_names,
+            manifest.complexes,
+            manifest.feature_names,
             genome["features"],
             genome["has_features"],
             edges,
@@ -157,11 +203,11 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
             labels["strain/dose"],
             labels["strain/single"],
         ),
-        tuple(manifest["studies"]),
+        manifest.studies,
         measured,
         labels["gene_fold"],
         labels["strain_fold"],
-        manifest.get("provenance", {}),
+        manifest.provenance,
     )
 
 
@@ -206,26 +252,12 @@ def _wrong(cohort: Cohort) -> Iterator[str]:
 
 
 def _wrong_names(cohort: Cohort) -> Iterator[str]:
-    genome, strains = cohort.genome, cohort.strains
+    genome = cohort.genome
     try:
         # Arrow looks neither at the offsets nor for text when it is given buffers
-        strains.ids.validate(full=True)
+        cohort.strains.ids.validate(full=True)
     except pa.ArrowInvalid as error:
         yield f"strain/id: {str(error).splitlines()[0]}"
-    named: list[tuple[str, tuple[str, ...]]] = [
-        ("genes", genome.gene_ids),
-        ("symbols", genome.gene_symbols),
-        ("terms", genome.term_ids),
-        ("term_names", genome.term_names),
-        ("complexes", genome.complex_ids),
-        ("feature_names", genome.feature_names),
-        ("studies", cohort.studies),
-    ]
-    for kind, vectors in cohort.vectors.items():
-        named += [(f"{kind}/names", vectors.names), (f"{kind}/unit", (vectors.unit,))]
-    for name, names in named:
-        if not all(isinstance(text, str) for text in names):
-            yield f"{name} are no list of texts"
     for name, along, of in (
         ("symbols", genome.gene_symbols, genome.gene_ids),
         ("term_names", genome.term_names, genome.term_ids),

@@ -1,12 +1,10 @@
 """Transfer: a database as a folder of Parquet files and back, the same bytes from either store.
 
 A dump has a manifest and, for every label and relationship that has rows, files of at most a
-million, sorted by key. It holds nothing of the store it is from: neither address nor time. It is
-written aside and renamed, so a folder with a manifest is whole.
+million, sorted by key. It holds nothing of the store it is from: neither address nor time. A
+folder with a manifest is whole.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -16,10 +14,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from genograph.database.ledger import digest_of
 from genograph.errors import StoreError
-from genograph.files import scratch, written_aside
+from genograph.files import RECORD, read_record, scratch, write_folder, write_record
 from genograph.schema import graph_schema
 from genograph.store import Store, Written, offline
 from genograph.store.stream import Keys, longest, stream
@@ -31,13 +30,23 @@ VALUES_PER_FILE = 64_000_000
 MANIFEST = "manifest.json"
 
 
-class File(NamedTuple):
+class File(BaseModel):
     """One file of a dump."""
 
+    model_config = RECORD
     name: str
     type: str
     rows: int
     sha256: str
+
+
+class Manifest(BaseModel):
+    """manifest.json: the files of a dump."""
+
+    model_config = RECORD
+    format: int
+    schema_version: int
+    files: tuple[File, ...]
 
 
 class Dump(NamedTuple):
@@ -77,7 +86,7 @@ def dump(
     """
     folder = Path(folder)
     counts = store.counts()
-    with written_aside(folder, force=force, mark=MANIFEST, error=StoreError) as aside:
+    with write_folder(folder, force=force, mark=MANIFEST, error=StoreError) as draft:
         keys = Keys(store)
         files: list[File] = []
         for name in _by_from_label():
@@ -86,9 +95,9 @@ def dump(
             rows = 0
             per_file = max(1, min(ROWS_PER_FILE, VALUES_PER_FILE // longest(store, name)))
             for number, parts in enumerate(_files(stream(store, name, keys), per_file)):
-                file = aside / f"{name}-{number:04d}.parquet"
+                file = draft / f"{name}-{number:04d}.parquet"
                 n = _write(file, parts)
-                files.append(File(file.name, name, n, digest_of(file)))
+                files.append(File(name=file.name, type=name, rows=n, sha256=digest_of(file)))
                 rows += n
             if rows != counts[name]:
                 msg = (
@@ -98,16 +107,10 @@ def dump(
                 raise StoreError(msg)
             report(name, rows)
         files.sort(key=lambda file: file.name)
-        text = json.dumps(
-            {
-                "format": FORMAT,
-                "schema_version": graph_schema().version,
-                "files": [file._asdict() for file in files],
-            },
-            indent=1,
-            sort_keys=True,
+        manifest = Manifest(
+            format=FORMAT, schema_version=graph_schema().version, files=tuple(files)
         )
-        (aside / MANIFEST).write_text(text + "\n", "utf-8")
+        write_record(draft / MANIFEST, manifest)
     return opened(folder)
 
 
@@ -126,8 +129,8 @@ def neo4j_import(
         StoreError: as `dump`; or a text cannot be said in these files.
     """
     mark, folder = offline.SCRIPT, Path(folder)
-    with written_aside(folder, force=force, mark=mark, error=StoreError) as aside:
-        return offline.write_import(store, aside, report=report)
+    with write_folder(folder, force=force, mark=mark, error=StoreError) as draft:
+        return offline.write_import(store, draft, report=report)
 
 
 def _by_from_label() -> list[str]:
@@ -183,29 +186,17 @@ def opened(folder: Path | str) -> Dump:
         StoreError: not a dump, of another format or schema version, incomplete or changed.
     """
     folder = Path(folder)
-    try:
-        text = (folder / MANIFEST).read_text("utf-8")
-        raw = json.loads(text)
-        found = (raw["format"], raw["schema_version"])
-        files = tuple(File(**file) for file in raw["files"])
-        for entry in files:
-            if [type(value) for value in entry] != [str, str, int, str]:
-                msg = f"{entry!s:.80} is no entry of a file"
-                raise ValueError(msg)
-    except (OSError, NotADirectoryError) as error:
-        msg = f"{folder}: is no dump: {MANIFEST} cannot be read ({error.strerror})"
-        raise StoreError(msg) from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"{folder}: damaged dump ({MANIFEST}: {str(error).splitlines()[0]}); dump again"
-        raise StoreError(msg) from error
-    wanted = (FORMAT, graph_schema().version)
-    if found != wanted:
-        msg = (
-            f"{folder}: dump format and schema {found}, this genograph reads {wanted}; restore it "
-            f"with the genograph that wrote it, or build the database again"
-        )
-        raise StoreError(msg)
-    for file in files:
+    manifest = read_record(
+        folder / MANIFEST,
+        Manifest,
+        error=StoreError,
+        kind="dump",
+        advice="dump again",
+        missing=f"{folder}: is no dump, {MANIFEST} is missing",
+        versions={"format": FORMAT, "schema_version": graph_schema().version},
+        newer="restore it with the genograph that wrote it, or build the database again",
+    )
+    for file in manifest.files:
         path = folder / file.name
         known = file.type in graph_schema().nodes or file.type in graph_schema().relationships
         # a name that `dump` gives leads nowhere else and is not too long for the disk
@@ -216,7 +207,7 @@ def opened(folder: Path | str) -> Dump:
         if digest_of(path) != file.sha256:
             msg = f"{path}: does not match its hash in {MANIFEST}; it was changed or damaged"
             raise StoreError(msg)
-    return Dump(folder, files, hashlib.sha256(text.encode()).hexdigest())
+    return Dump(folder, manifest.files, digest_of(folder / MANIFEST))
 
 
 def restore(

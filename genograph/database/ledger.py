@@ -6,19 +6,17 @@ another file of the same name, or a newer loader, is another load.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from glob import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from genograph import loaders
 from genograph.errors import SourceError
-from genograph.files import clear_abandoned, held
+from genograph.files import Draft
 from genograph.loaders import Reading
 from genograph.schema import graph_schema
 from genograph.store import Store, Written
@@ -236,7 +234,7 @@ class Rejects:
     def __init__(self, path: Path) -> None:
         """Begin without a file."""
         self._path = path
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._draft: Draft | None = None
         self._rows: list[str] = []
         self._file: TextIO | None = None
 
@@ -252,8 +250,9 @@ class Rejects:
         if not self._rows and self._file is None:
             return None
         self._flush()
+        assert self._draft is not None
         try:
-            self._aside.replace(self._path)
+            self._draft.put()
         except OSError as error:
             raise self._fail(error) from error
         return self._path
@@ -262,9 +261,8 @@ class Rejects:
         try:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                for left in self._path.parent.glob(f".{escape(self._path.name)}.*.part"):
-                    clear_abandoned(left, left)
-                self._file = held(self._aside)
+                self._draft = Draft(self._path)
+                self._file = self._draft.path.open("w", encoding="utf-8", newline="")
                 self._file.write("line\trows\treason\tdetail\n")
             self._file.writelines(self._rows)
             self._file.flush()
@@ -286,7 +284,8 @@ class Rejects:
             with suppress(OSError):
                 # what could not be written was told of when it was flushed
                 self._file.close()
-            self._aside.unlink(missing_ok=True)
+        if self._draft is not None:
+            self._draft.drop()
 
 
 def harmless(text: str) -> str:

@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from genograph.files import scratch, write_file
 
 log = logging.getLogger("genograph")
 
@@ -106,16 +107,15 @@ def _fingerprint(compiler: str, source: Path) -> str:
 
 def _build(compiler: str, source: Path, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder:
-        middle, built = Path(folder) / "native.o", Path(folder) / "native.so"
+    # several processes may build at once: each puts a whole file into the place
+    with scratch() as folder, write_file(path) as built:
+        middle = folder / "native.o"
         steps: Sequence[Sequence[str]] = (
             [compiler, *COMPILE, "-c", str(source), "-o", str(middle)],
             [compiler, "-shared", str(middle), "-o", str(built), "-lm", "-pthread"],
         )
         for step in steps:
             subprocess.run(step, capture_output=True, text=True, check=True, timeout=SECONDS)
-        # several processes may build at once: each renames a whole file into place
-        built.replace(path)
 
 
 def suits(device: torch.device, dtype: torch.dtype) -> bool:

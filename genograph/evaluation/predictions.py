@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from genograph.cohorts import Cohort, Vectors
 from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
+from genograph.files import write_file
 from genograph.loaders._bounds import DAMAGED_NPZ, check_text, npz
 from genograph.prediction import predict
 from genograph.run import Predicted, Run
@@ -76,11 +77,14 @@ def predict_measured(
 
 
 def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> None:
-    """Write predictions as safetensors, aside and renamed.
+    """Write predictions as safetensors.
 
     Arrays are `PHENOTYPE/rows`, `PHENOTYPE/QUANTITY` and `PHENOTYPE/QUANTITY_sd`;
     `PHENOTYPE/id` holds the UTF-8 strain ids one after the other, `PHENOTYPE/id_offsets` where each
     begins.
+
+    Raises:
+        RunError: the file cannot be written.
     """
     arrays: dict[str, Num[np.ndarray, ...]] = {}
     for phenotype, prediction in predictions.items():
@@ -92,10 +96,13 @@ def save_predictions(predictions: Predictions, cohort: Cohort, path: Path) -> No
         for name, found in prediction.quantities.items():
             arrays[f"{phenotype}/{name}"] = np.ascontiguousarray(found.mean)
             arrays[f"{phenotype}/{name}_sd"] = np.ascontiguousarray(found.sd)
-    aside = path.with_name(f".{path.name}.part")
     hashes = {"cohort_sha256": cohort.sha256, "genes_sha256": cohort.genome.genes_sha256}
-    save_file(arrays, aside, metadata=hashes)
-    aside.replace(path)
+    with write_file(path, error=RunError) as draft:
+        try:
+            save_file(arrays, draft, metadata=hashes)
+        except SafetensorError as error:
+            # the disk's refusal in the words of the writer
+            raise OSError(str(error).splitlines()[0]) from error
 
 
 def load_predictions(path: Path, cohort: Cohort) -> Predictions:

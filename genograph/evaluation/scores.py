@@ -3,16 +3,17 @@
 Undefined is NaN, never 0 or 1: a constant has no correlation.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64, Num
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer
 
 from genograph.errors import RunError
+from genograph.files import RECORD, read_record, write_record
 from genograph.schema import graph_schema
 
 if TYPE_CHECKING:
@@ -224,17 +225,87 @@ class Evaluation:
         return pd.DataFrame(lines)
 
     def save(self, path: Path) -> None:
-        """Write the evaluation as JSON, aside and renamed; undefined numbers are null."""
-        record = {
-            "headline": self.headline_numbers,
-            "headline_text": self.headline,
-            "rows": [_plain(row._asdict()) for row in self.rows],
-            "calibration": [_plain(row._asdict()) for row in self.calibration],
-        }
-        whole = asdict(self) | record
-        aside = path.with_name(f".{path.name}.part")
-        aside.write_text(json.dumps(whole, indent=1, allow_nan=False), "utf-8")
-        aside.replace(path)
+        """Write the evaluation as JSON; undefined numbers are null.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        record = _Record(
+            rows=tuple(_ScoreRecord(**row._asdict()) for row in self.rows),
+            calibration=tuple(_CalibrationRecord(**row._asdict()) for row in self.calibration),
+            notes=self.notes,
+            cohort_sha256=self.cohort_sha256,
+            created=self.created,
+            seconds=self.seconds,
+            headline=self.headline_numbers,
+            headline_text=self.headline,
+        )
+        write_record(path, record, error=RunError)
+
+
+def _known(names: Mapping[str, str]) -> AfterValidator:
+    """A check that a report has words for a name."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            msg = f"one of {', '.join(names)}"
+            raise ValueError(msg)
+        return name
+
+    return AfterValidator(check)
+
+
+_Quantity = Annotated[str, _known(QUANTITIES)]
+_Split = Annotated[str, _known(SPLIT_WORDS)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+# JSON has no word for what is not a number
+_Number = Annotated[
+    float,
+    BeforeValidator(lambda value: float("nan") if value is None else value),
+    PlainSerializer(lambda value: None if np.isnan(value) else value),
+]
+
+
+class _ScoreRecord(BaseModel):
+    """A `Score` in evaluation.json."""
+
+    model_config = RECORD
+    head: str
+    quantity: _Quantity
+    split: _Split
+    model: str
+    pearson: _Number
+    spearman: _Number
+    rmse: _Number
+    n: _Count
+
+
+class _CalibrationRecord(BaseModel):
+    """A `Calibration` in evaluation.json."""
+
+    model_config = RECORD
+    quantity: _Quantity
+    split: _Split
+    within_1: _Number
+    within_2: _Number
+    z_sd: _Number
+    stretch: _Number
+    sd_error_spearman: _Number
+    n: _Count
+
+
+class _Record(BaseModel):
+    """evaluation.json: an `Evaluation`, and its headline for other readers."""
+
+    model_config = RECORD
+    rows: tuple[_ScoreRecord, ...]
+    calibration: tuple[_CalibrationRecord, ...]
+    notes: tuple[str, ...]
+    cohort_sha256: str
+    created: str
+    seconds: float
+    headline: dict[str, _Number] = {}
+    headline_text: str = ""
 
 
 def load_evaluation(path: Path) -> Evaluation:
@@ -243,37 +314,23 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises:
         RunError: missing or damaged.
     """
-    try:
-        whole = json.loads(path.read_text("utf-8"))
-        for row in (*whole["rows"], *whole["calibration"]):
-            # KeyError: what a report has no words for
-            QUANTITIES[row["quantity"]], SPLIT_WORDS[row["split"]]
-        return Evaluation(
-            tuple(Score._make(_values(row, Score)) for row in whole["rows"]),
-            tuple(Calibration._make(_values(row, Calibration)) for row in whole["calibration"]),
-            tuple(str(note) for note in whole["notes"]),
-            str(whole["cohort_sha256"]),
-            str(whole["created"]),
-            float(whole["seconds"]),
-        )
-    except FileNotFoundError:
-        msg = (
-            f"{path.parent}: the run has not been evaluated; run: genograph evaluate {path.parent}"
-        )
-        raise RunError(msg) from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"{path}: damaged evaluation ({error}); evaluate the run again"
-        raise RunError(msg) from error
-
-
-def _plain(row: dict[str, object]) -> dict[str, object]:
-    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
-
-
-def _values(row: dict[str, object], kind: type[Score] | type[Calibration]) -> Iterator[object]:
-    for name, wanted in kind.__annotations__.items():
-        value = row[name]
-        yield float("nan") if value is None and wanted is float else wanted(value)
+    record = read_record(
+        path,
+        _Record,
+        error=RunError,
+        kind="evaluation",
+        advice="evaluate the run again",
+        missing=f"{path.parent}: the run has not been evaluated; "
+        f"run: genograph evaluate {path.parent}",
+    )
+    return Evaluation(
+        tuple(Score(**dict(row)) for row in record.rows),
+        tuple(Calibration(**dict(row)) for row in record.calibration),
+        record.notes,
+        record.cohort_sha256,
+        record.created,
+        record.seconds,
+    )
 
 
 def pearson(x: Numbers, y: Numbers) -> float:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from genograph.cohorts import Cohort
+from genograph.errors import RunError
 from genograph.evaluation import EVALUATION, PREDICTIONS, load_evaluation, load_predictions
-from genograph.reporting.caveats import doubts
+from genograph.files import write_file
+from genograph.reporting.caveats import find_caveats
 from genograph.reporting.page import page
 from genograph.reporting.pictures import metrics, pictures
 from genograph.run import Run
@@ -24,7 +26,7 @@ def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
         cohort: the one it was trained on, or its folder where it is now; None: where it was.
 
     Raises:
-        RunError: the run was not evaluated, or on another cohort.
+        RunError: the run was not evaluated, or on another cohort; or the page cannot be written.
     """
     evaluation = load_evaluation(run.folder / EVALUATION)
     if isinstance(cohort, Cohort):
@@ -38,11 +40,10 @@ def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
         run,
         held,
         evaluation,
-        doubts(evaluation, columns),
+        find_caveats(evaluation, columns),
         pictures(held, evaluation, predictions, columns),
     )
     path = run.folder / REPORT
-    aside = path.with_name(f".{REPORT}.part")
-    aside.write_text(text, "utf-8")
-    aside.replace(path)
+    with write_file(path, error=RunError) as draft:
+        draft.write_text(text, "utf-8")
     return path

@@ -28,7 +28,7 @@ EXACT = 1e-6
 """Largest departure of the predicted wild type from 1."""
 
 
-class Doubt(NamedTuple):
+class Caveat(NamedTuple):
     """One reason for caution.
 
     Attributes:
@@ -40,24 +40,26 @@ class Doubt(NamedTuple):
     text: str
 
 
-def doubts(evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]) -> list[Doubt]:
+def find_caveats(
+    evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]
+) -> list[Caveat]:
     """Reasons for caution, grave ones first; one for each quantity and kind, splits together.
 
     Args:
         evaluation: scores of the run.
         columns: of metrics.csv.
     """
-    found: list[Doubt] = []
+    found: list[Caveat] = []
     for quantity in QUANTITIES:
         if quantity == "expression_profile":
             continue
         rows = [evaluation.find(quantity, split) for split in SPLIT_WORDS]
         held = [row for row in rows if row is not None]
-        found += _of_quantity(evaluation, quantity, held)
-        found += _of_calibration([c for c in evaluation.calibration if c.quantity == quantity])
+        found += _check_quantity(evaluation, quantity, held)
+        found += _check_calibration([c for c in evaluation.calibration if c.quantity == quantity])
     if not evaluation.calibration and any(row.head == "fitness" for row in evaluation.rows):
         found.append(
-            Doubt(
+            Caveat(
                 False,
                 "The run gives no usable s.d. with its fitness predictions (one member, or too few "
                 "test strains): nothing says how sure a single prediction is.",
@@ -65,7 +67,7 @@ def doubts(evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch
         )
     if evaluation.find("interaction_pairs", "one_gene_unseen") is None:
         found.append(
-            Doubt(
+            Caveat(
                 True,
                 "No pair with one gene unseen was scored: nothing is known about interactions of "
                 "genes that training never perturbed.",
@@ -74,11 +76,11 @@ def doubts(evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch
     if "wild_type_fitness" in columns:
         off = float(np.nanmax(np.abs(columns["wild_type_fitness"] - 1.0), initial=0.0))
         if off > EXACT:
-            found.append(Doubt(True, f"The predicted wild type departs from 1 by {off:.1e}."))
-    return sorted(found, key=lambda doubt: not doubt.grave)
+            found.append(Caveat(True, f"The predicted wild type departs from 1 by {off:.1e}."))
+    return sorted(found, key=lambda caveat: not caveat.grave)
 
 
-def interval(row: Score) -> tuple[float, float]:
+def find_interval(row: Score) -> tuple[float, float]:
     """95 % interval of a Pearson correlation by Fisher's z transform; NaN where undefined."""
     if np.isnan(row.pearson) or row.n < 4:
         return float("nan"), float("nan")
@@ -86,7 +88,7 @@ def interval(row: Score) -> tuple[float, float]:
     return float(np.tanh(z - half)), float(np.tanh(z + half))
 
 
-def _of_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> list[Doubt]:
+def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> list[Caveat]:
     worse, low, few, flat, random, canary = (list[str]() for _ in range(6))
     overtaken = False
     for row in rows:
@@ -131,12 +133,12 @@ def _of_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> li
         ),
         (few, False, "few strains were scored: {}."),
     ]
-    found = [Doubt(grave, f"{name}: {text.format('; '.join(w))}") for w, grave, text in out if w]
+    found = [Caveat(grave, f"{name}: {text.format('; '.join(w))}") for w, grave, text in out if w]
     held = {row.split: row.pearson for row in rows if row.n >= TOO_FEW}
     seen, unseen = held.get("random", np.nan), held.get("one_gene_unseen", np.nan)
     if seen - unseen > 0.15:
         found.append(
-            Doubt(
+            Caveat(
                 False,
                 f"{name}: r falls from {seen:.3f} to {unseen:.3f} when a gene is unseen; the first "
                 f"number does not hold for new genes.",
@@ -146,13 +148,13 @@ def _of_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> li
 
 
 def _range(row: Score) -> str:
-    low, high = interval(row)
+    low, high = find_interval(row)
     if row.head != "fitness" or np.isnan(low):
         return ""
     return f" (95 % interval of r {low:.2f} to {high:.2f})"
 
 
-def _of_calibration(rows: list[Calibration]) -> list[Doubt]:
+def _check_calibration(rows: list[Calibration]) -> list[Caveat]:
     small, large = list[str](), list[str]()
     for each in rows:
         words = SPLIT_WORDS[each.split]
@@ -170,6 +172,6 @@ def _of_calibration(rows: list[Calibration]) -> list[Doubt]:
         if held:
             name = QUANTITIES[rows[0].quantity]
             out.append(
-                Doubt(False, f"{name[:1].upper()}{name[1:]}: {text.format('; '.join(held))}")
+                Caveat(False, f"{name[:1].upper()}{name[1:]}: {text.format('; '.join(held))}")
             )
     return out

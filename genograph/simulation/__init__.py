@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
+from genograph.files import write_file
 from genograph.simulation.architecture import SICK, draw_architecture
 from genograph.simulation.genome import ROMAN, Genome, draw_genome, draw_promoters
 from genograph.simulation.observed import Observed, observe
@@ -302,5 +303,5 @@ def _write_truth(
     }
     # twelve decimals: the last bits of a product depend on how the sums were split
     arrays = {k: v.round(12) if v.dtype.kind == "f" else v for k, v in arrays.items()}
-    with (folder / "truth.npz").open("wb") as file:
+    with write_file(folder / "truth.npz") as draft, draft.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from genograph.files import write_file
 from genograph.simulation.architecture import Floats, Ints
 from genograph.simulation.genome import ROMAN, Gene, Genome
 from genograph.simulation.observed import ASPECT, Annotation, Link, Term
@@ -28,7 +29,8 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
         with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as raw:
             raw.write(text)
         text = buffer.getvalue()
-    path.write_bytes(text)
+    with write_file(path) as draft:
+        draft.write_bytes(text)
 
 
 def write_features(path: Path, genome: Genome) -> None:
@@ -234,7 +236,7 @@ def write_singles(path: Path, singles: Singles, names: list[str]) -> None:
         '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
         f"<sheetData>{cells}</sheetData></worksheet>"
     )
-    with zipfile.ZipFile(path, "w") as book:
+    with write_file(path) as draft, zipfile.ZipFile(draft, "w") as book:
         for part, text in {**_PARTS, "xl/worksheets/sheet1.xml": sheet}.items():
             entry = zipfile.ZipInfo(part, date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED

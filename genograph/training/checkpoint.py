@@ -1,6 +1,6 @@
 """Checkpoints: weights, optimizer and progress of one member in one safetensors file.
 
-Written aside and renamed, so that a kill leaves the last whole one; no pickle.
+A kill leaves the last whole one; no pickle.
 """
 
 import json
@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from genograph.errors import RunError
+from genograph.files import parse_record, write_file
 
 
 class Progress(NamedTuple):
@@ -40,20 +41,19 @@ class Progress(NamedTuple):
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors aside and rename.
+    """Write tensors so that a kill leaves the last whole file.
 
     Raises:
         OSError: the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    try:
-        save_file(plain, str(aside), dict(metadata or {}))
-    except SafetensorError as error:
-        # the disk's refusal in the words of the writer
-        raise OSError(str(error).splitlines()[0]) from error
-    aside.replace(path)
+    with write_file(path) as draft:
+        try:
+            save_file(plain, str(draft), dict(metadata or {}))
+        except SafetensorError as error:
+            # the disk's refusal in the words of the writer
+            raise OSError(str(error).splitlines()[0]) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -119,7 +119,7 @@ def load_state(
         for name, tensor in parts["best"].items():
             checkpoint, key = name.split("/", 1)
             best.setdefault(checkpoint, {})[key] = tensor
-        return best, Progress(**json.loads(metadata["progress"]))
+        return best, parse_record(metadata["progress"], Progress)
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: is not a state of this model ({reason}); train again"

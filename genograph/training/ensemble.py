@@ -27,6 +27,7 @@ from genograph.cohorts import TRAIN, VALIDATION, Cohort, load_cohort
 from genograph.config import DEFAULT_MODEL, TrainConfig, TrainingConfig
 from genograph.engine.topology import threads
 from genograph.errors import RunError
+from genograph.files import is_draft, write_file
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
 from genograph.run import FORMAT, Run, file_sha256, write_json
@@ -39,7 +40,6 @@ __all__ = ["TrainConfig", "read_config", "train"]
 
 Report = Callable[[float, str], None]
 
-DRAFT = ".run.json.part"
 PARTS = ("model", "training")
 
 
@@ -377,8 +377,8 @@ def begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             going_on["status"] = "training"
             write_json(out / "run.json", going_on)
         return going_on
-    # a training that was killed at its very beginning leaves no more than run.json's draft
-    if out.exists() and (not out.is_dir() or {f.name for f in out.iterdir()} - {DRAFT}):
+    # a training that was killed at its very beginning leaves no more than a draft of run.json
+    if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
         msg = f"{out}: exists and holds no training; choose another folder"
         raise RunError(msg)
     out.mkdir(parents=True, exist_ok=True)
@@ -460,13 +460,13 @@ class _Ledger:
             **{f"wild_type_{k}": value for k, value in wild_type_values(told.module).items()},
         }
         self.rows.append({name: f"{values.get(name, math.nan):.6g}" for name in self.columns})
-        path = self.out / "metrics.csv"
-        aside = path.with_name(".metrics.csv.part")
-        with aside.open("w", newline="", encoding="utf-8") as text:
+        with (
+            write_file(self.out / "metrics.csv") as draft,
+            draft.open("w", newline="", encoding="utf-8") as text,
+        ):
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        aside.replace(path)
         share = 1.0 if progress.done else number / progress.planned
         done = (member + share) / self.config.members
         score = f"best validation {progress.best[JOINT]:.3f}" if JOINT in progress.best else ""

@@ -107,6 +107,11 @@ def appears(path: Path) -> Sign:
     return lambda pid: path.exists()
 
 
+def drafted(parent: Path, name: str, file: str = "") -> Sign:
+    """A folder of this name is being written, or a file in it."""
+    return lambda pid: any(parent.glob(f".{name}.*.part/{name}/{file}".rstrip("/")))
+
+
 class Fault(AssertionError):
     """What must hold after a fault does not."""
 

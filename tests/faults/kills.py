@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from neo4j_server import Server, empty
 
-from faults.commands import Ended, Sign, appears, done, genograph, must
+from faults.commands import Ended, Sign, appears, done, drafted, genograph, must
 from faults.scene import SGA, Scene, State, begins, compare, files_of, state
 from genograph.cohorts import load_cohort
 from genograph.database import dump
@@ -164,7 +164,7 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
             name,
             (*words, "--force", "--db", db),
             "all",
-            (opening, appears(folder / ".out.part")),
+            (opening, drafted(folder, "out")),
             lambda said, verify=verify: _whole_or_absent(folder / "out", verify),
             verify,
         )

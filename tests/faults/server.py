@@ -15,7 +15,7 @@ import neo4j
 import neo4j_server
 from neo4j_server import Server
 
-from faults.commands import Ended, done, genograph, must, refused
+from faults.commands import Ended, done, drafted, genograph, must, refused
 from faults.kills import on_server, predict, same_dump
 from faults.scene import SGA, Scene, compare, state
 from genograph.database import dump
@@ -191,8 +191,8 @@ def killed_while_read(scene: Scene, folder: Path, held: Held) -> str:
     place = on_server(scene, folder, held.server)
     place.put("all")
     dump = ("db", "dump", "out", "--db", place.db)
-    file = folder / ".out.part" / "Gene-0000.parquet"
-    kill = Interruption(held, file.exists, again=True)
+    written = drafted(folder, "out", "Gene-0000.parquet")
+    kill = Interruption(held, lambda: written(0), again=True)
     ended = genograph(*dump, folder=folder, sign=kill)
     must(kill.killed, "the dump ended before the server was killed")
     done(ended, "the dump whose server came back")

@@ -12,6 +12,7 @@ import numpy as np
 import small_yeast
 from fuzz.case import Case, written
 from model_cohort import cohort_of
+from safetensors.numpy import load_file, save_file
 
 from genograph.cli.cohort import query_of
 from genograph.cli.load import load as load_command
@@ -132,6 +133,15 @@ def _no_room(folder: Path) -> object:
         return _selected()(folder)
 
 
+def _lacking_array(folder: Path) -> object:
+    path = save_cohort(_small(), folder / "cohort")
+    file = path / "genome.safetensors"
+    arrays = load_file(file)
+    del arrays["direct"]
+    save_file(arrays, file)
+    return load_cohort(path)
+
+
 def _query(text: str | bytes) -> Callable[[Path], object]:
     return lambda folder: CohortQuery.read(written(folder, text, "query.cypher"))
 
@@ -146,8 +156,9 @@ def _no_dgl(folder: Path) -> object:
 
 
 def _no_file(folder: Path) -> object:
-    (folder / ".genome.dgl.part").mkdir()
-    return save_dgl(_small(), folder / "genome.dgl")
+    refused = import_dgl().DGLError("[12:00:00] dmlc-core: No space left on device\nStack trace:")
+    with patch("dgl.save_graphs", side_effect=refused):
+        return save_dgl(_small(), folder / "genome.dgl")
 
 
 def _full_after_graph(folder: Path) -> object:
@@ -430,17 +441,24 @@ _FOLDER = (
     ),
     Case(
         "CohortError",
-        "damaged cohort .*manifest.json holds no record",
+        "manifest.json: damaged cohort .*holds no record",
         "manifest.json was replaced by other JSON.",
         "Copy it again, or export it again.",
         _manifest(lambda manifest: []),
     ),
     Case(
         "CohortError",
-        "damaged cohort .*KeyError",
-        "manifest.json or an array file lacks a part.",
+        "manifest.json: damaged cohort .*genes is missing",
+        "manifest.json lacks a part, or has one of another kind.",
         "Copy it again, or export it again.",
         _manifest(lambda manifest: {n: v for n, v in manifest.items() if n != "genes"}),
+    ),
+    Case(
+        "CohortError",
+        "damaged cohort .*KeyError",
+        "An array file lacks an array.",
+        "Copy it again, or export it again.",
+        _lacking_array,
     ),
     Case(
         "CohortError",
@@ -601,8 +619,8 @@ _HETEROGRAPH = (
     Case(
         "CohortError",
         "genome.dgl: cannot be written",
-        "The folder may not be written, or holds a folder of that name.",
-        "Choose another folder.",
+        "DGL was refused the file by the disk.",
+        "Make room, or choose another folder.",
         _no_file,
     ),
     Case(

@@ -17,7 +17,7 @@ from safetensors.numpy import save, save_file
 from genograph import allpairs
 from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
-from genograph.engine.bags import make_bag, bag_sum
+from genograph.engine.bags import bag_sum, make_bag
 from genograph.errors import GenographError
 from genograph.evaluation import evaluate, load_evaluation, score
 from genograph.evaluation.predictions import (
@@ -132,6 +132,11 @@ def _alone(folder: Path) -> object:
     """The first of two processes, and the other one never comes."""
     with patch.multiple(allpairs, TILE={2: 2}, PATIENCE=-1.0):
         return _scored(world=2)(folder)
+
+
+def _unreadable_evaluation(folder: Path) -> object:
+    (folder / "evaluation.json").mkdir()
+    return load_evaluation(folder / "evaluation.json")
 
 
 def _planned(content: str, name: str = "plan.json") -> Provoke:
@@ -554,6 +559,13 @@ CASES: tuple[Case, ...] = (
         "evaluation.json was edited or cut.",
         "Run `genograph evaluate` again.",
         lambda folder: load_evaluation(written(folder, "{}")),
+    ),
+    Case(
+        "RunError",
+        "evaluation.json: cannot be read: ",
+        "evaluation.json may not be read, or is a folder.",
+        "Give yourself the right to read it, or run `genograph evaluate` again.",
+        _unreadable_evaluation,
     ),
     Case(
         "RunError",
