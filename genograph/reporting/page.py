@@ -20,6 +20,7 @@ from genograph.evaluation.scores import (
 from genograph.reporting.caveats import Caveat, find_interval
 from genograph.reporting.figures import Picture
 from genograph.run import Run
+from genograph.schema import graph_schema
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
