@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Strains, strains_of
 from genograph.engine.topology import Topology, threads
@@ -32,7 +33,7 @@ from genograph.prediction import chosen_device, load_members, moments_of
 from genograph.run import Run, write_json
 from genograph.schema import Perturbation
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 By = Literal["interaction", "negative", "positive", "fitness"]
 ORDERS: tuple[By, ...] = ("interaction", "negative", "positive", "fitness")
 TILE = {2: 64, 3: 16}

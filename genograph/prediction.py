@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Strains
 from genograph.engine.base import Engine
@@ -20,7 +21,7 @@ from genograph.run import Prediction, Run
 from genograph.training.checkpoint import read_tensors
 from genograph.training.examples import Objective, perturbed_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 CHUNK = {"fitness": 4096, "expression": 16, "morphology": 512}
 """Strains at a time, by head."""
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded
@@ -123,7 +124,7 @@ class GeneNames:
         """The id of the gene that goes by `name`, None where there is none."""
         return self._ids.get(name.strip().upper())
 
-    def resolve_all(self, names: Iterable[str]) -> np.ndarray[Any, Any]:
+    def resolve_all(self, names: Iterable[str]) -> NDArray[Any]:
         """Resolve many names: an object array of ids, None where there is none."""
         distinct: dict[str, str | None] = {}
         out = []

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from genograph.cohorts.data import (
@@ -163,7 +164,7 @@ def _assemble(manifest: Mapping[str, Any], genome: Arrays, labels: Arrays) -> Co
     )
 
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 LARGEST = 1e12
 """The size up to which sums and products of weights and features stay within float32."""

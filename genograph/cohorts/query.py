@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,7 +60,7 @@ class CohortQuery:
         min_fitness: float | None = None,
         max_fitness: float | None = None,
         environment: Sequence[str] = (),
-    ) -> Self:
+    ) -> "CohortQuery":
         """Write the query of the given flags; all must hold, of one flag's values any.
 
         `go` (a term or one below it by is_a or part_of; NOT annotations do not count), `gene`
@@ -151,7 +151,7 @@ class CohortQuery:
         return cls("\n".join(lines), given, flags)
 
     @classmethod
-    def read(cls, path: Path | str, **parameters: Value) -> Self:
+    def read(cls, path: Path | str, **parameters: Value) -> "CohortQuery":
         """Read a .cypher file; lines `// :param NAME => JSON` give parameters.
 
         `parameters` come before those of the file.

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts import Strains
 from genograph.cohorts.ragged import take_strains
 from genograph.engine.topology import Reach
 from genograph.models.plans import Plan
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 MOST_PLANNED = 200_000
 """Strains that are planned once for a training; of more, each batch is planned when it comes."""
 

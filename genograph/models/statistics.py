@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from genograph.models.genome import Setting
 from genograph.models.overlap import N_CONTEXT, N_OVERLAP, extent, lowest_and_highest, overlap
 from genograph.models.plans import Plan
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 
 class SingleEffects(NamedTuple):

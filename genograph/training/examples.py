@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genograph.cohorts import Cohort, Fitness, Strains, Vectors
@@ -18,7 +19,7 @@ from genograph.models.planning import Planned, Planner, plans_of
 from genograph.models.plans import Meetings
 from genograph.models.statistics import perturbation_effects
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 TASKS = ("pairs", "singles", "expression", "morphology")
 HEAD_OF = {
     "pairs": "fitness",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genograph.cohorts import Cohort
@@ -48,7 +49,7 @@ class Material(NamedTuple):
     has_features: Tensor
     train: Tasks
     validation: Tasks
-    mean_profile: np.ndarray[Any, Any] | None
+    mean_profile: NDArray[Any] | None
 
     def objective(self, model: GenomeModel) -> Objective:
         """The joint loss of a model on this material."""

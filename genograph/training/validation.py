@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genograph.models.genome import Encoded
@@ -14,7 +15,7 @@ from genograph.models.planning import Planned, Planner
 from genograph.models.plans import Plan
 from genograph.training.examples import TASKS, Objective, Scalars, Tasks, perturbed_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 CHUNK = {"pairs": 4096, "singles": 8192, "expression": 16, "morphology": 256}
 MOST_VALIDATED = 100_000
 """Pairs, and singles, of the validation fold that decide when to stop; of more, so many are taken,
