@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from genograph.cohorts import RELATIONS, Cohort, Edges, Fitness, Genome, Strains
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 Column = Array | pd.Series | pd.Index
 SHAPE = {
     "gene:annotated_with:term": 64_000,

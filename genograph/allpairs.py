@@ -30,7 +30,7 @@ from genograph.prediction import Ensemble, choose_device, require_complete
 from genograph.run import Run
 from genograph.schema import Perturbation
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 By = Literal["interaction", "negative", "positive", "fitness"]
 ORDERS: tuple[By, ...] = ("interaction", "negative", "positive", "fitness")
 TILE = {2: 64, 3: 16}

@@ -9,13 +9,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
+Vectors = NDArray[np.float32]
 
 THIRDS = {"upstream": (334, 669), "downstream": (100, 200)}
 """Where the thirds of a window end, in bases from its codon: of 1,003 and 300 bp."""

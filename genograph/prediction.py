@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Strains
 from genograph.cohorts.ragged import take_strains
@@ -16,7 +17,7 @@ from genograph.models.base import Inputs, StrainModel
 from genograph.run import Predicted, Prediction, Run
 from genograph.training.checkpoint import read_tensors
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 
 class Moments(NamedTuple):

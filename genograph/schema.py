@@ -36,8 +36,8 @@ class Property:
     type: str
     description: str
     unit: str | None = None
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     choices: tuple[str, ...] | None = None
 
     @property

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded
@@ -123,7 +124,7 @@ class GeneNames:
         """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
 
-    def resolve_all(self, names: Iterable[str]) -> np.ndarray[Any, Any]:
+    def resolve_all(self, names: Iterable[str]) -> NDArray[Any]:
         """Resolve many names into an object array of ids, None where no gene has the name."""
         distinct: dict[str, str | None] = {}
         out = []

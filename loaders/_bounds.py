@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 
@@ -110,7 +111,7 @@ def npz(path: Path) -> Iterator[Mapping[str, Any]]:
         yield held
 
 
-def check_text(array: "np.ndarray[Any, Any]") -> None:
+def check_text(array: "NDArray[Any]") -> None:
     """Refuse an array of strings with an invalid character code; Python would fail on it later.
 
     Raises:

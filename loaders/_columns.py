@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders import opened
@@ -32,7 +33,7 @@ class Block(NamedTuple):
         columns: the fields as text, one array a column.
     """
 
-    line: np.ndarray[Any, Any]
+    line: NDArray[Any]
     columns: list[pa.StringArray]
 
 
@@ -124,7 +125,7 @@ class Limits(NamedTuple):
     high: float = math.inf
 
 
-def numbers(path: Path, block: Block, wanted: Sequence[Limits]) -> list[np.ndarray[Any, Any]]:
+def numbers(path: Path, block: Block, wanted: Sequence[Limits]) -> list[NDArray[Any]]:
     """Columns of a block as float64; NaN where a cell says not measured.
 
     Raises:
@@ -145,7 +146,7 @@ def numbers(path: Path, block: Block, wanted: Sequence[Limits]) -> list[np.ndarr
 _ABSENT = pa.array(sorted(MISSING), pa.string())
 
 
-def _fast(cells: pa.StringArray, wanted: Limits) -> np.ndarray[Any, Any] | None:
+def _fast(cells: pa.StringArray, wanted: Limits) -> NDArray[Any] | None:
     """A column of plain numbers, None where a cell must be looked at one by one."""
     try:
         values = pc.cast(cells, pa.float64())

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple
 
 import pyfaidx
 
@@ -84,7 +84,7 @@ class Genome:
         self._names = {name: str(i) for i, name in enumerate(names)}
         self.lengths = {name: len(self._fasta[key]) for name, key in self._names.items()}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Genome":
         """Return the genome."""
         return self
 

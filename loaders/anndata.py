@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from genograph.errors import SchemaError, SourceError
@@ -82,11 +83,11 @@ class _Cells:
         batch: of each cell, or empty.
     """
 
-    label: np.ndarray[Any, Any]
+    label: NDArray[Any]
     labels: list[str]
     strain: list[tuple[Perturbation, ...] | None]
     control: int
-    column: np.ndarray[Any, Any]
+    column: NDArray[Any]
     genes: tuple[str, ...]
     batch: list[str]
 
@@ -181,7 +182,7 @@ class _Matrix:
                 msg = "the sparse matrix has another number of rows than obs"
                 raise ValueError(msg)
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """The 0-based first row and the values, float64, of each block of rows."""
         size = max(1, min(_BLOCK, _BLOCK_VALUES // max(1, self._n_column)))
         for start in range(0, self._n_row, size):
@@ -194,7 +195,7 @@ class _Matrix:
                 raise SourceError.at(self._path, None, where, block[row, column], wanted)
             yield start, block
 
-    def _dense(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def _dense(self, start: int, stop: int) -> NDArray[Any]:
         if not self._sparse:
             return np.asarray(self._held[start:stop], dtype=np.float64)
         starts = self._starts[start : stop + 1]
@@ -207,7 +208,7 @@ class _Matrix:
             msg = "the sparse matrix does not fit obs and var"
             raise ValueError(msg)
         shape = (stop - start, self._n_column)
-        out: np.ndarray[Any, Any] = csr_matrix((values, column, starts - low), shape).toarray()
+        out: NDArray[Any] = csr_matrix((values, column, starts - low), shape).toarray()
         return out
 
 
@@ -305,7 +306,7 @@ def _strain(
     return strain
 
 
-def _means(path: Path, matrix: _Matrix, cells: _Cells) -> np.ndarray[Any, Any]:
+def _means(path: Path, matrix: _Matrix, cells: _Cells) -> NDArray[Any]:
     """The mean of every label's cells, label x gene."""
     total = np.zeros((len(cells.labels), len(cells.genes)))
     fraction = False
@@ -320,11 +321,11 @@ def _means(path: Path, matrix: _Matrix, cells: _Cells) -> np.ndarray[Any, Any]:
         msg = f"{path}: all values are whole numbers, so they are counts; log-normalise them first"
         raise SourceError(msg)
     count = np.bincount(cells.label[cells.label >= 0], minlength=len(cells.labels))
-    mean: np.ndarray[Any, Any] = total / count[:, None]
+    mean: NDArray[Any] = total / count[:, None]
     return mean
 
 
-def _groups(cells: _Cells, means: np.ndarray[Any, Any], axis: Axis) -> Iterator[Measurement]:
+def _groups(cells: _Cells, means: NDArray[Any], axis: Axis) -> Iterator[Measurement]:
     """Yield one experiment a strain; the control has none, because it is 0 by definition."""
     for i, strain in enumerate(cells.strain):
         if strain:
@@ -337,7 +338,7 @@ def _groups(cells: _Cells, means: np.ndarray[Any, Any], axis: Axis) -> Iterator[
 
 
 def _single_cells(
-    matrix: _Matrix, cells: _Cells, means: np.ndarray[Any, Any], axis: Axis
+    matrix: _Matrix, cells: _Cells, means: NDArray[Any], axis: Axis
 ) -> Iterator[Measurement]:
     """One experiment a cell, those of the control too."""
     for start, block in matrix.blocks():

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from genograph.errors import SourceError
@@ -37,7 +38,7 @@ SOURCE = Source(
 
 _CHUNK = 2_000
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
+Floats = NDArray[np.float32]
 
 
 def read(path: Path, reading: Reading, *, model: str) -> Iterator[Table]:
@@ -130,13 +131,13 @@ def _chunks(path: Path) -> Iterator[tuple[list[str], Floats]]:
         yield ids[at : at + _CHUNK], _as_float32(vectors[at : at + _CHUNK])
 
 
-def _as_float32(vectors: np.ndarray[Any, Any]) -> Floats:
+def _as_float32(vectors: NDArray[Any]) -> Floats:
     # a number beyond 32 bits becomes infinite, which the caller refuses
     with np.errstate(over="ignore"):
         return vectors.astype(np.float32)
 
 
-def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
+def _npz(path: Path) -> tuple[list[str], NDArray[Any]]:
     try:
         with npz(path) as arrays:
             for name in ("ids", "vectors"):
@@ -159,7 +160,7 @@ def _npz(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     return ids.astype(str).tolist(), vectors
 
 
-def _safetensors(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
+def _safetensors(path: Path) -> tuple[list[str], NDArray[Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())

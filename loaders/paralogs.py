@@ -9,9 +9,9 @@ without a stop that are long enough to be exons, so that introns do not matter.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from genograph.files import scratch
@@ -55,8 +55,8 @@ _BASE = np.full(256, _STOP)
 _BASE[[ord(base) for base in _BASES]] = range(4)
 _RESIDUE = np.array([_STOP if aa == "*" else _AMINO.index(aa) for aa in _CODE])
 
-Words = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Words = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def read(path: Path, reading: Reading, *, min_containment: float) -> Iterator[Table]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
@@ -70,11 +71,11 @@ class _Mutants:
         self._fitness: list[float] = []
         self._sd: list[float] = []
 
-    def rows(self, names: pa.StringArray) -> np.ndarray[Any, Any]:
+    def rows(self, names: pa.StringArray) -> NDArray[Any]:
         """The number of each name, those that are new looked up."""
         encoded = names.dictionary_encode()
         row = [self._row_of(name) for name in encoded.dictionary.to_pylist()]
-        numbered: np.ndarray[Any, Any] = np.array(row, dtype=np.int64)[encoded.indices.to_numpy()]
+        numbered: NDArray[Any] = np.array(row, dtype=np.int64)[encoded.indices.to_numpy()]
         return numbered
 
     def _row_of(self, name: str) -> int:
@@ -92,17 +93,17 @@ class _Mutants:
         return self._row.setdefault(name, len(self._row))
 
     @property
-    def code(self) -> np.ndarray[Any, Any]:
+    def code(self) -> NDArray[Any]:
         """The code of each one's perturbation, -1 where rows that name it are not used."""
         return np.array(self._code, dtype=np.int64)
 
     @property
-    def fitness(self) -> np.ndarray[Any, Any]:
+    def fitness(self) -> NDArray[Any]:
         """The fitness of each as a single mutant, NaN where it was not measured."""
         return np.array(self._fitness)
 
     @property
-    def sd(self) -> np.ndarray[Any, Any]:
+    def sd(self) -> NDArray[Any]:
         """The s.d. of that fitness, NaN where it was not reported."""
         return np.array(self._sd)
 

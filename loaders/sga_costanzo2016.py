@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source
@@ -123,7 +124,7 @@ class _Mutants:
         self._perturbation: list[Perturbation | None] = []
         self._single: dict[tuple[int, str], _Single] = {}
 
-    def rows(self, names: pa.StringArray, alleles: pa.StringArray) -> np.ndarray[Any, Any]:
+    def rows(self, names: pa.StringArray, alleles: pa.StringArray) -> NDArray[Any]:
         """The number of each strain id, those that are new looked up."""
         encoded = names.dictionary_encode()
         index = encoded.indices.to_numpy()
@@ -132,7 +133,7 @@ class _Mutants:
         row = [
             self._row_of(n, a) for n, a in zip(encoded.dictionary.to_pylist(), called, strict=True)
         ]
-        numbered: np.ndarray[Any, Any] = np.array(row, dtype=np.int64)[index]
+        numbered: NDArray[Any] = np.array(row, dtype=np.int64)[index]
         return numbered
 
     def _row_of(self, name: str, allele: str) -> int:
@@ -159,12 +160,12 @@ class _Mutants:
         return bool(dash) and resolve(allele) is None and resolve(stem) is not None
 
     @property
-    def code(self) -> np.ndarray[Any, Any]:
+    def code(self) -> NDArray[Any]:
         """The code of each one's perturbation, -1 where rows that name it are not used."""
         return np.array(self._code, dtype=np.int64)
 
-    def tell(self, row: np.ndarray[Any, Any], fitness: np.ndarray[Any, Any], place: str,
-             line: np.ndarray[Any, Any]) -> None:  # fmt: skip
+    def tell(self, row: NDArray[Any], fitness: NDArray[Any], place: str,
+             line: NDArray[Any]) -> None:  # fmt: skip
         """Take the fitness of single mutants, once a strain and condition; note those that vary."""
         given = np.flatnonzero(~np.isnan(fitness))
         strains, first = np.unique(row[given], return_index=True)
@@ -273,7 +274,7 @@ def _pairs_of(path: Path, block: Block, reading: Reading, mutants: _Mutants) -> 
 _ARRAY = re.compile(r"(?:DMA|TSA)(\d\d)", re.ASCII)
 
 
-def _places(path: Path, block: Block) -> np.ndarray[Any, Any]:
+def _places(path: Path, block: Block) -> NDArray[Any]:
     """The environment of each row: SGA medium at the temperature of the array."""
     encoded = block.columns[4].dictionary_encode()
     places = []
@@ -284,5 +285,5 @@ def _places(path: Path, block: Block) -> np.ndarray[Any, Any]:
             wanted = "DMA or TSA and a temperature, e.g. DMA30"
             raise SourceError.at(path, at, "5 (array type, temperature)", word or "nothing", wanted)
         places.append(f"SGA_{found[1]}C")
-    out: np.ndarray[Any, Any] = np.array(places, dtype=object)[encoded.indices.to_numpy()]
+    out: NDArray[Any] = np.array(places, dtype=object)[encoded.indices.to_numpy()]
     return out

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
@@ -92,8 +93,8 @@ def _header(path: Path, first: tuple[int, list[str]]) -> tuple[int, int]:
 
 
 def _tables(
-    ids: np.ndarray[Any, Any],
-    pairs: np.ndarray[Any, Any],
+    ids: NDArray[Any],
+    pairs: NDArray[Any],
     reading: Reading,
     network: str,
     path: Path,

@@ -3,11 +3,17 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import neo4j as driver
 import pytest
 from neo4j.exceptions import DriverError, Neo4jError
 from neo4j_server import USER, VERSION, Server, Unavailable, empty, running
+
+import genograph
+
+# jaxtyping's hook asks Python's own finder, and an editable install finds loaders/ by another one
+genograph.__path__.append(str(Path(__file__).parents[1]))
 
 NEO4J_TEST = re.compile(r"\[(.*-)?neo4j(-.*)?\]$", re.DOTALL)
 """Ids of tests that need the server: the fixtures `neo4j` and `db` put its name there."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
+from numpy.typing import NDArray
 
 from genograph.errors import CohortError
 from genograph.schema import graph_schema, names_sha256
@@ -123,7 +124,7 @@ class Strains:
     @cached_property
     def n_perturbed(self) -> Int64[np.ndarray, " strain"]:
         """The number of perturbations of each strain."""
-        count: np.ndarray[Any, Any] = np.diff(self.offsets)
+        count: NDArray[Any] = np.diff(self.offsets)
         return count
 
 
@@ -216,7 +217,7 @@ class Cohort:
         """How many of a strain's perturbations are of genes that training never perturbs."""
         unseen = (self.gene_fold[self.strains.gene] != TRAIN).astype(np.int64)
         total = np.concatenate([[0], np.cumsum(unseen)])
-        count: np.ndarray[Any, Any]
+        count: NDArray[Any]
         count = total[self.strains.offsets[1:]] - total[self.strains.offsets[:-1]]
         return count
 
@@ -230,13 +231,13 @@ class Cohort:
             CohortError: unknown split.
         """
         n, n_unseen = self.strains.n_perturbed, self.n_unseen
-        splits: dict[str, np.ndarray[Any, Any]] = {
+        splits: dict[str, NDArray[Any]] = {
             "random": n_unseen == 0,
             "one_gene_unseen": n_unseen == 1,
             "all_genes_unseen": (n_unseen == n) & (n >= 2),
         }
         if split in splits:
-            chosen: np.ndarray[Any, Any] = (self.strain_fold == TEST) & splits[split]
+            chosen: NDArray[Any] = (self.strain_fold == TEST) & splits[split]
             return chosen
         msg = f"no split is called {split}; choose one of {', '.join(SPLITS)}"
         raise CohortError(msg)
@@ -288,7 +289,7 @@ class Cohort:
 SPLITS = ("random", "one_gene_unseen", "all_genes_unseen")
 
 
-Arrays = dict[str, np.ndarray[Any, Any]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
@@ -333,10 +334,10 @@ def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
     return manifest, genome, labels
 
 
-def packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def packed(ids: pa.StringArray) -> tuple[NDArray[Any], NDArray[Any]]:
     """An Arrow string array as UTF-8 bytes (uint8) and offsets (int64) from 0."""
     _, where, raw = ids.buffers()
-    offsets: np.ndarray[Any, Any] = np.zeros(1, np.int64)
+    offsets: NDArray[Any] = np.zeros(1, np.int64)
     if where is not None and len(ids):
         own = slice(ids.offset, ids.offset + len(ids) + 1)
         offsets = np.frombuffer(where, np.int32)[own].astype(np.int64)
@@ -347,7 +348,7 @@ def packed(ids: pa.StringArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
     return text, offsets
 
 
-def unpacked(text: np.ndarray[Any, Any], offsets: Int64[np.ndarray, " strain_1"]) -> pa.StringArray:
+def unpacked(text: NDArray[Any], offsets: Int64[np.ndarray, " strain_1"]) -> pa.StringArray:
     """The Arrow string array of `packed`; the text is not copied.
 
     Raises:

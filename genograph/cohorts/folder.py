@@ -211,7 +211,7 @@ def _assemble(manifest: Manifest, genome: Arrays, labels: Arrays) -> Cohort:
     )
 
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 LARGEST = 1e12
 """The size up to which sums and products of weights and features stay within float32."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int8, Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts.data import TEST, TRAIN, VALIDATION, Edges, Strains
 from genograph.errors import CohortError
@@ -135,7 +136,7 @@ def _strain_keys(
     owner: Int64[np.ndarray, " perturbation"],
     root: Int64[np.ndarray, " perturbation"],
     n: int,
-    names: np.ndarray[Any, Any],
+    names: NDArray[Any],
 ) -> Iterator[str]:
     """The components that each of n strains perturbs, sorted."""
     order = np.lexsort((root, owner))
@@ -156,7 +157,7 @@ def _fractions(keys: Iterable[str], n: int, seed: int) -> Float64[np.ndarray, " 
     for key in keys:
         first += hashed((begun + key).encode()).digest()[:8]
     assert len(first) == 8 * n
-    out: np.ndarray[Any, Any] = (np.frombuffer(first, ">u8") >> 12) / 2.0**52
+    out: NDArray[Any] = (np.frombuffer(first, ">u8") >> 12) / 2.0**52
     return out
 
 

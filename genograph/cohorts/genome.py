@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts.data import RELATIONS, Edges, Genome
 from genograph.errors import CohortError
@@ -129,7 +130,7 @@ def _column(column: pa.ChunkedArray) -> list[str]:
 def _rows_of(ids: pa.ChunkedArray, vocabulary: Sequence[str]) -> Int64[np.ndarray, " row"]:
     """The row of each id in a sorted vocabulary that has it."""
     found = pc.index_in(ids.combine_chunks(), value_set=pa.array(vocabulary, pa.string()))
-    out: np.ndarray[Any, Any] = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    out: NDArray[Any] = found.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
 
 
@@ -228,7 +229,7 @@ def _distinct(numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " distinct"
     ordered = np.sort(numbers)
     first = np.ones(len(ordered), bool)
     first[1:] = ordered[1:] != ordered[:-1]
-    found: np.ndarray[Any, Any] = ordered[first]
+    found: NDArray[Any] = ordered[first]
     return found
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import safe_open
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 TYPES = {
     "F64": np.float64,

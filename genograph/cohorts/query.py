@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,7 +65,7 @@ class CohortQuery:
         min_fitness: float | None = None,
         max_fitness: float | None = None,
         environment: Sequence[str] = (),
-    ) -> Self:
+    ) -> "CohortQuery":
         """Write the query of some flags: all flags hold, and any one value of each flag.
 
         `go` (a term or one below it by is_a or part_of; NOT annotations do not count), `gene`
@@ -158,7 +158,7 @@ class CohortQuery:
         return cls("\n".join(lines), given, flags)
 
     @classmethod
-    def read(cls, path: Path | str, **parameters: Value) -> Self:
+    def read(cls, path: Path | str, **parameters: Value) -> "CohortQuery":
         """Read a .cypher file; lines `// :param NAME => JSON` give parameters.
 
         `parameters` come before those of the file.

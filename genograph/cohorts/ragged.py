@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts.data import Strains, Vectors
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 PIECE = 2**18
 """Records looked at together."""
 

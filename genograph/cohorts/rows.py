@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts.sorting import Sorting
 from genograph.errors import CohortError
@@ -45,7 +46,7 @@ class Vocabulary:
             self._number.setdefault(text, len(self._number))
             for text in texts.dictionary.to_pylist()
         ]
-        out: np.ndarray[Any, Any] = np.array(known, np.int32)[whole_numbers(texts.indices)]
+        out: NDArray[Any] = np.array(known, np.int32)[whole_numbers(texts.indices)]
         return out
 
 
@@ -229,7 +230,7 @@ def _spelled(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
 
 def whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
     """A column of whole numbers, none of which is null."""
-    out: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
+    out: NDArray[Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
 
 

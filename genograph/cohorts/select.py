@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, packed, unpacked
 from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
@@ -397,7 +398,7 @@ class _Group(NamedTuple):
 def _groups(placed: _Placed, said: Vocabularies) -> tuple[list[_Group], int]:
     """The groups of the experiments whose strain is in the cohort, and how many are left out."""
     size = (len(said.phenotype), len(said.unit), len(said.study))
-    count: np.ndarray[Any, Any] = np.zeros(size, np.int64)
+    count: NDArray[Any] = np.zeros(size, np.int64)
     n_outside = 0
     names = ("phenotype", "unit", "study", "strain")
     for *numbers, strain in placed.columns.parts(names, AT_ONCE):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool
+from numpy.typing import NDArray
 
 AT_ONCE = 500_000
 """Rows of a run, and about as many of a part."""
@@ -99,7 +100,7 @@ class Sorting:
 def begins(sorted_texts: pa.ChunkedArray) -> Bool[np.ndarray, " row"]:
     """Which rows differ from the one before."""
     texts = sorted_texts.combine_chunks()
-    new: np.ndarray[Any, Any] = np.ones(len(texts), np.bool_)
+    new: NDArray[Any] = np.ones(len(texts), np.bool_)
     new[1:] = pc.not_equal(texts[1:], texts[:-1]).to_numpy(zero_copy_only=False)
     return new
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genograph.cohorts import Strains
@@ -16,7 +17,7 @@ from genograph.cohorts.ragged import ragged
 from genograph.engine.bags import Bag, make_bag
 from genograph.engine.topology import REACHING, Reach
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 CHUNK = 8192
 WORTH_SHARING = 0.8
 """Share of a batch's perturbations that may be distinct before finding the others costs more."""

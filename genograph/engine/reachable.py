@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genograph.engine.topology import PASSING, Topology, ends
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 MOST_BYTES = 2**28
 """What the bits of genes may take before the longest unused are dropped."""
 SAMPLE = 48

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genograph.cohorts import Genome
@@ -185,7 +186,7 @@ def _reach(genome: Genome, largest_term: float) -> tuple[Reach, int]:
     return reach, int((~specific).sum())
 
 
-def _features(genome: Genome) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _features(genome: Genome) -> NDArray[np.float32]:
     n = [genome.n_node(kind) for kind in KINDS]
     out = np.zeros((sum(n), N_NODE_FEATURE), np.float32)
     gene, term = slice(0, n[0]), slice(n[0], n[0] + n[1])
@@ -194,7 +195,7 @@ def _features(genome: Genome) -> np.ndarray[Any, np.dtype[np.float32]]:
         out[rows, column] = 1.0
     scale = np.log1p(max(n[0], 2))
 
-    def log_count(rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    def log_count(rows: NDArray[Any], size: int) -> NDArray[Any]:
         return np.asarray(np.log1p(np.bincount(rows, minlength=size)) / scale)
 
     annotated = genome.edges["gene:annotated_with:term"]
@@ -208,7 +209,7 @@ def _features(genome: Genome) -> np.ndarray[Any, np.dtype[np.float32]]:
     return out
 
 
-def _depth(genome: Genome) -> np.ndarray[Any, Any]:
+def _depth(genome: Genome) -> NDArray[Any]:
     """Steps from a term to its nearest root, over is_a and part_of."""
     is_a, part_of = genome.edges["term:is_a:term"], genome.edges["term:part_of:term"]
     child = np.concatenate([is_a.source, part_of.source])

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.measurements.rows import RELATIVE, Study
 from genograph.schema import Perturbation
 from genograph.tables import Table, new_mark
 
-Column = np.ndarray[Any, Any]
+Column = NDArray[Any]
 
 
 class Pairs(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, SourceError
 from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
@@ -84,7 +85,7 @@ class Measurement(NamedTuple):
     interaction: float | None = None
     interaction_sd: float | None = None
     derived: bool | None = None
-    values: np.ndarray[Any, Any] | None = None
+    values: NDArray[Any] | None = None
     axis: Axis | None = None
     environment: str = ""
     batch: str = ""
@@ -92,7 +93,7 @@ class Measurement(NamedTuple):
     line: int | None = None
     raw_interaction: float | None = None
     tau: float | None = None
-    p_values: np.ndarray[Any, Any] | None = None
+    p_values: NDArray[Any] | None = None
 
 
 def tables(
@@ -266,7 +267,7 @@ def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark:
     return Table("Experiment", pa.table(arrays), source, own=mark)
 
 
-def _lists(vectors: Sequence[np.ndarray[Any, Any] | None]) -> pa.ListArray:
+def _lists(vectors: Sequence[NDArray[Any] | None]) -> pa.ListArray:
     """One list of 32-bit floats a row, null where there is no vector."""
     parts = [np.empty(0, np.float32) if v is None else v for v in vectors]
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in parts])]).astype(np.int32)
@@ -361,7 +362,7 @@ def number(
 
 def vector(
     path: object, line: int, names: Sequence[str], fields: Sequence[str]
-) -> np.ndarray[Any, Any]:
+) -> NDArray[Any]:
     """Read one row of a matrix as float32, NaN where a cell says not measured.
 
     `names` are the names of the columns.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -32,7 +33,7 @@ from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
 from genograph.schema import graph_schema
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 
 class SingleEffects(NamedTuple):

@@ -8,7 +8,7 @@ strains. Losses, checkpoints, ensembles, scores and write-back follow from that.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class ModelConfig(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _known_heads(self) -> Self:
+    def _known_heads(self) -> "ModelConfig":
         known = self.learnable()
         if not self.heads or set(self.heads) - set(known) or len(set(self.heads)) < len(self.heads):
             msg = f"heads are one or more of {', '.join(known)}, each once"
@@ -105,7 +105,7 @@ class StrainPlan(Protocol):
     def n_strain(self) -> int:
         """How many strains are planned."""
 
-    def take(self, rows: Int64[np.ndarray, " taken"]) -> Self:
+    def take(self, rows: Int64[np.ndarray, " taken"]) -> "StrainPlan":
         """The plan of these strains, by their place in this one, in this order."""
 
     def tensors(self, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401  the model's own
@@ -130,10 +130,10 @@ class PerturbationPlan(NamedTuple):
         """How many strains are planned."""
         return len(self.offsets) - 1
 
-    def take(self, rows: Int64[np.ndarray, " taken"]) -> Self:
+    def take(self, rows: Int64[np.ndarray, " taken"]) -> "PerturbationPlan":
         """See StrainPlan."""
         entry, offsets = ragged(self.offsets, rows)
-        return type(self)(offsets, self.gene[entry], self.dose[entry])
+        return PerturbationPlan(offsets, self.gene[entry], self.dose[entry])
 
     def tensors(self, device: torch.device | str = "cpu") -> Perturbed:
         """See StrainPlan."""
@@ -175,7 +175,7 @@ class Inputs(ABC):
         """
         return self.plan(strains, "fitness").tensors(self.device)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Inputs":
         """The same: a copy of a model shares what it reads."""
         return self
 

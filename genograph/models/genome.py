@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ from genograph.models._statistics import (
 from genograph.models.base import Inputs, ModelConfig, StrainModel, read_quantities
 from genograph.schema import graph_schema
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 
 
 class GenomeConfig(ModelConfig):

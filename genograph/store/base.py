@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, StoreError
 from genograph.schema import Node, Relationship, graph_schema
@@ -225,7 +226,7 @@ class Store(ABC):
             )
             raise SchemaError(msg)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Store":
         """Return the store."""
         return self
 
@@ -277,7 +278,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
-def equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> np.ndarray[Any, Any]:
+def equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> NDArray[Any]:
     """Which rows the database already has: every property equal, or null in `rows`."""
     same = np.ones(len(rows), dtype=bool)
     for name in rows.column_names:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool
+from numpy.typing import NDArray
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
@@ -105,7 +106,7 @@ def compared(store: Store, table: Table, start: str) -> Compared:
         f"RETURN {', '.join(['n.id AS id', *(f'x.{name} AS {name}' for name in names)])}"
     )
     n_held = store.query(f"MATCH (n:{spec.to_label}) RETURN count(*) AS n")["n"][0].as_py()
-    there: np.ndarray[Any, Any] = np.zeros(len(ids), np.bool_)
+    there: NDArray[Any] = np.zeros(len(ids), np.bool_)
     same = there.copy()
     begin, cut = 0, _cut(ids, NODES_AT_ONCE)
     for some, found in of_nodes(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64
+from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Fitness, Strains, Vectors
 from genograph.cohorts.ragged import n_perturbed_of, rows_where, take_strains, vector_pieces
@@ -18,7 +19,7 @@ from genograph.config import TrainingConfig
 from genograph.models.base import Batch, Inputs, ScalarBatch, StrainPlan, VectorBatch
 from genograph.training.fit import Batches
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 MOST_PLANNED = 200_000
 """Strains that are planned once for a training; of more, each batch is planned when it comes."""
 FEWEST_STEPS, MOST_STEPS = 10, 60

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from genograph.cohorts import Strains
 from genograph.models.base import StrainModel, StrainPlan
 from genograph.training.examples import ScalarTask, Task, VectorTask
 from genograph.training.fit import Scores
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = NDArray[Any]
 MOST_VALIDATED = 100_000
 """Examples of a task of the validation fold that decide when to stop; of more, so many are taken,
 evenly spaced. Scores of all of them are `evaluate`'s."""
