@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from genograph.cohorts import Cohort, Strains, strains_of
