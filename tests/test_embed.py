@@ -1,4 +1,4 @@
-"""Embedding of windows by the providers that need no neural network."""
+"""Embedding of the loaded windows by the providers, and their import when they are chosen."""
 
 import shutil
 import sys
