@@ -77,10 +77,11 @@ def test_a_scoring_that_was_cut_off_goes_on_and_whole_shards_are_not_made_again(
         score_all(trained, out, report=stop)
     before = {path.name: path.stat().st_mtime_ns for path in shards(out)}
     assert before
-    draft = out / ".shard-00003.parquet.01234567.part"
+    lacking = f"shard-{len(before):05d}.parquet"
+    draft = out / f".{lacking}.01234567.part"
     draft.mkdir()
     (draft / ".lock").touch()
-    (draft / "shard-00003.parquet").write_bytes(b"half a file")
+    (draft / lacking).write_bytes(b"half a file")
     scored = score_all(trained, out)
     assert 0 < scored.n_made < scored.n_strain == 435
     assert all((out / name).stat().st_mtime_ns == when for name, when in before.items())

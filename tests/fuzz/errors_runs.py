@@ -562,7 +562,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "evaluation.json: cannot be read: ",
+        "evaluation.json: cannot be read",
         "evaluation.json may not be read, or is a folder.",
         "Give yourself the right to read it, or run `genograph evaluate` again.",
         _unreadable_evaluation,
