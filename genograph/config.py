@@ -64,7 +64,7 @@ class TrainingConfig(BaseModel):
     @field_validator("batch")
     @classmethod
     def _complete_batch(cls, batch: Mapping[str, int]) -> Mapping[str, int]:
-        _check_tasks("batch", batch, least=1)
+        _check_tasks("batch", batch, least=1.0)
         return default_batch() | dict(batch)
 
     @field_validator("weights")
@@ -74,7 +74,9 @@ class TrainingConfig(BaseModel):
         return weights
 
 
-def _check_tasks(name: str, given: Mapping[str, float], *, least: float) -> None:
+def _check_tasks(
+    name: str, given: Mapping[str, int] | Mapping[str, float], *, least: float
+) -> None:
     known = default_batch()
     for task, value in given.items():
         if task not in known:

@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,7 @@ def blocks(path: Path, *, columns: int, size: int = BLOCK) -> Iterator[Block]:
         raise SourceError.at(path, None, None, "no rows", "at least one")
 
 
-def _whole_lines(raw: IO[bytes], size: int) -> Iterator[bytes]:
+def _whole_lines(raw: io.BufferedReader, size: int) -> Iterator[bytes]:
     """The bytes of a file in pieces that end with a line."""
     rest = b""
     while piece := raw.read(size):

@@ -9,6 +9,7 @@ without a stop that are long enough to be exons, so that introns do not matter.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ _BASE[[ord(base) for base in _BASES]] = range(4)
 _RESIDUE = np.array([_STOP if aa == "*" else _AMINO.index(aa) for aa in _CODE])
 
 Words = NDArray[np.int64]
+Rows = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
 
 
@@ -124,7 +126,7 @@ def _coding(fasta: Genome, orf: ORF) -> str:
     return reverse_complement(bases) if orf.strand == "-" else bases
 
 
-def _shared(found: Sequence[Words]) -> tuple[Words, Words, Words]:
+def _shared(found: Sequence[Words]) -> tuple[Rows, Rows, Words]:
     """Pairs of ORFs (rows, first < second) and the number of words that they share."""
     row = np.repeat(np.arange(len(found)), [len(w) for w in found])
     _, word, times = np.unique(np.concatenate(found), return_inverse=True, return_counts=True)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -31,10 +31,10 @@ class Bag(NamedTuple):
 
     offsets: Int64[Tensor, " row_1"]
     column: Int64[Tensor, " entry"]
-    weight: Float32[Tensor, " entry"]
+    weight: Float[Tensor, " entry"]
     t_offsets: Int64[Tensor, " column_1"]
     t_column: Int64[Tensor, " entry"]
-    t_weight: Float32[Tensor, " entry"]
+    t_weight: Float[Tensor, " entry"]
 
     def to(self, device: torch.device | str) -> "Bag":
         """The same matrix on a device."""
@@ -49,7 +49,7 @@ class Bag(NamedTuple):
 def make_bag(
     row: Int64[Tensor, " entry"],
     column: Int64[Tensor, " entry"],
-    weight: Float32[Tensor, " entry"],
+    weight: Float[Tensor, " entry"],
     n_row: int,
     n_column: int,
     *,

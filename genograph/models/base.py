@@ -8,7 +8,7 @@ strains. Losses, checkpoints, ensembles, scores and write-back follow from that.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -95,6 +95,7 @@ def read_quantities(cohort: Cohort, heads: tuple[str, ...]) -> tuple[Quantity, .
     return tuple(found)
 
 
+@runtime_checkable
 class StrainPlan(Protocol):
     """The integers that a model needs of some strains, made on the CPU.
 

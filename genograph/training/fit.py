@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
@@ -53,6 +53,7 @@ class Scores(NamedTuple):
     decisive: float
 
 
+@runtime_checkable
 class Validating(Protocol):
     """A validation of a module; the two may be any functions."""
 
