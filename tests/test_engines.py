@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
-from genograph.engine import native
-from genograph.engine import reachable as spread
+from genograph.engine import native, reachable
 from genograph.engine.bags import KERNELS, bag_sum, make_bag
 from genograph.engine.base import Layer, Perturbed
 from genograph.engine.choose import choose_engine
@@ -25,9 +24,8 @@ from genograph.engine.plans import Plan
 from genograph.engine.shared import SharedEngine
 from genograph.engine.topology import Topology
 from genograph.errors import RunError
-from genograph.models._statistics import setting_of
-from genograph.models.config import TrainConfig
 from genograph.models.genome import GenomeModel
+from genograph.training import read_config
 
 N_GENE, WIDTH = 12, 8
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
@@ -268,7 +266,7 @@ def test_an_unknown_kernel_is_refused_with_the_choices():
 
 def test_what_a_strain_reaches_is_what_a_walk_along_the_edges_reaches():
     topology = Topology.of(genome_of(20, 6, 2, seed=2, density=0.08))
-    found = spread.Reachable(topology)
+    found = reachable.Reachable(topology)
     edges = found.edges
     links = {
         u: set(edges.target[edges.offsets[u] : edges.offsets[u + 1]].tolist())
@@ -289,7 +287,7 @@ def test_what_a_strain_reaches_is_what_a_walk_along_the_edges_reaches():
 def test_two_alleles_of_one_gene_multiply_their_doses():
     topology = Topology.of(genome_of(20, 6, 2))
     doses = np.array([0.5, 0.5, 2.0])
-    rows = spread.Reachable(topology).rows(1, np.zeros(3, int), np.array([4, 4, 6]), doses, 1)
+    rows = reachable.Reachable(topology).rows(1, np.zeros(3, int), np.array([4, 4, 6]), doses, 1)
     before = dict(zip(rows[0].node.tolist(), rows[0].dose.tolist(), strict=True))
     assert before == {4: 0.25, 6: 2.0}
 
@@ -297,9 +295,9 @@ def test_two_alleles_of_one_gene_multiply_their_doses():
 def test_dropped_bits_are_found_again(monkeypatch):
     topology = Topology.of(genome_of(20, 6, 2))
     strain, gene, dose = np.arange(19), np.arange(19), np.zeros(19)
-    expected = spread.Reachable(topology).rows(19, strain, gene, dose, 2)
-    monkeypatch.setattr(spread, "MOST_BYTES", 16)
-    small = spread.Reachable(topology)
+    expected = reachable.Reachable(topology).rows(19, strain, gene, dose, 2)
+    monkeypatch.setattr(reachable, "MOST_BYTES", 16)
+    small = reachable.Reachable(topology)
     for _ in range(2):
         for one, other in zip(expected, small.rows(19, strain, gene, dose, 2), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -347,10 +345,13 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(monkeypatch, tmp_
 
 def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(monkeypatch):
     cohort = cohort_of()
-    config = TrainConfig(**SMALL)
-    topology = Topology.of(cohort.genome)
+    config = read_config(**SMALL).model
+    inputs = GenomeModel.read_inputs(cohort, config)
+    topology = inputs.topology
     torch.manual_seed(0)
-    model = GenomeModel(config, topology, setting_of(cohort, topology, config)).double()
+    statistics = GenomeModel.fit_statistics(cohort, inputs, config)
+    model = GenomeModel(config, inputs, statistics).double()
+    nothing = model.encode()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     pairs = [[(a, 0.0), (b, 0.0)] for a in range(6) for b in range(a)]
@@ -358,6 +359,7 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
     effect = np.where(strains.gene % 2, -0.1 * strains.gene, np.nan).astype(np.float32)
     rows = np.arange(len(strains))
     h = torch.randn(topology.n_node, config.width, dtype=torch.float64)
+    encoded = nothing._replace(h=h)
     found = []
     for worth in (-1.0, 1.0):
         monkeypatch.setattr("genograph.engine.plans.WORTH_SHARING", worth)
@@ -365,11 +367,12 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
             plan = Plan.of(
                 strains, rows, effect, topology.reach, topology.n_node, at_least=at_least
             ).tensors()
-            out = model.fitness(h, plan, topology)
+            out = model.fitness(h, plan)
             total = (out.fitness * torch.arange(len(strains))).sum() + out.interaction.sum()
-            total = total + model.morphology(h, plan, topology).square().sum()
+            shape = model.vector_heads["morphology"](model, encoded, plan)
+            total = total + (shape * model.scale("morphology")).square().sum()
             grads = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
-            found.append((len(plan.alone.first), out, grads))
+            found.append((len(plan.single.first), out, grads))
     (n_all, *_), _, (n_distinct, *_), _ = found
     assert n_distinct == 7 < n_all == len(strains.gene)
     for (_, one, grads_one), (_, other, grads_other) in zip(found[:2], found[2:], strict=True):
@@ -382,7 +385,7 @@ def test_what_strains_share_is_computed_once_and_changes_no_output_or_gradient(m
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_meetings_made_on_the_device_are_those_of_the_plan(size):
+def test_shared_nodes_found_on_the_device_are_those_of_the_plan(size):
     cohort = cohort_of()
     topology = Topology.of(cohort.genome)
     gene = np.array(list(itertools.combinations([0, 3, 4, 9, 12, 29], size)))
@@ -402,7 +405,7 @@ def test_meetings_made_on_the_device_are_those_of_the_plan(size):
     for name in ("ways", "sums"):
         for one, other in zip(getattr(plan, name)[:3], getattr(made, name)[:3], strict=True):
             torch.testing.assert_close(one, other)
-    x = torch.randn(len(made.alone.node), 3, requires_grad=True)
+    x = torch.randn(len(made.single.node), 3, requires_grad=True)
     if size > 1:
         with pytest.raises(AssertionError, match="without gradients"):
-            bag_sum(x, made.alone.sums).sum().backward()
+            bag_sum(x, made.single.sums).sum().backward()

@@ -11,35 +11,35 @@ from test_train import config_of, metrics
 from genograph.cohorts import TRAIN, VALIDATION, load_cohort, save_cohort
 from genograph.cohorts.mapped import mapped
 from genograph.cohorts.ragged import rows_where
-from genograph.engine.topology import Topology
 from genograph.errors import CohortError
-from genograph.models._statistics import setting_of, single_effects
-from genograph.models.config import TrainConfig
-from genograph.models.planning import Planned, Planner
+from genograph.models._statistics import single_effects
+from genograph.models.genome import GenomeModel
 from genograph.run import file_sha256
-from genograph.training import train
-from genograph.training.examples import Rows, Stream, tasks_of
+from genograph.training import read_config, train
+from genograph.training.examples import Stream, find_examples
 
 
 def tasks(cohort, fold=TRAIN, **options):
-    effects = single_effects(cohort, floor=0.05).log_fitness
-    return tasks_of(cohort, fold, effects, Topology.of(cohort.genome), TrainConfig(), **options)
+    inputs = GenomeModel.read_inputs(cohort, read_config().model)
+    return find_examples(cohort, inputs, fold, **options)
+
+
+def statistics_of(cohort):
+    config = read_config().model
+    return GenomeModel.fit_statistics(cohort, GenomeModel.read_inputs(cohort, config), config)
 
 
 def test_a_plan_made_when_it_is_asked_for_is_the_plan_made_before(monkeypatch):
     cohort = cohort_of()
     whole = tasks(cohort)
-    monkeypatch.setattr("genograph.models.planning.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.training.examples.MOST_PLANNED", 5)
     later = tasks(cohort)
-    for name in whole._fields:
-        task = getattr(whole, name)
-        one, other = task.plan, getattr(later, name).plan
-        assert isinstance(one, Planned)
-        assert isinstance(other, Planner)
-        strain = task.strain if isinstance(task, Rows) else task.all().strain
+    for name, task in whole.items():
+        strain = task.strains()
         assert len(strain) > 5
+        assert later[name].plans._known is None
         rows = np.random.default_rng(0).permutation(strain)
-        for a, b in zip(one.take(rows), other.take(rows), strict=True):
+        for a, b in zip(task.plans.take(rows), later[name].plans.take(rows), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -47,25 +47,25 @@ def test_a_training_from_disk_and_batch_by_batch_gives_the_same_weights(tmp_path
     cohort = cohort_of()
     save_cohort(cohort, tmp_path / "cohort")
     one = train(cohort, config_of(epochs=2), tmp_path / "one")
-    monkeypatch.setattr("genograph.models.planning.MOST_PLANNED", 5)
+    monkeypatch.setattr("genograph.training.examples.MOST_PLANNED", 5)
     other = train(load_cohort(tmp_path / "cohort"), config_of(epochs=2), tmp_path / "other")
     assert file_sha256(one.checkpoint(0)) == file_sha256(other.checkpoint(0))
 
 
-def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_setting(monkeypatch):
+def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_statistics(monkeypatch):
     cohort = cohort_of()
-    topology, config = Topology.of(cohort.genome), TrainConfig()
-    whole = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
+    whole = tasks(cohort), single_effects(cohort, floor=0.05), statistics_of(cohort)
     monkeypatch.setattr("genograph.cohorts.ragged.PIECE", 7)
-    parts = tasks(cohort), single_effects(cohort, floor=0.05), setting_of(cohort, topology, config)
+    parts = tasks(cohort), single_effects(cohort, floor=0.05), statistics_of(cohort)
     for name in ("pairs", "singles"):
-        one, other = getattr(whole[0], name), getattr(parts[0], name)
+        one, other = whole[0][name], parts[0][name]
         assert len(one) > 7
-        for a, b in zip(one.all(), other.all(), strict=True):
+        every = np.arange(len(one))
+        for a, b in zip(one.take(every), other.take(every), strict=True):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(whole[1].log_fitness, parts[1].log_fitness)
-    for name, one, other in zip(whole[2]._fields, whole[2], parts[2], strict=True):
-        torch.testing.assert_close(one, other, msg=name)
+    for name, one in whole[2].items():
+        torch.testing.assert_close(one, parts[2][name], msg=name)
     kept = np.random.default_rng(0).random(50) < 0.4
     found = rows_where(50, lambda piece: kept[piece])
     np.testing.assert_array_equal(found, np.flatnonzero(kept))
@@ -78,12 +78,12 @@ def test_of_a_large_validation_fold_evenly_spaced_examples_decide_and_the_rest_i
     cohort = cohort_of()
     everything = tasks(cohort, VALIDATION)
     few = tasks(cohort, VALIDATION, most=4)
-    n = len(everything.pairs)
+    n = len(everything["pairs"])
     assert n > 8
-    assert (len(few.pairs), few.pairs.n_left_out) == (4, n - 4)
-    gaps = np.diff(np.searchsorted(everything.pairs.experiment, few.pairs.experiment))
+    assert (len(few["pairs"]), few["pairs"].n_left_out) == (4, n - 4)
+    gaps = np.diff(np.searchsorted(everything["pairs"].rows, few["pairs"].rows))
     assert gaps.max() - gaps.min() <= 1
-    assert everything.pairs.n_left_out == 0
+    assert everything["pairs"].n_left_out == 0
     monkeypatch.setattr("genograph.training.ensemble.MOST_VALIDATED", 4)
     said = []
     run = train(cohort, config_of(epochs=1), tmp_path / "run", report=lambda f, w: said.append(w))
@@ -98,10 +98,15 @@ def test_memory_for_a_record_is_a_few_bytes_beside_the_mapped_file(tmp_path):
     cohort = cohort_of()
     save_cohort(cohort, tmp_path / "cohort")
     held = load_cohort(tmp_path / "cohort")
-    pairs = tasks(held).pairs
-    assert pairs.fitness is held.fitness
-    assert isinstance(pairs.fitness.value.base, np.memmap)
-    assert pairs.experiment.nbytes == 4 * len(pairs)
+    examples = tasks(held)
+    pairs, vectors = examples["pairs"], examples["expression"]
+    assert pairs._measured is held.fitness
+    assert isinstance(held.fitness.value.base, np.memmap)
+    assert pairs.rows.nbytes == 4 * len(pairs)
+    # a vector is a row of the mapped matrix, too
+    assert vectors._measured is held.vectors["expression"]
+    assert isinstance(held.vectors["expression"].values.base, np.memmap)
+    assert vectors.rows.nbytes == 8 * len(vectors)
     stream = Stream(len(pairs), 3, (0, 0))
     stream.at(0)
     assert stream._order[1].nbytes == 4 * len(pairs)

@@ -11,58 +11,69 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
+from genograph.config import default_batch
 from genograph.engine.bags import bag_sum, make_bag, take_rows
 from genograph.engine.choose import choose_engine
 from genograph.engine.plans import Plan
 from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
-from genograph.models._statistics import perturbation_effects, setting_of, single_effects
-from genograph.models.config import TrainConfig
+from genograph.models._statistics import single_effects
 from genograph.models.genome import GenomeModel
-from genograph.training.examples import TASKS, Objective, Stream, batch_of, perturbed_of, tasks_of
-from genograph.training.validation import empty_plan, pearson
+from genograph.training import read_config
+from genograph.training.examples import Stream, find_examples
+from genograph.training.validation import pearson
 
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}
 
 
-def objective_of(cohort, engine="shared", *, seed=0, dtype=torch.float64, **options):
-    config = TrainConfig(**(SMALL | options))
-    topology = Topology.of(cohort.genome, largest_term=config.largest_term)
+def config_of(**options):
+    return read_config(**(SMALL | options)).model
+
+
+def model_of(cohort, engine="shared", *, seed=0, dtype=torch.float64, **options):
+    config = config_of(engine=engine, **options)
+    inputs = GenomeModel.read_inputs(cohort, config)
+    statistics = GenomeModel.fit_statistics(cohort, inputs, config)
     torch.manual_seed(seed)
-    model = GenomeModel(config, topology, setting_of(cohort, topology, config)).to(dtype)
+    model = GenomeModel(config, inputs, statistics).to(dtype)
     with torch.no_grad():
         # heads start small; full-size weights make a sharper test
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
-    features = torch.from_numpy(cohort.genome.features).to(dtype)
-    has = torch.from_numpy(cohort.genome.has_features)
-    return Objective(model, topology, choose_engine(engine, topology), features, has)
+    return model
 
 
-def plan_of(objective, strains, *, at_least=1, effect=None, rows=None):
+def plan_of(model, strains, *, at_least=1, effect=None, rows=None):
     if effect is None:
         effect = np.full(len(strains.gene), np.nan, np.float32)
     rows = np.arange(len(strains)) if rows is None else rows
-    reach, n_node = objective.topology.reach, objective.topology.n_node
+    reach, n_node = model.inputs.topology.reach, model.inputs.topology.n_node
     return Plan.of(strains, rows, effect, reach, n_node, at_least=at_least)
 
 
-def untold(cohort):
-    """No single mutant has a measured fitness."""
-    return np.full(len(cohort.strains), np.nan, np.float32)
+def statistics_of(cohort, **options):
+    config = config_of(**options)
+    inputs = GenomeModel.read_inputs(cohort, config)
+    return GenomeModel.fit_statistics(cohort, inputs, config)
 
 
-def answers(objective, strains, *, effect=None):
-    """Fitness, interaction, expression and morphology of strains."""
-    encoded, model = objective.encode(), objective.model
-    pairs = plan_of(objective, strains, at_least=2, effect=effect).tensors()
-    every = plan_of(objective, strains, at_least=1, effect=effect).tensors()
-    found = model.fitness(encoded.h, pairs, objective.topology)
+def replace_measured(cohort, **measured):
+    return dataclasses.replace(cohort, measured={**cohort.measured, **measured})
+
+
+def answers(model, strains, *, effect=None):
+    """Fitness, interaction, and the changes of expression and of morphology of strains."""
+    encoded = model.encode()
+    pairs = plan_of(model, strains, at_least=2, effect=effect).tensors()
+    every = plan_of(model, strains, at_least=1, effect=effect).tensors()
+    found = model.fitness(encoded.h, pairs)
+    expression = model.vector_heads["expression"](model, encoded, pairs)
+    morphology = model.vector_heads["morphology"](model, encoded, every)
     return (
         found.fitness,
         found.interaction,
-        model.expression(encoded, perturbed_of(pairs), pairs, objective.engine),
-        model.morphology(encoded.h, every, objective.topology),
+        expression * model.scale("expression"),
+        morphology * model.scale("morphology"),
     )
 
 
@@ -88,11 +99,11 @@ def test_engines_give_equal_outputs_and_gradients(engine, genotypes, seed, densi
     strains = strains_of(genotypes, 12)
     found = []
     for name in ("shared", engine):
-        objective = objective_of(cohort, name, seed=seed)
-        out = answers(objective, strains)
+        model = model_of(cohort, name, seed=seed)
+        out = answers(model, strains)
         torch.manual_seed(seed)
         sum((o * torch.randn_like(o)).sum() for o in out).backward()
-        gradients = {n: p.grad for n, p in objective.model.named_parameters()}
+        gradients = {n: p.grad for n, p in model.named_parameters()}
         found.append((out, gradients))
     for one, other in zip(found[0][0], found[1][0], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
@@ -107,9 +118,9 @@ def test_engines_give_equal_outputs_and_gradients(engine, genotypes, seed, densi
 def test_the_wild_type_is_exact_with_any_weights(engine):
     cohort = cohort_of()
     for seed in range(3):
-        objective = objective_of(cohort, engine, seed=seed, dtype=torch.float32)
+        model = model_of(cohort, engine, seed=seed, dtype=torch.float32)
         strains = strains_of([[], [(3, 1.0), (4, 1.0)]], 30)
-        fitness, interaction, expression, morphology = answers(objective, strains)
+        fitness, interaction, expression, morphology = answers(model, strains)
         wild = strains.ids.to_pylist().index("WT")
         assert fitness[wild] == 1.0
         assert (expression == 0).all()
@@ -122,25 +133,29 @@ def test_the_wild_type_is_exact_with_any_weights(engine):
 
 def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
     cohort = cohort_of()
-    objective = objective_of(cohort)
-    model, topology = objective.model, objective.topology
-    h = objective.encode().h
+    model = model_of(cohort)
+    topology = model.inputs.topology
+    h = model.encode().h
     genes, doses = [0, 4, 7], [0.0, 0.5, 2.0]
     strains = strains_of([list(zip(genes, doses, strict=True))], 30)
     effect = np.array([-0.2, np.nan, -0.4], np.float32)
-    plan = plan_of(objective, strains, at_least=2, effect=effect).tensors()
-    found = model.fitness(h, plan, topology)
+    plan = plan_of(model, strains, at_least=2, effect=effect).tensors()
+    found = model.fitness(h, plan)
 
     def f(v, z):
-        own = model.meet.of_node(torch.cat([h[v], topology.features[v], model.known[v]]))
+        own = model.meet.of_node(
+            torch.cat([h[v], topology.features[v], model.statistics["known"][v]])
+        )
         return model.meet_out(model.meet(z, own))
 
     def alone(gene, dose):
         at_dose, at_wild = (
-            torch.cat([h[gene], model.near[gene], torch.tensor([lost], dtype=h.dtype)])
+            torch.cat(
+                [h[gene], model.statistics["near"][gene], torch.tensor([lost], dtype=h.dtype)]
+            )
             for lost in (1.0 - dose, 0.0)
         )
-        return model.alone(at_dose) - model.alone(at_wild)
+        return model.single_effect(at_dose) - model.single_effect(at_wild)
 
     phi = model.effects(h, plan)
     torch.testing.assert_close(phi[1:2], alone(genes[1], doses[1]))
@@ -151,7 +166,7 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
     z = {}
     for k, (gene, dose) in enumerate(zip(genes, doses, strict=True)):
         state = h[gene] + model.config.gene_identity * model.gene_named[gene]
-        source = torch.cat([state, phi[k : k + 1] / model.effect_scale])
+        source = torch.cat([state, phi[k : k + 1] / model.statistics["effect_scale"]])
         message = model.change(source).view(len(REACHING), change)
         reach = topology.reach
         for e in range(reach.offsets[gene], reach.offsets[gene + 1]):
@@ -159,12 +174,15 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
             at = z.setdefault(int(reach.node[e]), {})
             at[k] = at.get(k, 0.0) + step
     met = {v: list(by.values()) for v, by in z.items() if len(by) >= 2}
-    assert met, "the example must have meetings"
+    assert met, "the example must have shared nodes"
     summed = 0.0
     for v, changes in met.items():
         rest = (len(changes) - 1) * f(v, torch.zeros(change, dtype=h.dtype))
         summed = summed + f(v, sum(changes)) - sum(f(v, c) for c in changes) + rest
-    shared = torch.from_numpy(overlap_by_hand(topology, genes, doses)) / model.overlap_scale
+    shared = (
+        torch.from_numpy(overlap_by_hand(topology, genes, doses))
+        / model.statistics["overlap_scale"]
+    )
     of_genes = torch.cat(
         [
             topology.features[genes, 3:],
@@ -174,7 +192,7 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
         1,
     )
     sizes = torch.cat([of_genes.amin(0), of_genes.amax(0)])
-    context = (sizes - model.context_mean) / model.context_scale
+    context = (sizes - model.statistics["context_mean"]) / model.statistics["context_scale"]
     seen = torch.cat([summed[1:], shared])
     weighed = model.weigh(torch.cat([seen, context]))
     weighed = weighed - model.weigh(torch.cat([torch.zeros_like(seen), context]))
@@ -224,10 +242,8 @@ def overlap_by_hand(topology, genes, doses):
 
 def test_neighbours_effects_never_hold_a_genes_own():
     cohort = cohort_of()
-    config = TrainConfig(**SMALL)
-    topology = Topology.of(cohort.genome)
-    setting = setting_of(cohort, topology, config)
-    assert setting.near[:, 1::2].any(), "the example must have neighbours"
+    statistics = statistics_of(cohort)
+    assert statistics["near"][:, 1::2].any(), "the example must have neighbours"
     measured = single_effects(cohort, floor=0.05).log_fitness
     fitness = cohort.fitness
     strains = cohort.strains
@@ -236,22 +252,21 @@ def test_neighbours_effects_never_hold_a_genes_own():
     mine = (strains.n_perturbed == 1) & (strains.gene[strains.offsets[:-1]] == gene)
     changed = fitness.value * np.where(mine[fitness.strain], 0.5, 1.0).astype(np.float32)
     fitness = dataclasses.replace(fitness, value=changed)
-    other = dataclasses.replace(cohort, fitness=fitness)
-    found = setting_of(other, topology, config)
+    found = statistics_of(replace_measured(cohort, fitness=fitness))
     # in units of the effects' spread, which the change moves
-    before = setting.near[:, ::2] * setting.effect_scale
-    after = found.near[:, ::2] * found.effect_scale
+    before = statistics["near"][:, ::2] * statistics["effect_scale"]
+    after = found["near"][:, ::2] * found["effect_scale"]
     torch.testing.assert_close(after[gene], before[gene])
     assert not torch.allclose(after, before)
 
 
 def test_unrelated_genes_do_not_interact():
     cohort = cohort_of()
-    objective = objective_of(cohort)
+    model = model_of(cohort)
     strains = strains_of([[(5, 0.0), (29, 0.0)]], 30)
     # the last gene is isolated: it shares no node with any other
-    fitness, interaction, *_ = answers(objective, strains)
-    alone = answers(objective, strains_of([[(5, 0.0)], [(29, 0.0)]], 30))[0]
+    fitness, interaction, *_ = answers(model, strains)
+    alone = answers(model, strains_of([[(5, 0.0)], [(29, 0.0)]], 30))[0]
     assert interaction.item() == 0.0
     assert fitness.item() == pytest.approx(alone.prod().item())
 
@@ -287,31 +302,31 @@ def test_genes_meet_at_a_shared_term_a_complex_a_partner_and_each_other():
 
 def test_a_plan_taken_in_any_order_is_the_plan_of_those_strains():
     cohort = cohort_of()
-    objective = objective_of(cohort)
-    whole = plan_of(objective, cohort.strains)
+    model = model_of(cohort)
+    whole = plan_of(model, cohort.strains)
     rows = np.random.default_rng(1).permutation(len(cohort.strains))[:40]
-    direct = plan_of(objective, cohort.strains, rows=rows)
+    direct = plan_of(model, cohort.strains, rows=rows)
     for one, other in zip(whole.take(rows), direct, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_plan_made_in_chunks_is_the_plan_made_at_once(monkeypatch):
     cohort = cohort_of()
-    objective = objective_of(cohort)
-    whole = plan_of(objective, cohort.strains)
+    model = model_of(cohort)
+    whole = plan_of(model, cohort.strains)
     monkeypatch.setattr("genograph.engine.plans.CHUNK", 7)
-    for one, other in zip(whole, plan_of(objective, cohort.strains), strict=True):
+    for one, other in zip(whole, plan_of(model, cohort.strains), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_batch_size_changes_no_prediction():
     cohort = cohort_of()
-    objective = objective_of(cohort)
-    together = answers(objective, cohort.strains)
-    encoded = objective.encode()
+    model = model_of(cohort)
+    together = answers(model, cohort.strains)
+    encoded = model.encode()
     for row in (0, 5, 40):
-        plan = plan_of(objective, cohort.strains, rows=np.array([row]), at_least=2).tensors()
-        alone = objective.model.fitness(encoded.h, plan, objective.topology).fitness
+        plan = plan_of(model, cohort.strains, rows=np.array([row]), at_least=2).tensors()
+        alone = model.fitness(encoded.h, plan).fitness
         torch.testing.assert_close(alone[0], together[0][row], rtol=1e-9, atol=1e-9)
 
 
@@ -335,23 +350,20 @@ def test_permuting_the_genes_permutes_the_predictions():
         has_features=genome.has_features[order],
     )
     strains = dataclasses.replace(cohort.strains, gene=place[cohort.strains.gene])
-    permuted = dataclasses.replace(
-        cohort,
-        genome=moved,
-        strains=strains,
-        expression=dataclasses.replace(
-            cohort.expression,
-            gene=np.where(cohort.expression.gene < 0, -1, place[cohort.expression.gene]),
-        ),
+    expression = cohort.vectors["expression"]
+    gene = np.where(expression.gene < 0, -1, place[expression.gene])
+    permuted = replace_measured(
+        dataclasses.replace(cohort, genome=moved, strains=strains),
+        expression=dataclasses.replace(expression, gene=gene),
     )
-    one, other = (objective_of(c, gene_mark=0.3) for c in (cohort, permuted))
-    weights = one.model.state_dict()
+    one, other = (model_of(c, gene_mark=0.3) for c in (cohort, permuted))
+    weights = one.state_dict()
     # learned vectors of genes on the expression axis travel with their genes
-    for name in ("response", "gene_named", "gene_mark"):
+    for name in ("vector_heads.expression.response", "gene_named", "gene_mark"):
         weights[name] = weights[name][torch.from_numpy(order)]
-    own = ("known", "near", "extent", "expression_gene")
-    mine = {k: v for k, v in other.model.state_dict().items() if k in own}
-    other.model.load_state_dict(weights | mine)
+    own = ("known", "near", "reach_norm", "expression_gene")
+    kept = {f"statistics.{name}" for name in own}
+    other.load_state_dict(weights | {k: v for k, v in other.state_dict().items() if k in kept})
     for a, b in zip(answers(one, cohort.strains), answers(other, strains), strict=True):
         if a.ndim == 2 and a.shape[1] == 31:
             a, b = a[:, :30], b[:, :30]
@@ -360,35 +372,31 @@ def test_permuting_the_genes_permutes_the_predictions():
 
 def test_a_single_mutant_is_never_told_its_own_measured_fitness():
     cohort = cohort_of()
-    effects = single_effects(cohort, floor=0.05).log_fitness
     n = np.repeat(cohort.strains.n_perturbed, cohort.strains.n_perturbed)
     for growth_from in ("predicted", "measured"):
-        config = TrainConfig(growth_from=growth_from)
-        told = perturbation_effects(cohort.strains, effects, config, "fitness")
+        inputs = GenomeModel.read_inputs(cohort, config_of(growth_from=growth_from))
+        told = inputs.tell_effects(cohort.strains, "fitness")
         assert np.isnan(told[n == 1]).all()
         assert (~np.isnan(told[n == 2])).any()
         for head in ("expression", "morphology"):
-            told = perturbation_effects(cohort.strains, effects, config, head)
+            told = inputs.tell_effects(cohort.strains, head)
             assert np.isnan(told[n == 1]).all() == (growth_from == "predicted")
-    hidden = TrainConfig(singles="hidden", growth_from="measured")
+    hidden = GenomeModel.read_inputs(cohort, config_of(singles="hidden", growth_from="measured"))
     for head in ("fitness", "expression"):
-        assert np.isnan(perturbation_effects(cohort.strains, effects, hidden, head)).all()
+        assert np.isnan(hidden.tell_effects(cohort.strains, head)).all()
 
 
 def test_what_is_known_of_nodes_comes_from_training_singles_alone():
     cohort = cohort_of()
-    config = TrainConfig(**SMALL)
-    topology = Topology.of(cohort.genome)
-    before = setting_of(cohort, topology, config).known
+    before = statistics_of(cohort)["known"]
     held_out = (cohort.strain_fold[cohort.fitness.strain] != TRAIN) & (
         cohort.strains.n_perturbed[cohort.fitness.strain] == 1
     )
     assert held_out.any()
     value = np.where(held_out, 0.1, cohort.fitness.value).astype(np.float32)
-    changed = dataclasses.replace(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
-    torch.testing.assert_close(setting_of(changed, topology, config).known, before)
-    hidden = setting_of(cohort, topology, TrainConfig(**SMALL, singles="hidden")).known
-    assert (hidden == 0).all()
+    changed = replace_measured(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
+    torch.testing.assert_close(statistics_of(changed)["known"], before)
+    assert (statistics_of(cohort, singles="hidden")["known"] == 0).all()
 
 
 def test_a_smaller_fitness_than_the_floor_counts_as_the_floor_and_is_counted():
@@ -396,7 +404,7 @@ def test_a_smaller_fitness_than_the_floor_counts_as_the_floor_and_is_counted():
     value = cohort.fitness.value.copy()
     single = np.flatnonzero(cohort.strains.n_perturbed[cohort.fitness.strain] == 1)
     value[single[:2]] = [0.0, 0.01]
-    sick = dataclasses.replace(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
+    sick = replace_measured(cohort, fitness=dataclasses.replace(cohort.fitness, value=value))
     effects = single_effects(sick, floor=0.05)
     assert effects.n_floored == 2
     rows = cohort.fitness.strain[single[:2]]
@@ -417,7 +425,7 @@ def test_repeated_single_measurements_are_weighted_by_their_precision():
             "interaction": np.full(2, np.nan, np.float32),
             "interaction_sd": np.full(2, np.nan, np.float32),
         }
-        changed = dataclasses.replace(cohort, fitness=type(f)(**twice))
+        changed = replace_measured(cohort, fitness=type(f)(**twice))
         return float(np.exp(single_effects(changed, floor=0.05).log_fitness[row]))
 
     assert effect([0.8, 0.6], [0.1, 0.2]) == pytest.approx((0.8 * 4 + 0.6) / 5)
@@ -427,38 +435,46 @@ def test_repeated_single_measurements_are_weighted_by_their_precision():
 
 def test_values_that_were_not_measured_weigh_nothing():
     cohort = cohort_of()
-    config = TrainConfig(**SMALL)
-    objective = objective_of(cohort)
-    tasks = tasks_of(cohort, TRAIN, untold(cohort), objective.topology, config)
-    chosen = {name: np.arange(4) for name in ("expression", "morphology")}
-    losses = objective(batch_of(tasks, chosen, "cpu"))
+    model = model_of(cohort)
+    tasks = find_examples(cohort, model.inputs, TRAIN)
+    index = np.arange(4)
+    batch = {
+        name: tasks[name].batch(index, "cpu", rank=0, world=1)
+        for name in ("expression", "morphology")
+    }
+    losses = model(batch)
     sum(losses.values()).backward()
     assert all(torch.isfinite(loss) for loss in losses.values())
-    gradients = [p.grad for p in objective.model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(torch.isfinite(g).all() for g in gradients)
     # by hand: mean over the measured values of the Gaussian's negative log-likelihood
-    model = objective.model
-    plan = tasks.expression.plan.take(tasks.expression.strain[:4]).tensors()
-    guess = model.expression(objective.encode(), perturbed_of(plan), plan, objective.engine)
-    values = torch.from_numpy(tasks.expression.values[:4])
-    measured = ~torch.isnan(values)
-    error = ((guess - values) / model.expression_scale)[measured]
+    part = batch["expression"]
+    guess = model.predict(model.encode(), part.plan, "expression")["expression"]
+    measured = ~torch.isnan(part.values)
+    error = ((guess - part.values) / model.scale("expression"))[measured]
     noise = model.log_noise["expression"][0]
     by_hand = (0.5 * (error**2 / noise.exp() + noise)).mean()
     torch.testing.assert_close(losses["expression"], by_hand, check_dtype=False)
     # a column without a gene is no target
-    assert np.isnan(tasks.expression.values[:, -1]).all()
+    assert torch.isnan(part.values[:, -1]).all()
 
 
 def test_several_processes_share_the_loss_of_one_batch():
     cohort = cohort_of()
-    objective = objective_of(cohort)
-    config = TrainConfig(**SMALL, heads=("fitness", "expression"))
-    tasks = tasks_of(cohort, TRAIN, untold(cohort), objective.topology, config)
-    chosen = {"pairs": np.arange(9), "singles": np.arange(5), "expression": np.arange(1)}
-    whole = objective(batch_of(tasks, chosen, "cpu"))
-    parts = [objective(batch_of(tasks, chosen, "cpu", rank=r, world=2)) for r in range(2)]
-    for name, loss in whole.items():
+    model = model_of(cohort, heads=("fitness", "expression"))
+    tasks = find_examples(cohort, model.inputs, TRAIN)
+    sizes = {"pairs": 9, "singles": 5, "expression": 1}
+
+    def losses(rank, world):
+        return model(
+            {
+                name: tasks[name].batch(np.arange(n), "cpu", rank=rank, world=world)
+                for name, n in sizes.items()
+            }
+        )
+
+    parts = [losses(rank, 2) for rank in range(2)]
+    for name, loss in losses(0, 1).items():
         torch.testing.assert_close(parts[0][name] + parts[1][name], loss)
 
 
@@ -518,15 +534,23 @@ def test_pearson_is_numpy_s_and_nan_where_nothing_varies():
     assert np.isnan(pearson(np.ones(50), b))
 
 
-def test_the_empty_plan_is_the_plan_of_the_wild_type():
-    objective = objective_of(cohort_of())
-    found = plan_of(objective, strains_of([[]], 30))
-    for one, other in zip(found, empty_plan(1), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_every_task_has_examples_in_the_test_cohort():
     cohort = cohort_of()
-    topology = Topology.of(cohort.genome)
-    tasks = tasks_of(cohort, TRAIN, untold(cohort), topology, TrainConfig(**SMALL))
-    assert all(len(getattr(tasks, name)) > 3 for name in TASKS)
+    tasks = find_examples(cohort, GenomeModel.read_inputs(cohort, config_of()), TRAIN)
+    assert set(tasks) == set(default_batch())
+    assert all(len(task) > 3 for task in tasks.values())
+
+
+def test_vectors_are_read_piece_by_piece(monkeypatch):
+    """Pieces of one row change nothing: examples, statistics, the mean profile."""
+    cohort = cohort_of()
+    inputs = GenomeModel.read_inputs(cohort, config_of())
+    whole, before = find_examples(cohort, inputs, TRAIN), statistics_of(cohort)
+    profile = whole["expression"].mean_profile()
+    monkeypatch.setattr("genograph.cohorts.ragged.VALUES_AT_ONCE", 1)
+    pieces, after = find_examples(cohort, inputs, TRAIN), statistics_of(cohort)
+    for name, task in whole.items():
+        np.testing.assert_array_equal(task.rows, pieces[name].rows)
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, equal_nan=True)
+    np.testing.assert_allclose(pieces["expression"].mean_profile(), profile, rtol=1e-5, atol=1e-7)

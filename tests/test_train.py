@@ -15,8 +15,8 @@ import torch
 from model_cohort import cohort_of
 from safetensors.torch import load_file
 
+from genograph.config import TrainConfig
 from genograph.errors import RunError
-from genograph.models.config import TrainConfig
 from genograph.run import Run
 from genograph.training import read_config, train
 from genograph.training.fit import rate
@@ -30,10 +30,7 @@ TINY = {
     "members": 1,
     "epochs": 4,
     "steps_per_epoch": 3,
-    "pairs": 16,
-    "single_strains": 8,
-    "expression_strains": 4,
-    "morphology_strains": 4,
+    "batch": {"pairs": 16, "singles": 8, "expression": 4, "morphology": 4},
     "device": "cpu",
     "threads": 1,
 }
@@ -69,8 +66,8 @@ def test_a_run_folder_says_what_was_trained_on_what(tmp_path):
     assert held["cohort_sha256"] == cohort.sha256
     assert held["genes_sha256"] == cohort.genome.genes_sha256
     assert held["seeds"] == [0, 1]
-    assert held["engine"] == "delta"
-    assert held["expression_columns_without_gene"] == 1
+    assert held["facts"]["engine"] == "delta"
+    assert held["facts"]["expression_columns_without_gene"] == 1
     assert held["examples"]["train"]["pairs"] > 20
     assert set(held["checkpoints"]) == {f"member-{k}/model.safetensors" for k in (0, 1)}
     assert heard[0][0] == 0.0
@@ -102,7 +99,7 @@ def test_every_engine_trains_to_the_same_weights(tmp_path, engine):
     cohort = cohort_of()
     train(cohort, config_of(precision="64-true", epochs=2), tmp_path / "delta")
     run = train(cohort, config_of(precision="64-true", epochs=2, engine=engine), tmp_path / engine)
-    assert run.manifest["engine"] == engine
+    assert run.manifest["facts"]["engine"] == engine
     one, other = weights(tmp_path / "delta"), weights(tmp_path / engine)
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
@@ -160,7 +157,7 @@ def test_a_complete_run_is_returned_as_it_is(tmp_path):
 
 def test_another_configuration_or_cohort_in_the_same_folder_is_refused(tmp_path):
     train(cohort_of(), config_of(), tmp_path / "run")
-    with pytest.raises(RunError, match=r"another configuration \(epochs\)"):
+    with pytest.raises(RunError, match=r"another configuration \(training.epochs\)"):
         train(cohort_of(), config_of(epochs=5), tmp_path / "run")
     with pytest.raises(RunError, match="another cohort"):
         train(cohort_of(seed=1), config_of(), tmp_path / "run")
@@ -186,9 +183,11 @@ def test_a_damaged_state_is_refused(tmp_path):
 
 
 def test_heads_without_experiments_are_left_out_and_named(tmp_path):
-    cohort = dataclasses.replace(cohort_of(), expression=None)
+    cohort = cohort_of()
+    measured = {k: v for k, v in cohort.measured.items() if k != "expression"}
+    cohort = dataclasses.replace(cohort, measured=measured)
     run = train(cohort, config_of(), tmp_path / "run")
-    assert run.config.heads == ("fitness", "morphology")
+    assert run.config.model.heads == ("fitness", "morphology")
     assert run.manifest["heads_left_out"] == ["expression"]
     with pytest.raises(RunError, match="no experiments of expression"):
         train(cohort, config_of(heads=("expression",)), tmp_path / "other")
@@ -197,7 +196,7 @@ def test_heads_without_experiments_are_left_out_and_named(tmp_path):
 @pytest.mark.parametrize("heads", [("fitness",), ("expression",), ("morphology",)])
 def test_each_head_trains_alone(tmp_path, heads):
     run = train(cohort_of(), config_of(heads=heads), tmp_path / "run")
-    assert run.config.heads == heads
+    assert run.config.model.heads == heads
     assert all(np.isfinite(float(r["loss"])) for r in metrics(tmp_path / "run"))
 
 
@@ -211,7 +210,7 @@ def test_a_fold_without_training_strains_is_refused(tmp_path):
 def test_training_without_measured_singles_hides_them(tmp_path):
     cohort = cohort_of()
     train(cohort, config_of(singles="hidden"), tmp_path / "run")
-    assert (weights(tmp_path / "run")["known"] == 0).all()
+    assert (weights(tmp_path / "run")["statistics.known"] == 0).all()
 
 
 def test_half_precision_trains(tmp_path):
@@ -238,11 +237,11 @@ def test_a_time_limit_shortens_the_training(tmp_path):
     assert len(rows) < 10_000
     assert float(rows[-1]["seconds"]) < 30
     # the schedule was brought to its end
-    assert float(rows[-1]["learning_rate"]) < 0.5 * TrainConfig().learning_rate
+    assert float(rows[-1]["learning_rate"]) < 0.5 * read_config().training.learning_rate
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():
-    config = TrainConfig(learning_rate=1.0, warm_up=0.1)
+    config = read_config(learning_rate=1.0, warm_up=0.1).training
     rates = [rate(config, step, 100) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (k + 1) for k in range(10)])
     assert np.argmax(rates) == 9 or rates[10] == 1.0
@@ -252,18 +251,25 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
 
 def test_a_configuration_is_read_from_toml_and_flags_win(tmp_path):
     path = tmp_path / "train.toml"
-    path.write_text("epochs = 7\nmembers = 2\n")
+    path.write_text("[model]\nwidth = 16\n[training]\nepochs = 7\nmembers = 2\n")
     config = read_config(path, members=4)
-    assert (config.epochs, config.members) == (7, 4)
+    assert (config.model.width, config.training.epochs, config.training.members) == (16, 7, 4)
     assert read_config() == TrainConfig()
+    path.write_text("[model]\nname = 'deepset'\nwindows = 'downstream'\n")
+    assert read_config(path).model.windows == "downstream"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 7", "no setting is called epoch; choose from heads"),
-        ("epochs = 0", "setting epochs: got 0"),
-        ("heads = ['fitnes']", "setting heads"),
+        ("[training]\nepoch = 7", "no setting is called epoch; choose from seed, members"),
+        ("[training]\nepochs = 0", "setting epochs: got 0"),
+        ("[training]\nbatch = {pair = 3}", "no task is called pair; choose from pairs, singles"),
+        ("[training]\nbatch = {pairs = 0}", "batch.pairs is 0, wanted 1 or more"),
+        ("[model]\nheads = ['fitnes']", "heads are one or more of fitness, expression, morphology"),
+        ("[model]\nwidht = 7", "no setting is called widht; choose from name, heads, engine"),
+        ("[model]\nname = 'dipset'", "no model is called dipset; choose one of deepset, genome"),
+        ("epochs = 7", "epochs stands outside of the tables"),
         ("epochs = ", "cannot be read as TOML"),
     ],
 )

@@ -360,9 +360,7 @@ def number(
     raise SourceError.at(str(path), line, column, text, wanted)
 
 
-def vector(
-    path: object, line: int, names: Sequence[str], fields: Sequence[str]
-) -> NDArray[Any]:
+def vector(path: object, line: int, names: Sequence[str], fields: Sequence[str]) -> NDArray[Any]:
     """Read one row of a matrix as float32, NaN where a cell says not measured.
 
     `names` are the names of the columns.

@@ -51,9 +51,7 @@ class DeepsetConfig(ModelConfig):
 class DeepsetInputs(Inputs):
     """The embeddings of some windows of every gene, on a device."""
 
-    def __init__(
-        self, cohort: Cohort, config: DeepsetConfig, device: torch.device | str
-    ) -> None:
+    def __init__(self, cohort: Cohort, config: DeepsetConfig, device: torch.device | str) -> None:
         self.device = torch.device(device)
         self.quantities = read_quantities(cohort, config.heads)
         columns = find_columns(cohort.genome, config.windows)
@@ -161,9 +159,7 @@ class Deepset(StrainModel):
         total = each.new_zeros(plan.n_strain, each.shape[1]).index_add(0, plan.strain, each)
         fitness = self._fitness(total)
         # the product of the single mutants, each predicted alone
-        null = torch.ones_like(fitness).scatter_reduce(
-            0, plan.strain, self._fitness(each), "prod"
-        )
+        null = torch.ones_like(fitness).scatter_reduce(0, plan.strain, self._fitness(each), "prod")
         return {"fitness": fitness, "interaction": fitness - null}
 
     def _fitness(self, total: Float[Tensor, "row width"]) -> Float[Tensor, " row"]:

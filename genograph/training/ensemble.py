@@ -1,8 +1,7 @@
 """Train: a cohort and a configuration into a run folder.
 
-Device, precision and several processes are Lightning Fabric's; the loop is `genograph.training.fit`.
-Batches are a function of seed and step alone, so a resumed training gives the weights of an
-unbroken one.
+Device, precision and several processes are Lightning Fabric's; the loop is in `fit`. Batches are a
+function of seed and step alone, so a resumed training gives the weights of an unbroken one.
 """
 
 import csv
@@ -57,10 +56,14 @@ def read_config(
     if path is not None:
         given |= _read_toml(Path(path))
     name = model or given["model"].get("name", DEFAULT_MODEL)
-    fields = {
-        "model": find_model(str(name)).Config.model_fields,
-        "training": TrainingConfig.model_fields,
-    }
+    try:
+        kind = find_model(str(name))
+    except RunError as error:
+        if model:
+            raise
+        msg = f"{path}: {error}"
+        raise RunError(msg) from error
+    fields = {"model": kind.Config.model_fields, "training": TrainingConfig.model_fields}
     given["model"]["name"] = name
     for setting, value in settings.items():
         part = next((part for part in PARTS if setting in fields[part]), None)

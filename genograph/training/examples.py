@@ -36,14 +36,13 @@ class Planner:
         inputs: Inputs,
         strains: Strains,
         phenotype: str,
-        rows: Int64[np.ndarray, " example"],
+        known: Int64[np.ndarray, " strain"] | None,
     ) -> None:
-        """Plan the strains of all examples `rows` where they are few."""
+        """Plan the strains `known`, ascending rows, now; None: each batch when it comes."""
         self._inputs, self._strains, self._phenotype = inputs, strains, phenotype
-        self._known: Array | None = None
-        if len(rows) <= MOST_PLANNED:
-            self._known = np.unique(rows)
-            self._plan = self._make(self._known)
+        self._known = known
+        if known is not None:
+            self._plan = self._make(known)
 
     def take(self, rows: Int64[np.ndarray, " taken"]) -> StrainPlan:
         """The plan of these strains, by their rows in the cohort, in this order."""
@@ -94,6 +93,10 @@ class Task(ABC):
         """Return the number of examples."""
         return len(self.rows)
 
+    def _plan(self, inputs: Inputs, strains: Strains) -> Planner:
+        few = len(self) <= MOST_PLANNED
+        return Planner(inputs, strains, self.phenotype, np.unique(self.strains()) if few else None)
+
     @abstractmethod
     def strains(self) -> Int64[np.ndarray, " example"]:
         """Strain row of each example."""
@@ -139,8 +142,7 @@ class ScalarTask(Task):
 
         rows = rows_where(len(measured), kept)
         self.rows, self.n_left_out = _evenly(rows, most)
-        strain = np.asarray(measured.strain[self.rows], np.int64)
-        self.plans = Planner(inputs, cohort.strains, phenotype, strain)
+        self.plans = self._plan(inputs, cohort.strains)
 
     def strains(self) -> Int64[np.ndarray, " example"]:
         """See Task."""
@@ -201,7 +203,7 @@ class VectorTask(Task):
         ]
         rows = np.concatenate(known) if known else rows
         self.rows, self.n_left_out = _evenly(rows, most)
-        self.plans = Planner(inputs, cohort.strains, phenotype, self.strains())
+        self.plans = self._plan(inputs, cohort.strains)
 
     def strains(self) -> Int64[np.ndarray, " example"]:
         """See Task."""
