@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO
 
-import numpy as np
 import pyarrow as pa
 
 from genograph.errors import SourceError
@@ -122,16 +121,6 @@ class GeneNames:
     def resolve(self, name: str) -> str | None:
         """The id of the gene that goes by `name`, None where there is none."""
         return self._ids.get(name.strip().upper())
-
-    def resolve_all(self, names: Iterable[str]) -> np.ndarray[Any, Any]:
-        """Resolve many names: an object array of ids, None where there is none."""
-        distinct: dict[str, str | None] = {}
-        out = []
-        for name in names:
-            if name not in distinct:
-                distinct[name] = self.resolve(name)
-            out.append(distinct[name])
-        return np.array(out, dtype=object)
 
 
 class TermIds:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import small_yeast
-from fuzz.case import Case, written
+from errors.case import Case, written
 from model_cohort import cohort_of
 
 from genograph.cli.cohort import query_of
