@@ -79,7 +79,7 @@ def export(
       genograph export --study costanzo2010 --go GO:0006281 --genes RAD51,RAD52 --hops 1 -o small/
     """
     from genograph.cohorts import Folds, Subgraph
-    from genograph.cohorts import export as run
+    from genograph.exporting import export as run
 
     query = query_of(file, param, flags)
     with open_db(db, read_only=True) as store:

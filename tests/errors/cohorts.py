@@ -117,7 +117,8 @@ def _manifest(change: Callable[[dict], object]) -> Callable[[Path], object]:
 
 def _outside(folder: Path) -> object:
     cohort = _small()
-    return load_cohort(replace(cohort, gene_fold=cohort.gene_fold + np.int8(7)).save(folder / "c"))
+    moved = replace(cohort, gene_fold=cohort.gene_fold + np.int8(7))
+    return load_cohort(save_cohort(moved, folder / "c"))
 
 
 def _cut_arrays(folder: Path) -> object:
