@@ -1,14 +1,18 @@
-# make demo, make test, make lint: each creates .venv on first use.
+# make demo, make test, make lint: each creates .venv on first use; VENV and PYTHON choose another.
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults realdata lint clean fuzz fuzz-guided
+.PHONY: demo test test-all faults realdata lint clean fuzz fuzz-guided
 
 demo: $(VENV)/.installed
 	$(BIN)/genograph demo
 
+# the quick suite: every module, without the long searches, kills, launches and the Neo4j server
 test: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not gpu and not realdata and not slow and not neo4j" -n 2 --dist loadgroup -q
+
+test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not gpu and not realdata" -n 2 --dist loadgroup -q
 
 # FAULTS="--seed 7 --embedded 20 --neo4j 0" repeats or shortens it
@@ -39,6 +43,7 @@ lint: $(VENV)/.installed
 	cp -r genograph build/typed/genograph
 	cp -r schema build/typed/genograph/_schema
 	cp -r loaders build/typed/genograph/loaders
+	$(BIN)/python -m vulture
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p genograph
 
 $(VENV)/.installed: pyproject.toml constraints.txt

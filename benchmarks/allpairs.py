@@ -26,12 +26,12 @@ from peers import DglCopies
 from genograph.cohorts import Cohort, Strains
 from genograph.engine.base import Perturbed
 from genograph.engine.choose import choose_engine
-from genograph.engine.topology import Topology
-from genograph.models.config import TrainConfig
-from genograph.models.genome import Encoded, GenomeModel
 from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 from genograph.engine.plans import Plan
+from genograph.engine.topology import Topology
 from genograph.models._statistics import perturbation_effects, setting_of, single_effects
+from genograph.models.config import TrainConfig
+from genograph.models.genome import Encoded, GenomeModel
 from genograph.prediction import moments_of
 from genograph.training.examples import Objective
 

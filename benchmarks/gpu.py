@@ -252,9 +252,9 @@ SHAPE = {
 
 def model_of(topology: Any, device: torch.device) -> Any:
     """A genome model of the default shape with random weights, fitness head only."""
+    from genograph.engine.overlap import N_CONTEXT, N_OVERLAP, extent
     from genograph.engine.topology import REACHING
     from genograph.models.genome import NOISE, GenomeModel, Setting
-    from genograph.engine.overlap import N_CONTEXT, N_OVERLAP, extent
 
     if _there("pydantic"):
         from genograph.models.config import ModelConfig

@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from genograph.engine import native
-from genograph.engine.bags import make_bag, bag_sum
+from genograph.engine.bags import bag_sum, make_bag
 from genograph.engine.base import Layer, Perturbed, WildType
 from genograph.engine.delta import DeltaEngine
 from genograph.engine.shared import SharedEngine

@@ -33,7 +33,6 @@ from genograph.schema import Perturbation
 
 Array = NDArray[Any]
 By = Literal["interaction", "negative", "positive", "fitness"]
-ORDERS: tuple[By, ...] = ("interaction", "negative", "positive", "fitness")
 TILE = {2: 64, 3: 16}
 """Genes along each side of a tile, by the number of genes deleted: 4,096 strains."""
 TILES_PER_SHARD, SHARDS = 64, 32

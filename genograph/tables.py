@@ -187,8 +187,3 @@ def concat(tables: Sequence[Table]) -> Table:
     """
     rows = pa.concat_tables([t.rows for t in tables], promote_options="default")
     return Table(tables[0].type, rows, tables[0].source)
-
-
-def column_map(rows: pa.Table, key: str, value: str) -> Mapping[str, Any]:
-    """A dictionary from one column of a result to another."""
-    return dict(zip(rows[key].to_pylist(), rows[value].to_pylist(), strict=True))

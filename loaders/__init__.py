@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -123,16 +122,6 @@ class GeneNames:
     def resolve(self, name: str) -> str | None:
         """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
-
-    def resolve_all(self, names: Iterable[str]) -> NDArray[Any]:
-        """Resolve many names into an object array of ids, None where no gene has the name."""
-        distinct: dict[str, str | None] = {}
-        out = []
-        for name in names:
-            if name not in distinct:
-                distinct[name] = self.resolve(name)
-            out.append(distinct[name])
-        return np.array(out, dtype=object)
 
 
 class TermIds:

@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +108,7 @@ def test_processes_share_out_the_shards(trained, tmp_path, small_tiles):
     assert first.top.equals(alone.top)
 
 
-@pytest.mark.parametrize("by", allpairs.ORDERS)
+@pytest.mark.parametrize("by", get_args(allpairs.By))
 @pytest.mark.parametrize("top", [1, 7, 1000])
 def test_the_best_are_those_of_sorting_everything(trained, tmp_path, small_tiles, by, top):
     scored = score_all(trained, tmp_path / "out", top=top, by=by)

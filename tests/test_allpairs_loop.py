@@ -15,6 +15,8 @@ import genograph
 from genograph.allpairs import score_all
 from genograph.run import Run
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 
 

@@ -107,6 +107,7 @@ class Failing(EmbeddedStore):
         super().add(type, files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 3, 9])
 def test_a_restore_that_was_interrupted_is_seen_and_finished_by_the_same_command(
     filled, tmp_path, at, monkeypatch

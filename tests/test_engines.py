@@ -92,6 +92,7 @@ def assert_equal_runs(one, other, dtype):
         torch.testing.assert_close(a / size, b / size, rtol=limit, atol=limit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degree", ["wild-type", "exact"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @settings(
@@ -249,6 +250,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_the_triton_kernel_is_embedding_bag_in_triton_s_own_interpreter():
     pytest.importorskip("triton")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}

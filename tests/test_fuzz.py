@@ -16,20 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fuzz.bombs import BOMBS, lit, wide, zip_of
-from fuzz.case import provoked
-from fuzz.catalogue import CASES, PAGE, page
 from fuzz.engine import attempt, different, fuzz, time_limit
 from fuzz.guided import INSTALL
 from fuzz.loads import fuzz_load
 from fuzz.readers import Reader, fixtures, readers
-from fuzz.sites import lacking, raised_at
 from fuzz.workers import Task, work
 from model_cohort import cohort_of
 
-from genograph import errors, loaders
+from genograph import loaders
 from genograph.cohorts import RELATIONS, Edges
 from genograph.cohorts.folder import check_bounds
-from genograph.errors import CohortError, GenographError, SourceError, StoreError
+from genograph.errors import CohortError, SourceError, StoreError
 from genograph.heterograph import load_dgl, save_dgl
 from genograph.loaders._parquet import columns as parquet_columns
 from genograph.tables import Table
@@ -40,6 +37,7 @@ def every(tmp_path_factory):
     return readers(tmp_path_factory.mktemp("fuzz") / "files")
 
 
+@pytest.mark.slow
 def test_a_reader_of_broken_files_reads_or_refuses_in_one_line(every):
     results = [fuzz(reader, 12, seed_number=number) for number, reader in enumerate(every)]
     assert {r.name: r.defects for r in results if r.defects} == {}
@@ -80,6 +78,7 @@ def test_the_engine_tells_a_reader_that_hangs(monkeypatch):
     assert any("HangError" in key for key in result.defects)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", [b for b in BOMBS if not b.slow], ids=lambda b: b.name)
 def test_a_bomb_is_refused_in_little_memory(bomb, every):
     assert len(bomb.make()) < 20 << 20
@@ -151,6 +150,7 @@ def test_a_load_that_writes_and_then_refuses_is_told(every, tmp_path_factory, mo
     assert "left files" in told
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_defect_of_what_it_was_doing():
     # the process calls its pipe, which cannot be called
     fed = list(work([Task("read", "gff3", 1)], jobs=1, seed_number=0, serve=operator.call))
@@ -160,58 +160,12 @@ def test_a_process_that_dies_is_a_defect_of_what_it_was_doing():
 TABLES = ("expression_matrix", "gaf", "scmd", "sga_costanzo2016", "sgd_features")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_a_line_of_a_million_columns_is_refused(name, every):
     reader = next(r for r in every if r.name == name)
     with pytest.raises(SourceError), time_limit(60.0):
         reader.read(wide(fixtures(name)[0]))
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.kind} {c.message}")
-def test_an_error_comes_with_the_message_that_is_documented(case):
-    if isinstance(case.provoke, str):
-        file, _, name = case.provoke.partition("::")
-        assert f"def {name}(" in (Path(__file__).parent / file).read_text("utf-8")
-        module, _, function = case.site.partition(":")
-        assert f"def {function}(" in (Path(__file__).parents[1] / module).read_text("utf-8")
-        return
-    error = provoked(case)
-    assert type(error).__name__ == case.kind
-    assert re.search(case.message, str(error)), str(error)
-    assert "\n" not in str(error)
-
-
-# what only a mistake of genograph's own could raise: both sides come from the same object
-CONTRADICTIONS = {
-    "genograph/evaluation/predictions.py:predict_measured",
-    "genograph/evaluation/predictions.py:_predicted",
-}
-
-
-def test_every_error_that_is_raised_is_on_the_page(every):
-    reached = set()
-    by_name = {reader.name: reader for reader in every}
-    for name in loaders.names():
-        for content in fixtures(name)[1:]:
-            try:
-                by_name[name].read(content)
-            except GenographError as error:
-                reached |= raised_at(error)
-    left = lacking(CASES, reached, ("genograph", "loaders"))
-    assert {f"{site.file}:{site.function}" for site in left} <= CONTRADICTIONS, left
-
-
-def test_the_page_of_errors_is_fresh(every):
-    assert PAGE.read_text("utf-8") == page(every)
-
-
-def test_a_message_is_one_printable_line_whatever_it_quotes():
-    got = "a\nb\x1b[31m\u202e\x85\udcff"
-    message = str(SourceError.at(Path("x\ny"), 1, "c", got, "text"))
-    assert message.isprintable()
-    assert message == r"x\ny, line 1, column c: got a\nb\x1b[31m\u202e\x85\udcff, wanted text"
-    kinds = [k for k in vars(errors).values() if isinstance(k, type)]
-    assert all(str(k("a\rb")) == r"a\rb" for k in kinds if issubclass(k, GenographError))
 
 
 def test_an_attempt_counts_what_was_refused_and_what_was_read(every):
@@ -257,6 +211,7 @@ print(size, read, refused)
 """
 
 
+@pytest.mark.slow
 def test_no_change_of_the_footer_of_a_parquet_ends_the_interpreter(tmp_path):
     path = tmp_path / "vectors.parquet"
     ids = [f"YAL00{i}C:upstream" for i in range(1, 5)]

@@ -169,7 +169,7 @@ def test_names_resolve_by_id_then_symbol_then_unambiguous_alias(toy):
     assert names.resolve("SHARED") is None
     assert "SHARED" in names.ambiguous
     assert names.resolve("YXX999W") is None
-    assert list(names.resolve_all(["old1", "SHARED", "old1"])) == ["YAL001W", None, "YAL001W"]
+    assert names.resolve("old1") == "YAL001W"
 
 
 def test_an_id_wins_over_the_alias_of_another_gene():

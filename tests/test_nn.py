@@ -87,6 +87,7 @@ GENOTYPES = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["delta", "dgl"])
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

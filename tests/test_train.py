@@ -109,6 +109,7 @@ class Killed(RuntimeError):
     """Stands for the end of the process."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.25, 0.7])
 def test_a_killed_training_resumes_to_the_weights_of_an_unbroken_one(tmp_path, after):
     cohort, config = cohort_of(), config_of(members=2)
@@ -300,6 +301,7 @@ train(cohort_of(), config_of(epochs=3, average=0.5), {out!r})
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path):
     tests = str(Path(__file__).parent)
     script = tmp_path / "job.py"

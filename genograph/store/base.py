@@ -108,13 +108,6 @@ class Store(ABC):
         yield
 
     @abstractmethod
-    def clear(self, type: str, where: str, **parameters: Value) -> int:
-        """Delete relationships `r` of a type that the predicate keeps; return how many.
-
-        The predicate sees the ends as `a` and `b`.
-        """
-
-    @abstractmethod
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """Set properties of the nodes `n` that the predicate keeps to null; return how many."""
 

@@ -311,16 +311,6 @@ class EmbeddedStore(Store):
                     msg = f"{self.uri}: cannot be written within {room}; write less, or into Neo4j"
                 raise StoreError(msg) from error
 
-    def clear(self, type: str, where: str, **parameters: Value) -> int:
-        """See Store."""
-        spec = graph_schema().relationships[type]
-        match = f"MATCH (a:{spec.from_label})-[r:{type}]->(b:{spec.to_label}) WHERE {where}"
-        with self.transaction():
-            n = self._run(f"{match} RETURN count(*) AS n", None, parameters)["n"][0].as_py()
-            if n:
-                self._run(f"{match} DELETE r", None, parameters)
-        return int(n)
-
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """See Store."""
         match = f"MATCH (n:{label}) WHERE {where}"

@@ -49,7 +49,6 @@ from genograph.tables import Table, Value
 ROWS_PER_BATCH = 10_000
 VALUES_PER_BATCH = 400_000
 ROWS_OF_PART = 50_000
-DELETED_AT_ONCE = 20_000
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 60.0
 IDLE_SECONDS = 10.0
@@ -261,18 +260,6 @@ class Neo4jStore(Store):
             self._fail(error)
         finally:
             self._outer = None
-
-    def clear(self, type: str, where: str, **parameters: Value) -> int:
-        """See Store."""
-        spec = graph_schema().relationships[type]
-        cypher = (
-            f"MATCH (a:{spec.from_label})-[r:{type}]->(b:{spec.to_label}) WHERE {where} "
-            f"WITH r LIMIT {DELETED_AT_ONCE} DELETE r RETURN count(*) AS n"
-        )
-        total = 0
-        while deleted := self._change(cypher, parameters)[0][0]:
-            total += deleted
-        return total
 
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """See Store."""

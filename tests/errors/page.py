@@ -1,6 +1,6 @@
 """Errors with cause and cure, each provoked for real; docs/errors.md is generated from here.
 
-`python -m fuzz.catalogue` in tests/ writes the page; a test checks that it is fresh and that every
+`python -m errors.page` in tests/ writes the page; a test checks that it is fresh and that every
 error comes with the message that the page promises.
 """
 
@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fuzz import errors_cohorts, errors_database, errors_runs, errors_sources
-from fuzz.case import Case, written
+from errors import cohorts, database, runs, sources
+from errors.case import Case, written
 from fuzz.readers import DATA, Reader, fixtures, readers
 from model_cohort import cohort_of
 
@@ -20,7 +20,7 @@ from genograph import loaders
 from genograph.cohorts import load_cohort, save_cohort
 from genograph.cypher import check_parameters, fence
 from genograph.database import dump
-from genograph.database.ingest import load, sources
+from genograph.database.ingest import sources
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
 from genograph.reporting.pictures import metrics
@@ -49,7 +49,7 @@ def _cypher(text: str, **parameters: object) -> Callable[[Path], object]:
 
 def _empty_database(folder: Path) -> object:
     with open_store(str(folder / "empty.db")) as store:
-        return load(store, "cyc2008", next((DATA / "cyc2008").glob("input.*")))
+        return ingest.load(store, "cyc2008", next((DATA / "cyc2008").glob("input.*")))
 
 
 def _wrong_property(folder: Path) -> object:
@@ -172,14 +172,14 @@ _GENERAL = (
         "not valid TOML",
         "The list of sources cannot be parsed.",
         "Mend the line that is named.",
-        lambda folder: sources(written(folder, "[[source]\n")),
+        lambda folder: ingest.sources(written(folder, "[[source]\n")),
     ),
     Case(
         "SourceError",
         "lists no",
         "The list of sources is empty.",
         "List a [[source]].",
-        lambda folder: sources(written(folder, "")),
+        lambda folder: ingest.sources(written(folder, "")),
     ),
     Case(
         "SchemaError",
@@ -355,10 +355,10 @@ _GENERAL = (
 
 CASES = (
     *_GENERAL,
-    *errors_sources.CASES,
-    *errors_database.CASES,
-    *errors_cohorts.CASES,
-    *errors_runs.CASES,
+    *sources.CASES,
+    *database.CASES,
+    *cohorts.CASES,
+    *runs.CASES,
 )
 
 
@@ -388,7 +388,7 @@ def page(every: list[Reader]) -> str:
         "and the command exits with 1; anything else, above all a traceback, is a"
         " defect of genograph.",
         "A file that is refused has written nothing. This page is generated from the tests, which",
-        "provoke every error on it (`python -m fuzz.catalogue` in tests/).",
+        "provoke every error on it (`python -m errors.page` in tests/).",
         "",
     ]
     for kind, words in KINDS.items():

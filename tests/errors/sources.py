@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fuzz.case import Case, written
+from errors.case import Case, written
 from fuzz.readers import DATA, case_of, zipped
 from safetensors.numpy import save_file
 

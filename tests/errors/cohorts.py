@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import small_yeast
-from fuzz.case import Case, written
+from errors.case import Case, written
 from model_cohort import cohort_of
 from safetensors.numpy import load_file, save_file
 
@@ -118,7 +118,8 @@ def _manifest(change: Callable[[dict], object]) -> Callable[[Path], object]:
 
 def _outside(folder: Path) -> object:
     cohort = _small()
-    return load_cohort(replace(cohort, gene_fold=cohort.gene_fold + np.int8(7)).save(folder / "c"))
+    moved = replace(cohort, gene_fold=cohort.gene_fold + np.int8(7))
+    return load_cohort(save_cohort(moved, folder / "c"))
 
 
 def _cut_arrays(folder: Path) -> object:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import small_yeast
-from fuzz.case import Case, written
+from errors.case import Case, written
 from neo4j.exceptions import AuthError, TransientError
 
 from genograph.database import dump
