@@ -359,7 +359,9 @@ def epoch(
             rows = slice(step * size, min((step + 1) * size, records))
             gene = torch.from_numpy(pairs[rows]).to(device)
             none = torch.zeros(gene.shape, device=device)
-            plan = make_pair_plan(reach, gene, none, torch.full_like(none, torch.nan), gradients=True)
+            plan = make_pair_plan(
+                reach, gene, none, torch.full_like(none, torch.nan), gradients=True
+            )
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 h = encoded(model, topology, engine, device).h

@@ -246,9 +246,7 @@ def test_a_copy_shares_what_it_reads(name):
     model = built(name, cohort_of())
     again = copy.deepcopy(model)
     assert again.inputs is model.inputs
-    assert all(
-        a is not b for a, b in zip(model.parameters(), again.parameters(), strict=True)
-    )
+    assert all(a is not b for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
 def test_another_device_gives_the_same_numbers(name, monkeypatch):

@@ -19,7 +19,7 @@ from model_cohort import cohort_of
 from genograph import loaders
 from genograph.cohorts import load_cohort, save_cohort
 from genograph.cypher import check_parameters, fence
-from genograph.database import dump
+from genograph.database import dump, ingest
 from genograph.database.ingest import sources
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
