@@ -226,7 +226,7 @@ _BUFFER = 1 << 17
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open a source file for reading bytes, unpacking gzip by its magic number.
 
     Raises:

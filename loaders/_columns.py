@@ -57,7 +57,7 @@ def blocks(path: Path, *, columns: int, size: int = BLOCK) -> Iterator[Block]:
         raise SourceError.at(path, None, None, "no rows", "at least one")
 
 
-def _whole_lines(raw: io.BufferedReader, size: int) -> Iterator[bytes]:
+def _whole_lines(raw: io.BufferedIOBase, size: int) -> Iterator[bytes]:
     """The bytes of a file in pieces that end with a line."""
     rest = b""
     while piece := raw.read(size):

@@ -285,7 +285,7 @@ def _one_hot(genes: csr_matrix) -> csr_matrix:
 
 def _pooled(
     genes: csr_matrix, table: Float32[np.ndarray, "gene component"]
-) -> Float32[np.ndarray, "measured component"]:
+) -> Float32[np.ndarray, "measured 2*component"]:
     """Sum over the perturbed genes, and all products of pairs by component: symmetric in them."""
     total = genes @ table
     square = genes.multiply(genes).tocsr() @ np.square(table)

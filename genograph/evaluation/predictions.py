@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Float64, Int64, Num
+from jaxtyping import Float32, Float64, Int64, Num, Shaped
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -251,8 +251,8 @@ def _check_aligned(along: Sequence[object], *numbers: object) -> None:
 def _aligned(
     cohort: Cohort,
     measured: Vectors,
-    ids: Num[np.ndarray, " true"],
-    names: Num[np.ndarray, " column"],
+    ids: Shaped[np.ndarray, " true"],
+    names: Shaped[np.ndarray, " column"],
     values: Num[np.ndarray, "true column"],
 ) -> Float32[np.ndarray, "strain axis"]:
     out = np.full((len(cohort.strains), len(measured.names)), np.nan, dtype=np.float32)
@@ -263,7 +263,7 @@ def _aligned(
 
 
 def _matched(
-    held: pa.StringArray, wanted: Num[np.ndarray, " name"]
+    held: pa.StringArray, wanted: Shaped[np.ndarray, " name"]
 ) -> tuple[Int64[np.ndarray, " match"], Int64[np.ndarray, " match"]]:
     """Rows of `held` that are in `wanted`, and where they are there."""
     place = {str(name): at for at, name in reversed(list(enumerate(wanted)))}

@@ -20,7 +20,6 @@ from genograph import loaders
 from genograph.cohorts import load_cohort, save_cohort
 from genograph.cypher import check_parameters, fence
 from genograph.database import dump, ingest
-from genograph.database.ingest import sources
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
 from genograph.reporting.pictures import metrics
