@@ -4,7 +4,7 @@
     python benchmarks/load.py                  # 10^4 to 10^6
     python benchmarks/load.py --pairs 13000000 --plot growth.png
 
-Every size is loaded by `genograph.database.ingest.load` in a process of its own from files as they are
+Every size is loaded by `genograph.load` in a process of its own from files as they are
 published: genes, vectors of 768 numbers for two windows of each, singles, and the pairs, which
 become a strain with two perturbations and an experiment each. The last line is JSON.
 """

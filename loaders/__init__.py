@@ -15,10 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,7 +53,7 @@ def train(
     from genograph.training import TrainConfig, read_config
     from genograph.training import train as run
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     if given.pop("hide_singles"):
         given["singles"] = "hidden"
     if "heads" in given:

@@ -91,22 +91,13 @@ def select(
         _check_units(groups)
         studies = tuple(sorted({group.study for group in groups}))
         measured: dict[str, Fitness | Vectors] = {}
+        each: Fitness | Vectors | None
         for phenotype in graph_schema().modelled:
-            each = (
-                _vectors(
-                    store,
-                    phenotype,
-                    placed,
-                    groups,
-                    found.said,
-                    studies,
-                    read.genome,
-                    folder,
-                    timeout,
-                )  # fmt: skip
-                if phenotype.axis
-                else _scalars(phenotype.name, placed, found.said, studies, folder)
-            )
+            if phenotype.axis:
+                place = (placed, groups, found.said, studies, read.genome, folder)
+                each = _vectors(store, phenotype, *place, timeout)
+            else:
+                each = _scalars(phenotype.name, placed, found.said, studies, folder)
             if each is not None:
                 measured[phenotype.name] = each
     genome = read.genome

@@ -1,4 +1,4 @@
-"""Reachable: which nodes each gene's perturbation changes, layer by layer, and those of whole strains.
+"""Reachable: which nodes a perturbation changes, layer by layer, and those of whole strains.
 
 The integer half of the delta engine. What one gene reaches is found once and kept as bits, so the
 plan of a strain is the union of its genes' bits, and the plan of a batch takes under a millisecond.

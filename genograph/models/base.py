@@ -138,10 +138,10 @@ class PerturbationPlan(NamedTuple):
 
     def tensors(self, device: torch.device | str = "cpu") -> Perturbed:
         """See StrainPlan."""
-        strain = np.repeat(np.arange(self.n_strain), np.diff(self.offsets))
+        of_strain = np.repeat(np.arange(self.n_strain), np.diff(self.offsets))
         strain, gene, dose = (
             torch.from_numpy(np.ascontiguousarray(each)).to(device)
-            for each in (strain, self.gene, self.dose)
+            for each in (of_strain, self.gene, self.dose)
         )
         return Perturbed(self.n_strain, strain, gene, dose)
 
@@ -176,7 +176,7 @@ class Inputs(ABC):
         """
         return self.plan(strains, "fitness").tensors(self.device)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Inputs":
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "Inputs":
         """The same: a copy of a model shares what it reads."""
         return self
 

@@ -310,17 +310,17 @@ class GenomeModel(StrainModel):
         self, encoded: Encoded, plan: SharedNodes, phenotype: str
     ) -> dict[str, Float[Tensor, "strain ..."]]:
         """See StrainModel."""
-        head = self.vector_heads[phenotype] if phenotype in self.vector_heads else None
+        if phenotype == "fitness":
+            found = self.fitness(encoded.h, plan)
+            return {"fitness": found.fitness, "interaction": found.interaction}
+        head = self.vector_heads[phenotype]
         if isinstance(head, GeneHead):
             change = head(self, encoded, plan)
             columns = change * self.scale(phenotype)
             absent = self.statistics[f"{phenotype}_gene"] < 0
             return {phenotype: columns.masked_fill(absent, float("nan"))}
-        if isinstance(head, ParameterHead):
-            change = head(self, encoded, plan) * self.scale(phenotype)
-            return {phenotype: change + self.statistics[f"{phenotype}_reference"]}
-        found = self.fitness(encoded.h, plan)
-        return {"fitness": found.fitness, "interaction": found.interaction}
+        change = head(self, encoded, plan) * self.scale(phenotype)
+        return {phenotype: change + self.statistics[f"{phenotype}_reference"]}
 
     def scale(self, quantity: str) -> Tensor | float:
         """See StrainModel."""

@@ -95,7 +95,9 @@ def save_state(
 def load_state(
     path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, dict[str, Tensor]], Progress]:
-    """Put a saved state into model, average and optimizer; return the best weights by checkpoint, and progress.
+    """Put a saved state into model, average and optimizer.
+
+    Returns the best weights by checkpoint, and the progress.
 
     Raises:
         RunError: missing, damaged, or of another model.

@@ -116,7 +116,8 @@ def fit(
     each gives its share of one sum. Its `speeds()`, if it has them, multiply the learning rate of
     parameters by name. `folder` gets state.safetensors, from which the same call resumes, and at
     the end model.safetensors: weights, averaged over steps, of the epoch with the best joint score;
-    where `config.best` is each, also a file for each quantity, of its own best epoch. `config.minutes` is the time for this module.
+    where `config.best` is each, also a file for each quantity, of its own best epoch.
+    `config.minutes` is the time for this module.
 
     Raises:
         RunError: the saved state is damaged or of another module.
