@@ -178,7 +178,9 @@ def test_a_changed_checkpoint_is_refused(trained, tmp_path):
 def test_what_is_no_hash_is_refused(trained, tmp_path, name, digest):
     record = json.loads((trained.folder / "run.json").read_text()) | {name: digest}
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+    # half of a surrogate pair is no text, so the whole file is no JSON
+    words = "is no JSON" if digest == "\ud800" else f"{name}: got"
+    with pytest.raises(RunError, match=f"damaged run .{words}"):
         Run.open(tmp_path)
 
 
@@ -187,8 +189,17 @@ def test_a_run_that_lacks_what_is_read_of_it_is_refused(trained, tmp_path, name)
     record = json.loads((trained.folder / "run.json").read_text())
     del record[name]
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+    with pytest.raises(RunError, match=f"damaged run .{name} is missing"):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["swift", 7])
+def test_a_run_of_an_engine_that_is_not_there_is_refused(trained, tmp_path, engine):
+    record = json.loads((trained.folder / "run.json").read_text())
+    record["facts"]["engine"] = engine
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"no engine is called {engine}; choose one of auto, delta"):
+        predict(Run.open(tmp_path), new_strains([]))
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
