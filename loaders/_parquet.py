@@ -1,4 +1,4 @@
-"""What the footer of a parquet file says of its columns, read without a library.
+"""Columns of a parquet file by its footer, read without a library.
 
 pyarrow ends the interpreter when it is asked for a column of a damaged footer (a C++ exception that
 nothing catches), so sizes are looked up here before it is asked for rows. The footer is a Thrift

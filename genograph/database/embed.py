@@ -98,7 +98,7 @@ class _Job:
         return self.spec.vectors(ids, sequences, self.seed, self.dim)
 
     def source(self) -> Table:
-        """Make the Source row, with a hash of the windows in place of the hash of a file."""
+        """Make the Source row; its hash is of the windows, since there is no file."""
         digest = hashlib.sha256()
         for name, sequence in zip(self.ids, self.sequences, strict=True):
             digest.update(f"{name}\t{sequence}\n".encode())
@@ -109,7 +109,7 @@ class _Job:
 
 
 def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
-    """Whether the load is on the ledger and the database still has its vectors.
+    """Whether the ledger has the load and the database still has its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.
     """

@@ -210,7 +210,7 @@ def _sort_steps(steps: Sequence[Step]) -> list[Step]:
 
 
 def _must_precede(first: Step, then: Step) -> bool:
-    """Whether `then` needs what `first` gives, and `first` needs nothing that `then` gives."""
+    """Whether `then` needs what `first` gives, and not the other way round."""
     return bool(set(first.gives) & set(then.needs)) and not set(then.gives) & set(first.needs)
 
 

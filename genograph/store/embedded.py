@@ -78,7 +78,7 @@ class EmbeddedStore(Store):
             raise
 
     def _opened(self, read_only: bool, rows: int = 0) -> ladybug.Database:
-        """The engine's database; what a killed writer left half-done is finished first."""
+        """Open the engine's database, after finishing what a killed writer left half done."""
 
         def opened(read_only: bool) -> ladybug.Database:
             self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
@@ -104,7 +104,7 @@ class EmbeddedStore(Store):
         return lock
 
     def _hold(self, lock: int, how: int) -> None:
-        """Hold the lock file shared or exclusively, or let it go and refuse."""
+        """Lock the file, shared or exclusive; release it and refuse where another holds it."""
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -203,7 +203,7 @@ class EmbeddedStore(Store):
             raise StoreError(msg) from error
 
     def _renew(self) -> None:
-        """Take a new connection: the engine keeps what a query joined until one is closed.
+        """Open a new connection; the engine frees a query's joins only when one closes.
 
         That is 76 MB for each that looks half a million nodes up, and fills its pool after a few.
         """
@@ -231,7 +231,7 @@ class EmbeddedStore(Store):
         rows: pa.Table | None = None,
         parameters: Mapping[str, Value] | None = None,
     ) -> ladybug.QueryResult:
-        """The engine's answer to one statement, which it holds in its pool."""
+        """Run one statement; its answer stays in the engine's pool."""
         text = cypher
         if rows is not None:
             # the engine finds the Arrow table `rows` by its Python name
@@ -268,7 +268,7 @@ class EmbeddedStore(Store):
         return sum(f.stat().st_size for f in files if f.exists())
 
     def _begin_afresh(self, rows: int) -> None:
-        """Open the database again where it has copied many rows, or the file outgrew the pool.
+        """Open the database again after many copied rows, or when the file outgrew the pool.
 
         A checkpoint holds all edges of 131,072 nodes at once, those of all genes for one; and the
         engine keeps gigabytes of what it has copied until the database is closed.
@@ -342,7 +342,7 @@ class EmbeddedStore(Store):
     def _copy(
         self, spec: Node | Relationship, files: Sequence[Path], columns: Sequence[str]
     ) -> None:
-        """Copy Parquet files whose columns begin with the ends where it is a relationship."""
+        """Copy Parquet files; a relationship's files begin with its end columns."""
         quoted = ", ".join(
             "'" + str(f).replace("\\", "\\\\").replace("'", "\\'") + "'" for f in files
         )
@@ -405,7 +405,7 @@ _OTHER = re.compile(
 
 
 def _check_reads(cypher: str) -> None:
-    """Refuse what is no reading query, also where the engine's own read mode lets it through.
+    """Refuse a query that does not only read; the engine's read mode lets some through.
 
     Read mode stops writing into the graph. It does not stop COPY … TO, EXPORT and LOAD FROM, which
     write and read files, CALL, which changes settings, and COMMIT, which ends the mode itself.
@@ -430,7 +430,7 @@ def _in_parts(found: ladybug.QueryResult) -> Iterator[pa.Table]:
 
 
 def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
-    """Bytes that the engine may take for pages and answers, within a quarter of the machine's.
+    """The engine's memory for pages and answers in bytes: at most a quarter of the machine's.
 
     More for a reader, whose answers are large, for a large database and for a transaction of many
     rows; never less than the least.

@@ -193,7 +193,7 @@ class Neo4jStore(Store):
                 yield part
 
     def _check(self, text: str, parameters: Mapping[str, Any], cypher: str, *, above: int) -> None:
-        """Plan a query and refuse it where it does more than read, or names what is not there.
+        """Plan a query; refuse one that does more than read, or names what the graph lacks.
 
         What was found to be well is not planned again.
         """
@@ -275,7 +275,7 @@ class Neo4jStore(Store):
         self._change(carrying(type, names, where, fixed), parameters)
 
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
-        """See Store; a relationship is looked for between its two ends, never from one of them.
+        """See Store; a relationship is looked up between both of its ends.
 
         OPTIONAL makes the planner bind both ends first. Else it may walk all relationships of one
         end, which for a study are all its experiments.
@@ -350,7 +350,7 @@ class Neo4jStore(Store):
         above: int = 0,
         planning: bool = False,
     ) -> _T:
-        """What the work gives, in the open transaction, else in one that may be repeated.
+        """Run the work in the open transaction, else in one that may be repeated.
 
         The driver repeats it for RETRY_SECONDS where the server is gone or refuses for the time
         being. `timeout` is that of each trial, in seconds. A plan is made outside of the open
@@ -444,13 +444,13 @@ class Neo4jStore(Store):
 
 
 def _too_large(error: Neo4jError) -> bool:
-    """Whether a transaction wanted more memory than the server gives to one."""
+    """Whether a transaction ran out of the server's memory."""
     code = error.code or ""
     return "MemoryPoolOutOfMemory" in code or "MemoryLimit" in code
 
 
 def _seeking(cypher: str) -> str:
-    """A query over rows that looks its keys up in the index, one by one.
+    """A query over rows that looks up each key in the index.
 
     The planner goes by statistics that know nothing of an open transaction, and keeps a plan that
     it made while the database was empty, when scanning everything for each row looked cheap.
@@ -468,7 +468,7 @@ def _seeking(cypher: str) -> str:
 
 
 def _batch(rows: pa.Table) -> int:
-    """Rows that go into one statement: fewer where they hold long lists."""
+    """The rows of one statement: fewer where they hold long lists."""
     lists = [c for c in rows.columns if pa.types.is_list(c.type)]
     values = sum(pc.sum(pc.list_value_length(c)).as_py() or 0 for c in lists)
     per_row = max(1, values // len(rows))
@@ -484,7 +484,7 @@ def _operators(plan: dict[str, Any] | None) -> Iterator[str]:  # Any: the driver
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep the driver from logging the notifications that become errors here."""
+    """Stop the driver from logging notifications that become errors here."""
 
     def hide(record: logging.LogRecord) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Neo4j's results as Arrow tables, alike to the embedded store's."""
+"""Neo4j's results as Arrow tables, typed as the embedded store types them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from genograph.store.shape import Shape
 
 
 def arrow_table(keys: tuple[str, ...], values: list[list[Any]], shape: Shape) -> pa.Table:
-    """A result as Arrow, typed by the schema where the query says which property a column is."""
+    """A result as Arrow; columns that are properties get the schema's type."""
     columns = list(zip(*values, strict=True)) if values else [()] * len(keys)
     arrays = []
     for key, column in zip(keys, columns, strict=True):

@@ -196,8 +196,8 @@ _GENERAL = (
     ),
     Case(
         "StoreError",
-        "is no dump",
-        "The folder is no dump of a database.",
+        "no dump is here",
+        "The folder is not a dump of a database.",
         "Name a folder that `genograph db dump` wrote.",
         lambda folder: dump.opened(folder),
     ),
@@ -225,7 +225,7 @@ _GENERAL = (
     ),
     Case(
         "CohortError",
-        "is no function for queries",
+        "is not a function for queries",
         "The function is not on the portable list.",
         "docs/cohorts.md lists the functions.",
         _cypher("RETURN system('x') AS x"),
@@ -260,7 +260,7 @@ _GENERAL = (
     ),
     Case(
         "CohortError",
-        "is no cohort directory",
+        "no cohort is here",
         "The folder was not written by `genograph export`.",
         "Name the exported folder.",
         load_cohort,
