@@ -4,10 +4,12 @@ import importlib.util
 from contextlib import nullcontext
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 from elsewhere import HERE_NOT, TwoDevices, elsewhere
+from lightning.fabric import Fabric
 from model_cohort import cohort_of
 from test_allpairs import rows as shards
 from test_train import config_of, metrics, weights
@@ -37,10 +39,13 @@ def device(monkeypatch):
     bags.bag_kernel.cache_clear()
 
 
-class OneProcess:
+class OneProcess(Fabric):
     """What Fabric is to one process on the device."""
 
     device, world_size, global_rank, is_global_zero = HERE_NOT, 1, 0, True
+
+    def __init__(self):
+        """Fabric's own would look for a device that it knows."""
 
     def launch(self):
         """There is nothing to launch."""
@@ -112,6 +117,8 @@ def test_the_script_for_a_gpu_node_runs_there(device, monkeypatch):
     gpu = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(gpu)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    # its genome and its model's inputs have no more than they need, and so other types
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     answer = {}
     topology = Topology.of(gpu.genome(60)).to(device)
     gpu.propagation(topology, device, 3, 1, answer)
