@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genograph.cohorts.sorting import Sorting
+from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
 
 CHUNK = 50_000
 GENES = 6_000
@@ -105,18 +105,30 @@ def run_duckdb(n: int, folder: Path, memory: int) -> list[int]:
         "CREATE TABLE strains AS SELECT strain, row_number() OVER (ORDER BY strain) - 1 AS row "
         "FROM (SELECT DISTINCT strain FROM experiments)"
     )
-    base.execute(
-        "CREATE TABLE sorted AS SELECT id, any_value(strain) AS strain, any_value(study) AS study, "
-        "any_value(value) AS value, any_value(sd) AS sd, any_value(epsilon) AS epsilon, "
-        "any_value(p) AS p FROM experiments GROUP BY id ORDER BY id"
+    base.execute("CREATE TABLE links (strain VARCHAR, place BIGINT)")
+    ordered = base.cursor()
+    count, last = 0, None
+    for batch in ordered.execute("SELECT * FROM experiments ORDER BY id").to_arrow_reader(AT_ONCE):
+        part = pa.Table.from_batches([batch])
+        ids = part["id"]
+        new = begins(ids) if len(part) else np.zeros(0, bool)
+        if len(part) and ids[0].as_py() == last:
+            new[0] = False
+        last = ids[-1].as_py() if len(part) else last
+        strain = part["strain"].filter(pa.array(new))
+        links = pa.table({"strain": strain, "place": np.arange(count, count + len(strain))})
+        count += len(strain)
+        base.register("part", links)
+        base.execute("INSERT INTO links SELECT * FROM part")
+        base.unregister("part")
+    places = np.lib.format.open_memmap(
+        folder / "rows.npy", mode="w+", dtype=np.int64, shape=(count,)
     )
-    reader = base.execute(
-        "SELECT s.row FROM sorted e JOIN strains s USING (strain) ORDER BY e.id"
-    ).to_arrow_reader(500_000)
-    rows = [batch.column(0).to_numpy() for batch in reader]
-    places = np.concatenate(rows)
+    joined = base.execute("SELECT place, row FROM links JOIN strains USING (strain)")
+    for batch in joined.to_arrow_reader(AT_ONCE):
+        places[batch.column(0).to_numpy()] = batch.column(1).to_numpy()
     n_strain = base.execute("SELECT count(*) FROM strains").fetchone()[0]
-    return [len(places), n_strain, int(places[::1000].sum()), int(places.sum())]
+    return [count, n_strain, int(places[::1000].sum()), int(places.sum())]
 
 
 ENGINES = {"ours": run_ours, "duckdb": run_duckdb}
