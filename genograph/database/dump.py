@@ -224,6 +224,11 @@ def restore(
             this dump filled it.
     """
     held = opened(folder)
+    with store.writing():
+        return _restore(store, held, report)
+
+
+def _restore(store: Store, held: Dump, report: Report) -> Mapping[str, int]:
     counts = store.counts()
     begun = store.query("MATCH (d:Database) RETURN d.restoring AS dump")["dump"].to_pylist()
     if begun != [held.sha256] and any(n for name, n in counts.items() if name != "Database"):

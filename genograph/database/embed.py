@@ -36,13 +36,18 @@ def embed(
     Raises:
         SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
     """
-    started = time.perf_counter()
     spec = find_provider(provider)
     if model is None:
         model = f"{provider}-{seed}" if spec.seeded and seed else provider
     if not model or "@" in model:
         msg = f"model {model!r}: wanted a name without @"
         raise SourceError(msg)
+    with store.writing():
+        return _embed(store, spec, model, seed, dim)
+
+
+def _embed(store: Store, spec: Provider, model: str, seed: int, dim: int) -> Ledger:
+    started, provider = time.perf_counter(), spec.name
     windows = store.query("MATCH (c:CRE) RETURN c.id AS id, c.sequence AS sequence").sort_by("id")
     if not len(windows):
         msg = "the database has no CRE; load cre first"

@@ -107,6 +107,18 @@ class Store(ABC):
         """
         yield
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other writers out of the database for the time of the block; blocks may be nested.
+
+        All that is read in order to be written belongs into one. Where another process writes, the
+        block waits for it, which is logged.
+
+        Raises:
+            StoreError: the database is open for reading only.
+        """
+        yield
+
     @abstractmethod
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """Set properties of the nodes `n` that match the predicate to null; return their number."""

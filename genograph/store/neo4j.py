@@ -53,6 +53,12 @@ CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 60.0
 IDLE_SECONDS = 10.0
 COMMITS_UNHEARD = 3
+WAIT_SECONDS = 2.0
+"""How long a writer waits for another one before it says so."""
+_LOCK = "MERGE (:Database {id: 'writer'})"
+# what a server says to a transaction whose time is up while it waits for a lock
+_ENDED = ("TransactionTimedOut", "LockClientStopped", "Terminated")
+_LOG = logging.getLogger("genograph")
 
 # plan operators that read files, the server itself or whatever a procedure does, not the graph
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
@@ -86,6 +92,7 @@ class Neo4jStore(Store):
         self._read_only = read_only
         self._checked: set[str] = set()
         self._outer: Transaction | None = None
+        self._alone = False
         try:
             self._driver = GraphDatabase.driver(
                 where,
@@ -260,6 +267,51 @@ class Neo4jStore(Store):
             self._fail(error)
         finally:
             self._outer = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See Store.
+
+        The lock is an entry of the index of the label Database: a transaction merges a node there
+        and is rolled back when the block ends, so that nobody sees the node. A server whose client
+        is gone ends the transaction, and with it the lock.
+        """
+        self._writable()
+        if self._alone:
+            yield
+            return
+        if not self._try_lock(WAIT_SECONDS):
+            _LOG.warning("%s: another process is writing; waiting for it", self.uri)
+        try:
+            with self._session(WRITE_ACCESS) as session:
+                lock = session.begin_transaction()
+                lock.run(_LOCK).consume()
+                self._alone = True
+                try:
+                    yield
+                finally:
+                    self._alone = False
+                    # where the server was gone for a while, the lock is gone with it
+                    with suppress(DriverError, Neo4jError):
+                        lock.rollback()
+        except (DriverError, Neo4jError) as error:
+            self._fail(error)
+
+    def _try_lock(self, seconds: float) -> bool:
+        """Whether no other process holds the lock, or gives it back within some seconds."""
+        try:
+            with (
+                self._session(WRITE_ACCESS) as session,
+                session.begin_transaction(timeout=seconds) as lock,
+            ):
+                lock.run(_LOCK).consume()
+                lock.rollback()
+        except (DriverError, Neo4jError) as error:
+            code = error.code or "" if isinstance(error, Neo4jError) else ""
+            if not any(ending in code for ending in _ENDED):
+                self._fail(error)
+            return False
+        return True
 
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """See Store."""

@@ -1,9 +1,9 @@
 """Readers with a planted fault each: what a mutator of input must find.
 
 Every reader reads well-formed files, refuses most others in one line as a loader does, and has one
-fault that only some input meets. `python -m fuzz.planted` counts the inputs until each is found, by
-our own mutations, by mutations put together from hypothesis's strategies alone, and by atheris where
-it is installed.
+fault that only some input meets. `python -m fuzz.planted` counts the inputs until each is found: by
+our own mutations, by mutations made of hypothesis's strategies alone, and by atheris where it is
+installed.
 """
 
 import csv
@@ -263,7 +263,7 @@ PLANTED: dict[Callable[[bytes], None], bytes] = {
 """The readers, each with a good file."""
 
 
-class Found(Exception):  # noqa: N818 it is no error that it was found
+class Found(Exception):
     """The fault was met."""
 
 
