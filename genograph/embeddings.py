@@ -39,7 +39,7 @@ class Provider:
     name: str
     title: str
     version: int
-    vectors: Callable[[Sequence[str], Sequence[str], int, int], Vectors]
+    vectors: Callable[[Sequence[str], Sequence[str | None], int, int], Vectors]
     seeded: bool
 
 
@@ -87,7 +87,7 @@ def kmer(ids: Sequence[str], sequences: Sequence[str | None], seed: int, dim: in
     return _unit(out.reshape(len(ids), dim))
 
 
-def random(ids: Sequence[str], sequences: Sequence[str], seed: int, dim: int) -> Vectors:
+def random(ids: Sequence[str], sequences: Sequence[str | None], seed: int, dim: int) -> Vectors:
     """Gaussian directions, one a CRE id and seed, unit vectors [window, dim].
 
     A window's vector depends on its id alone: neither on its bases nor on the other windows.

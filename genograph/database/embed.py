@@ -92,7 +92,7 @@ class _Job:
 
     spec: Provider
     ids: list[str]
-    sequences: list[str]
+    sequences: list[str | None]
     model: str
     seed: int
     dim: int

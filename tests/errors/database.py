@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import ladybug
 import numpy as np
@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import small_yeast
 from errors.case import Case, written
+from neo4j import Session
 from neo4j.exceptions import AuthError, TransientError
 
 from genograph.database import dump
 from genograph.database.ingest import build, load, sources
 from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
-from genograph.measurements import Measurement, Pairs, PairTables, number
+from genograph.measurements import Measurement, Pairs, PairTables, Study, number
 from genograph.measurements import tables as tables_of
 from genograph.schema import Perturbation, graph_schema, parse_strain, strain_id
 from genograph.store import open_store
@@ -113,7 +114,9 @@ def _gene(store) -> object:
 def _server(*answers: object, read_only: bool = True):
     """A store whose driver gives these answers to what is read, and writes no row."""
     with patch("genograph.store.neo4j.GraphDatabase") as driver:
-        session = driver.driver.return_value.session.return_value.__enter__.return_value
+        session = MagicMock(spec=Session)
+        session.__enter__.return_value = session
+        driver.driver.return_value.session.return_value = session
         session.execute_read.side_effect = answers
         session.execute_write.return_value = [[0]]
         yield open_store(_SERVER, read_only=read_only)
@@ -309,8 +312,7 @@ def _measurements(*measured: Measurement) -> Callable[[Path], object]:
 
 
 def _pair_with_itself(folder: Path) -> object:
-    study = SimpleNamespace(id="a2020", _asdict=dict)
-    made = PairTables(study, source="screen.tab")
+    made = PairTables(Study("a2020"), source="screen.tab")
     code = np.array([made.code(Perturbation("YAL001C"))])
     return list(made.tables(Pairs(code, code, np.array([2]), *[np.array([1.0])] * 5)))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import jaxtyping
 import numpy as np
 from errors.case import Case, written
 from model_cohort import cohort_of
@@ -127,6 +128,16 @@ def _without_cuda(provoke: Provoke) -> Provoke:
             return provoke(folder)
 
     return without
+
+
+def _untyped(provoke: Provoke) -> Provoke:
+    """As for a user: in tests, arguments are checked against their annotations."""
+
+    def untyped(folder: Path) -> object:
+        with patch.object(jaxtyping.config, "jaxtyping_disable", new=True):
+            return provoke(folder)
+
+    return untyped
 
 
 def _alone(folder: Path) -> object:
@@ -450,7 +461,7 @@ CASES: tuple[Case, ...] = (
         "genes at a time: wanted 2 or 3",
         "Combinations of another number of genes were asked for.",
         "Score pairs or triples; `genograph predict` takes any strains.",
-        _scored(size=4),
+        _untyped(_scored(size=4)),
     ),
     Case(
         "RunError",
