@@ -32,7 +32,7 @@ from genograph.cohorts.strains import strains_of
 from genograph.cypher import fence, query_file
 from genograph.database.embed import embed
 from genograph.demonstration import demo
-from genograph.heterograph import import_dgl, load_dgl, save_dgl, term_depth
+from genograph.heterograph import import_dgl, load_dgl, save_dgl, term_depth, to_pyg
 from genograph.schema import parse_strain
 from genograph.store import Store, open_store
 from genograph.tables import Table
@@ -143,6 +143,12 @@ def _lacking_array(folder: Path) -> object:
     return load_cohort(path)
 
 
+def _lacking_file(folder: Path) -> object:
+    path = save_cohort(_small(), folder / "cohort")
+    (path / "genome.safetensors").unlink()
+    return load_cohort(path)
+
+
 def _query(text: str | bytes) -> Callable[[Path], object]:
     return lambda folder: CohortQuery.read(written(folder, text, "query.cypher"))
 
@@ -154,6 +160,11 @@ def _strains(text: str | bytes) -> Callable[[Path], object]:
 def _no_dgl(folder: Path) -> object:
     with patch.dict(sys.modules, {"dgl": None}):
         return import_dgl()
+
+
+def _no_pyg(folder: Path) -> object:
+    with patch.dict(sys.modules, {"torch_geometric": None, "torch_geometric.data": None}):
+        return to_pyg(_small())
 
 
 def _no_file(folder: Path) -> object:
@@ -456,6 +467,13 @@ _FOLDER = (
     ),
     Case(
         "CohortError",
+        "is no cohort directory, .* is missing",
+        "An array file is missing from the folder.",
+        "Copy it again, or export it again.",
+        _lacking_file,
+    ),
+    Case(
+        "CohortError",
         "damaged cohort .*KeyError",
         "An array file lacks an array.",
         "Copy it again, or export it again.",
@@ -616,6 +634,13 @@ _HETEROGRAPH = (
         "dgl is not installed, or does not load on this machine.",
         "Install dgl 2.1.0 under Python 3.11 or 3.12, or use an engine that does not need it.",
         _no_dgl,
+    ),
+    Case(
+        "CohortError",
+        "torch_geometric cannot be imported",
+        "PyG is not installed.",
+        "Install it: pip install 'genograph[pyg]'.",
+        _no_pyg,
     ),
     Case(
         "CohortError",

@@ -1,5 +1,6 @@
 """Errors of schema, tables, stores, ledgers, loads and dumps: cause, cure, what provokes them."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -78,6 +79,20 @@ def _in_store(does: Callable[..., object]) -> Callable[[Path], object]:
             return does(store, folder)
 
     return provoke
+
+
+def _by_another_name(store, folder: Path) -> object:
+    os.link(folder / "x.db", folder / "y.db")
+    with open_store(folder / "y.db") as other:
+        return other
+
+
+def _left_by_a_killed_writer(folder: Path) -> object:
+    _opened(folder)
+    written(folder, b"", "x.db.wal")
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    with patch("genograph.store.embedded.os.open", side_effect=[denied, FileNotFoundError]):
+        return _opened(folder, read_only=True)
 
 
 def _query(cypher: str, **settings: float) -> Callable[[Path], object]:
@@ -541,6 +556,20 @@ _EMBEDDED = (
         "Another process has the database open; one writes, or several read.",
         "Wait for it or stop it.",
         _in_store(lambda store, folder: _opened(folder)),
+    ),
+    Case(
+        "StoreError",
+        "is open in this process already; close that store first",
+        "The same process has the database open to write, by another of its names.",
+        "Close that store, or use it.",
+        _in_store(_by_another_name),
+    ),
+    Case(
+        "StoreError",
+        "a writer of it was killed, and it cannot be mended without the right to write",
+        "A writer was killed, and the next to open the database may only read it.",
+        "Open it once as somebody who may write, such as with `genograph db check`.",
+        _left_by_a_killed_writer,
     ),
     Case(
         "StoreError",

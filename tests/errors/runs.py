@@ -82,10 +82,12 @@ def _run(folder: Path, **changes: object) -> Run:
     return Run.open(_copied(folder, **changes))
 
 
-def _predicted(**changes: object) -> Provoke:
+def _predicted(heads: tuple[str, ...] | None = None, **changes: object) -> Provoke:
     """What a run, whose files are changed, says of its cohort."""
     cohort = _small()
-    return lambda folder: predict(_run(folder, **changes), cohort.strains, cohort=cohort)
+    return lambda folder: predict(
+        _run(folder, **changes), cohort.strains, cohort=cohort, heads=heads
+    )
 
 
 def _scored(run: dict[str, object] | None = None, **options: object) -> Provoke:
@@ -388,6 +390,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "damaged run .is not UTF-8 at byte .*; train again",
+        "run.json is no text.",
+        "Copy the run again, or train again into a new folder.",
+        lambda folder: (written(folder, b"\xff", "run.json"), Run.open(folder)),
+    ),
+    Case(
+        "RunError",
         "config .*: .*; it was written by another version",
         "The configuration in run.json has a setting that this version has not, or out of range.",
         "Use the version that run.json names, or train again into a new folder.",
@@ -433,7 +442,14 @@ CASES: tuple[Case, ...] = (
         "has no head .*; choose from",
         "Predictions of a phenotype are asked that the run was not trained on.",
         "Choose one of the message, or train with that head.",
-        lambda folder: predict(_run(folder), _small().strains, cohort=_small(), heads=("growth",)),
+        _predicted(heads=("growth",)),
+    ),
+    Case(
+        "RunError",
+        "no prediction of .*; choose from",
+        "A prediction is asked for a quantity that it does not have.",
+        "Choose one of the message, or predict with the head that has it.",
+        lambda folder: _predicted(heads=("fitness",))(folder)["expression"],
     ),
     Case(
         "RunError",

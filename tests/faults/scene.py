@@ -20,18 +20,18 @@ from genograph.store import Store, open_store
 SGA = ("sga_costanzo2010", "sga.txt.gz", "--study", "simulated_sga", "--singles", "simulated_smf")
 CLOCKS = ("started", "loaded")
 TINY = """\
+[model]
 width = 8
 hidden = 8
 change = 4
 growth = 2
 projected = 6
+
+[training]
 members = 2
 epochs = 5
 steps_per_epoch = 4
-pairs = 16
-single_strains = 8
-expression_strains = 4
-morphology_strains = 4
+batch = { pairs = 16, singles = 8, expression = 4, morphology = 4 }
 device = "cpu"
 threads = 1
 """

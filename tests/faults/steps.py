@@ -108,12 +108,12 @@ def replacing_a_cohort(scene: Scene, folder: Path) -> str:
 def beginning_a_run(scene: Scene, folder: Path) -> str:
     """A training that is killed at its very beginning can be begun again."""
     out = folder / "out"
-    manifest = dict(Run.open(scene.folder / "one").manifest)
+    record = Run.open(scene.folder / "one").record
     n = every_step(
         folder,
         lambda: None,
-        lambda: begin(out, manifest),
-        lambda: must(dict(Run.open(out).manifest) == manifest, "another manifest"),
+        lambda: begin(out, record),
+        lambda: must(Run.open(out).record == record, "another record"),
         absent=lambda: not (out / "run.json").exists(),
     )
     return f"beginning a run: killed before each of its {n} steps: well"
