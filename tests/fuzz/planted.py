@@ -19,6 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from fuzz.engine import ROUND, different
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
 
 from genograph.errors import SourceError
 
@@ -263,73 +267,68 @@ PLANTED: dict[Callable[[bytes], None], bytes] = {
 """The readers, each with a good file."""
 
 
-class Found(Exception):
-    """The fault was met."""
+class Counted:
+    """A reader that counts its inputs.
 
+    Attributes:
+        n: inputs so far; none is read after the fault was met.
+        found: the input that met the fault, by number.
+    """
 
-def counted(read: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """The reader with a count `n` of its inputs; Found where its fault is met."""
+    def __init__(self, read: Callable[[bytes], None]) -> None:
+        self._read = read
+        self.n, self.found = 0, None
 
-    def one(data: bytes) -> None:
-        one.n += 1
+    def __call__(self, data: bytes) -> None:
+        """Read one input."""
+        if self.found is not None:
+            return
+        self.n += 1
         try:
-            read(data)
+            self._read(data)
         except SourceError:
             return
-        except Exception as fault:
-            raise Found from fault
-
-    one.n = 0
-    return one
+        except Exception:
+            self.found = self.n
 
 
 def by_ours(read: Callable[[bytes], None], good: bytes, most: int, seed: int) -> int | None:
     """How many inputs of our own mutations find the fault; None: not within `most`."""
-    from fuzz.engine import different
-
-    one = counted(read)
-    try:
-        different((good,), one, lambda: most - one.n, seed_number=seed)
-    except Found:
-        return one.n
-    return None
+    one = Counted(read)
+    different((good,), one, lambda: 0 if one.found else most - one.n, seed_number=seed)
+    return one.found
 
 
 def by_hypothesis(read: Callable[[bytes], None], good: bytes, most: int, seed: int) -> int | None:
     """The same with strategies of hypothesis alone: pieces of the file exchanged for any bytes."""
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis import seed as seeded
-    from hypothesis import strategies as st
-
     place = st.integers(0, len(good))
     text = st.text(max_size=12).map(lambda t: t.encode("utf-8", "surrogatepass"))
-    content = st.one_of(st.binary(max_size=12), text, st.floats().map(lambda x: str(x).encode()))
-    content = st.one_of(content, st.integers().map(lambda n: str(n).encode()))
-    pieces = st.lists(st.tuples(place, st.integers(0, 16), content), min_size=1, max_size=4)
-    one = counted(read)
-
-    @seeded(seed)
-    @settings(
-        max_examples=most,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
+    content = st.one_of(
+        *(st.binary(max_size=12), text, st.floats().map(lambda x: str(x).encode())),
+        *(st.integers().map(lambda n: str(n).encode()),),
     )
-    @given(pieces)
-    def feed(drawn: list[tuple[int, int, bytes]]) -> None:
-        data = good
-        for at, size, new in drawn:
-            data = data[:at] + new + data[at + size :]
-        one(data)
+    pieces = st.lists(st.tuples(place, st.integers(0, 16), content), min_size=1, max_size=4)
+    one = Counted(read)
+    while one.found is None and one.n < most:
 
-    try:
+        @seeded(seed)
+        @settings(
+            max_examples=min(ROUND, most - one.n),
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(pieces)
+        def feed(drawn: list[tuple[int, int, bytes]]) -> None:
+            data = good
+            for at, size, new in drawn:
+                data = data[:at] + new + data[at + size :]
+            one(data)
+
         feed()
-    except Found:
-        return one.n
-    except BaseExceptionGroup:
-        return one.n
-    return None
+        seed += 1_000
+    return one.found
 
 
 ATHERIS = """
@@ -339,11 +338,10 @@ with atheris.instrument_imports(include=["fuzz.planted", "json", "csv", "gzip", 
     from fuzz import planted
 read, good = next(item for item in planted.PLANTED.items() if item[0].__name__ == {name!r})
 open({corpus!r} + "/good", "wb").write(good)
-one = planted.counted(read)
+one = planted.Counted(read)
 def feed(data):
-    try:
-        one(data)
-    except planted.Found:
+    one(data)
+    if one.found:
         print("found", one.n, flush=True)
         import os
         os._exit(0)
