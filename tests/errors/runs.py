@@ -255,14 +255,14 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "stands outside of the tables .model. and .training.; move it",
+        "stands outside of the tables .*; move it",
         "A setting in the configuration stands under no table, or under one of another name.",
         "Settings of the model stand under [model], the others under [training].",
         lambda folder: read_config(written(folder, "members = 1\n")),
     ),
     Case(
         "RunError",
-        "^no setting is called .*; choose from",
+        "no setting is called .*; choose from",
         "A setting that is given beside the configuration is neither the model's nor training's.",
         "Choose one of the message.",
         lambda folder: read_config(learning=1),
@@ -383,14 +383,14 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "damaged run .is no JSON.*; train again",
+        "damaged run .*is no JSON.*; train again",
         "run.json is no JSON.",
         "Copy the run again, or train again into a new folder.",
         lambda folder: (written(folder, "{", "run.json"), Run.open(folder)),
     ),
     Case(
         "RunError",
-        "damaged run .is not UTF-8 at byte .*; train again",
+        "damaged run .*is not UTF-8.*; train again",
         "run.json is no text.",
         "Copy the run again, or train again into a new folder.",
         lambda folder: (written(folder, b"\xff", "run.json"), Run.open(folder)),
