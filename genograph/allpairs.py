@@ -92,14 +92,14 @@ class _Work(NamedTuple):
 
 
 def score_all(
-    run: Run,
+    run: Run | Path | str,
     out: Path | str,
     *,
     genes: Sequence[str] | None = None,
     size: Literal[2, 3] = 2,
     top: int = 100,
     by: By = "interaction",
-    cohort: Cohort | None = None,
+    cohort: Cohort | Path | str | None = None,
     device: str = "auto",
     rank: int = 0,
     world: int = 1,
@@ -116,9 +116,10 @@ def score_all(
             `size`, or a gene that the cohort lacks.
     """
     began, out = time.perf_counter(), Path(out)
-    cohort = require_complete(run, cohort)
+    run = Run.open(run)
+    held = require_complete(run, cohort)
     run.require_head("fitness")
-    work = _work(run, cohort, genes, size)
+    work = _work(run, held, genes, size)
     n_shard = math.ceil(len(work.tiles) / work.tiles_per_shard)
     n_strain = math.comb(len(work.gene), size)
     _begin(out, work, n_shard, first=rank == 0)
@@ -126,7 +127,7 @@ def score_all(
     tell = report or (lambda fraction, words: None)
     n_made = 0
     if mine:
-        ensemble = Ensemble(run, cohort, choose_device(device))
+        ensemble = Ensemble(run, held, choose_device(device))
         start = time.perf_counter()
         with threads(run.config.training.threads, ensemble.n_node):
             for number, shard in enumerate(mine):

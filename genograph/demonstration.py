@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genograph.cohorts import Cohort, Folds, read_strains
 from genograph.database.ingest import build
-from genograph.database.query import run_query
+from genograph.database.query import query
 from genograph.errors import RunError
 from genograph.evaluation import evaluate
 from genograph.exporting import export
@@ -98,7 +98,7 @@ def demo(
         write_predictions(store, run, found, cohort, metrics=scores.headline_numbers)
     with open_store(database, read_only=True) as store:
         tell(0.95, "reading them back with Cypher")
-        strains = run_query(store, READ_BACK, run=run.id)
+        strains = query(store, READ_BACK, run=run.id)
     tell(0.97, "drawing the report")
     page = report(run)
     tell(1.0, "done")

@@ -1,6 +1,7 @@
 """Predict: what a run says of any strains of its genome, measured or not."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,10 +29,10 @@ class Moments(NamedTuple):
 
 
 def predict(
-    run: Run,
+    run: Run | Path | str,
     strains: Strains,
     *,
-    cohort: Cohort | None = None,
+    cohort: Cohort | Path | str | None = None,
     device: str = "auto",
     heads: Sequence[str] | None = None,
     report: Callable[[float, str], None] | None = None,
@@ -46,12 +47,13 @@ def predict(
             its vocabulary, or a head is not one of the run's.
     """
     tell = report or (lambda fraction, words: None)
-    cohort = require_complete(run, cohort)
+    run = Run.open(run)
+    held = require_complete(run, cohort)
     chosen = run.config.model.heads if heads is None else tuple(heads)
     for head in chosen:
         run.require_head(head)
-    _check_strains(strains, cohort)
-    ensemble = Ensemble(run, cohort, choose_device(device))
+    _check_strains(strains, held)
+    ensemble = Ensemble(run, held, choose_device(device))
     wanted = [head for head in run.config.model.heads if head in chosen]
     found: dict[str, Moments] = {}
     with threads(run.config.training.threads, ensemble.n_node):
@@ -71,7 +73,7 @@ def predict(
         for values in (mean, sd):
             values[strains.n_perturbed < quantity.needs] = np.nan
         quantities[quantity.name] = Predicted(mean, sd, quantity.columns)
-    return Prediction(strains.ids, quantities, cohort.genome.genes_sha256)
+    return Prediction(strains.ids, quantities, held.genome.genes_sha256)
 
 
 def _check_strains(strains: Strains, cohort: Cohort) -> None:
@@ -105,21 +107,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def require_complete(run: Run, cohort: Cohort | None) -> Cohort:
-    """The cohort of a run whose training is complete: the given one, or from where it was.
+def require_complete(run: Run, cohort: Cohort | Path | str | None) -> Cohort:
+    """The cohort of a run whose training is complete; see `Run.cohort`.
 
     Raises:
         RunError: the training is not complete, or the cohort is not the run's.
     """
-    if cohort is None:
-        cohort = run.cohort()
-    else:
-        run.check(cohort)
+    held = run.cohort(cohort)
     if not run.complete:
         status = run.record.status
         msg = f"{run.folder}: the training is {status}; the same command resumes it"
         raise RunError(msg)
-    return cohort
+    return held
 
 
 class _Member(NamedTuple):

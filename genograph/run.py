@@ -123,7 +123,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(**RECORD)
 
-    format: int = FORMAT
+    format: int
     version: str
     schema_version: int
     model: Mapping[str, Any]  # Any: JSON, which TrainConfig reads
@@ -172,13 +172,18 @@ class Run:
     record: RunRecord
 
     @classmethod
-    def open(cls, folder: Path | str) -> "Run":
+    def open(cls, run: "Run | Path | str") -> "Run":
         """Read a run folder.
+
+        Args:
+            run: the folder; a run that is open already is returned as it is.
 
         Raises:
             RunError: not a run folder, of another format, or damaged.
         """
-        folder = Path(folder)
+        if isinstance(run, Run):
+            return run
+        folder = Path(run)
         path = folder / RECORD_NAME
         record = read_record(
             path,
@@ -249,13 +254,19 @@ class Run:
             msg = f"run {self.folder} has no head {head}; choose from {', '.join(heads)}"
             raise RunError(msg)
 
-    def cohort(self, override: Path | str | None = None) -> Cohort:
-        """The cohort the run was trained on, from where it was, or from `override`.
+    def cohort(self, override: Cohort | Path | str | None = None) -> Cohort:
+        """The cohort the run was trained on, with its hashes compared.
+
+        Args:
+            override: the cohort itself, or its folder where it is now; None: where it was.
 
         Raises:
-            RunError: it is another cohort.
+            RunError: it is another cohort, or the run does not know where it is.
             CohortError: it cannot be read.
         """
+        if isinstance(override, Cohort):
+            self.check(override)
+            return override
         folder = override or self.record.cohort
         if folder is None:
             msg = f"{self.folder}: does not know its cohort folder; name it (--cohort)"

@@ -7,6 +7,7 @@ and no run is the promoted one until all have been.
 
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ def database_genes_sha256(store: Store) -> str:
 
 def write_predictions(
     store: Store,
-    run: Run,
+    run: Run | Path | str,
     prediction: Prediction,
     cohort: Cohort,
     *,
@@ -73,6 +74,7 @@ def write_predictions(
         RunError: the database's genes are not those the run was trained on.
         StoreError: the database refuses; it is as it was.
     """
+    run = Run.open(run)
     trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)
     found = database_genes_sha256(store)
     if found != trained or prediction.genes_sha256 != run.genes_sha256:

@@ -84,11 +84,11 @@ def cohort(
       genograph cohort repair.cypher --db yeast.db
       genograph cohort strains_of_complex -p "complex=cyc2008:TRAPP complex" --db yeast.db
     """
-    from genograph.cohorts import members
+    from genograph.cohorts import list_experiments
 
     query = query_of(file, param, flags)
     if print_cypher:
         click.echo(query.text, nl=False)
         return
     with open_db(db, read_only=True) as store:
-        show(members(store, query), style)
+        show(list_experiments(store, query), style)

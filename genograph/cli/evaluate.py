@@ -45,9 +45,8 @@ def evaluate(
     import pyarrow as pa
 
     from genograph.evaluation import evaluate as score
-    from genograph.run import Run
 
     with progress("evaluate", quiet=quiet) as tell:
-        found = score(Run.open(run), cohort=cohort, device=device, truth=truth, report=tell)
+        found = score(run, cohort=cohort, device=device, truth=truth, report=tell)
     show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)
     click.echo(found.headline, err=True)

@@ -15,6 +15,5 @@ def report(run: Path) -> None:
       genograph report run/
     """
     from genograph.reporting import report as write
-    from genograph.run import Run
 
-    click.echo(str(write(Run.open(run))))
+    click.echo(str(write(run)))

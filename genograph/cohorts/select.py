@@ -144,7 +144,7 @@ def select(
     )
 
 
-def members(
+def list_experiments(
     store: Store, query: CohortQuery = EVERYTHING, *, timeout: float | None = 600.0
 ) -> pa.Table:
     """The experiments that a query selects, sorted by id, with strain, study and the numbers.

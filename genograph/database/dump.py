@@ -30,7 +30,7 @@ VALUES_PER_FILE = 64_000_000
 MANIFEST = "manifest.json"
 
 
-class File(BaseModel):
+class DumpFile(BaseModel):
     """One file of a dump."""
 
     model_config = RECORD
@@ -46,14 +46,14 @@ class Manifest(BaseModel):
     model_config = RECORD
     format: int
     schema_version: int
-    files: tuple[File, ...]
+    files: tuple[DumpFile, ...]
 
 
 class Dump(NamedTuple):
     """What a dump holds, as its manifest has it."""
 
     folder: Path
-    files: tuple[File, ...]
+    files: tuple[DumpFile, ...]
     sha256: str
 
     @property
@@ -88,7 +88,7 @@ def dump(
     counts = store.counts()
     with write_folder(folder, force=force, mark=MANIFEST, error=StoreError) as draft:
         keys = Keys(store)
-        files: list[File] = []
+        files: list[DumpFile] = []
         for name in _by_from_label():
             if not counts[name]:
                 continue
@@ -97,7 +97,7 @@ def dump(
             for number, parts in enumerate(_files(stream(store, name, keys), per_file)):
                 file = draft / f"{name}-{number:04d}.parquet"
                 n = _write(file, parts)
-                files.append(File(name=file.name, type=name, rows=n, sha256=digest_of(file)))
+                files.append(DumpFile(name=file.name, type=name, rows=n, sha256=digest_of(file)))
                 rows += n
             if rows != counts[name]:
                 msg = (
@@ -120,7 +120,7 @@ def neo4j_import(
     *,
     force: bool = False,
     report: Report = lambda type, rows: None,
-) -> offline.Import:
+) -> offline.Neo4jImport:
     """Write a database as files for Neo4j's import; the command is to be run in the folder.
 
     With `force` such a folder that is there is replaced, when the new one is whole.

@@ -13,7 +13,7 @@ from genograph.tables import Value
 LOG = logging.getLogger("genograph")
 
 
-def run_query(
+def query(
     store: Store, cypher: str, *, timeout: float | None = 60.0, **parameters: Value
 ) -> pa.Table:
     """Run a reading query of a user and return its rows; what the lint says goes to the log.
@@ -30,10 +30,10 @@ def run_query(
 def query_parts(
     store: Store, cypher: str, *, timeout: float | None = 60.0, **parameters: Value
 ) -> Iterator[pa.Table]:
-    """Run a query as `run_query` does and yield its rows in parts; there is at least one part.
+    """Run a query as `query` does and yield its rows in parts; there is at least one part.
 
     Raises:
-        CohortError, StoreError: as `run_query`.
+        CohortError, StoreError: as `query`.
         OSError: the disk on which the store keeps the rows is full.
     """
     return store.parts(_check(cypher, parameters), timeout=timeout, **parameters)

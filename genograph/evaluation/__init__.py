@@ -103,7 +103,7 @@ def score(
 
 
 def evaluate(
-    run: Run,
+    run: Run | Path | str,
     *,
     cohort: Cohort | Path | str | None = None,
     device: str = "auto",
@@ -127,11 +127,8 @@ def evaluate(
         SourceError: no truth there.
     """
     started = time.monotonic()
-    if isinstance(cohort, Cohort):
-        run.check(cohort)
-        held = cohort
-    else:
-        held = run.cohort(cohort)
+    run = Run.open(run)
+    held = run.cohort(cohort)
     true = None if truth is None else read_truth(truth, held)
     report(0.0, "predicting the measured strains")
     predictions = predict_measured(run, held, device=device)

@@ -16,7 +16,7 @@ __all__ = ["report"]
 REPORT = "report.html"
 
 
-def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
+def report(run: Run | Path | str, *, cohort: Cohort | Path | str | None = None) -> Path:
     """Path of the HTML report of an evaluated run, written into its folder.
 
     The page loads nothing: its pictures are inside.
@@ -28,12 +28,9 @@ def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
     Raises:
         RunError: the run was not evaluated, or on another cohort; or the page cannot be written.
     """
+    run = Run.open(run)
     evaluation = load_evaluation(run.folder / EVALUATION)
-    if isinstance(cohort, Cohort):
-        run.check(cohort)
-        held = cohort
-    else:
-        held = run.cohort(cohort)
+    held = run.cohort(cohort)
     predictions = load_predictions(run.folder / PREDICTIONS, held)
     columns = metrics(run.folder / "metrics.csv")
     text = page(
