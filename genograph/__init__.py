@@ -41,7 +41,13 @@ if TYPE_CHECKING:
         SourceError,
         StoreError,
     )
-    from genograph.evaluation import Calibration, Evaluation, Score, evaluate
+    from genograph.evaluation import (
+        Calibration,
+        Evaluation,
+        Score,
+        evaluate,
+        load_evaluation,
+    )
     from genograph.exporting import export
     from genograph.heterograph import to_dgl, to_networkx, to_pyg
     from genograph.models import ModelConfig
@@ -110,6 +116,7 @@ _HOMES = {
     "list_experiments": "cohorts",
     "load": "database.ingest",
     "load_cohort": "cohorts",
+    "load_evaluation": "evaluation",
     "neo4j_import": "database.dump",
     "open_store": "store",
     "predict": "prediction",
@@ -185,6 +192,7 @@ __all__ = [
     "list_experiments",
     "load",
     "load_cohort",
+    "load_evaluation",
     "neo4j_import",
     "open_store",
     "predict",

@@ -37,14 +37,33 @@ def predict(
     heads: Sequence[str] | None = None,
     report: Callable[[float, str], None] | None = None,
 ) -> Prediction:
-    """Mean and s.d. over the run's members, strain by strain.
+    """What a run says of any strains of its genome, measured or not.
 
-    `strains` are on the genes of the run's cohort, with `single` as rows of its strains; make them
-    with `read_strains` or take cohort.strains. `heads` picks phenotypes of the run's.
+    Args:
+        run: the run or its folder; its training is complete.
+        strains: on the genes of the run's cohort, with `single` as rows of its strains: from
+            `read_strains`, or the cohort's own.
+        cohort: the one it was trained on, or its folder where it is now; None: where it was.
+        device: auto, cpu or cuda.
+        heads: phenotypes to predict, of the run's; None: all.
+        report: told the fraction done, 0 to 1, and a few words.
+
+    Returns:
+        Mean and s.d. over the run's members, strain by strain, in the data's units.
 
     Raises:
         RunError: the training is not complete, the cohort is not the run's, a gene row is not in
-            its vocabulary, or a head is not one of the run's.
+            its vocabulary, there is no such device, or a head is not one of the run's.
+        CohortError: the cohort cannot be read.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> strains = genograph.read_strains("pairs.csv", cohort)
+        >>> prediction = genograph.predict("run", strains, heads=("fitness",))
+        >>> prediction
+        Prediction(2 strains; fitness, interaction)
+        >>> float(prediction["fitness"].mean[0])
+        1.0
     """
     tell = report or (lambda fraction, words: None)
     run = Run.open(run)

@@ -39,7 +39,14 @@ def promoted_properties() -> dict[str, str]:
 
 
 class WrittenBack(NamedTuple):
-    """Counts of a write-back."""
+    """Counts of a write-back.
+
+    Attributes:
+        predicted: predictions that are new or changed.
+        strains_created: strains that the database did not have.
+        unchanged: predictions that were there, equal.
+        promoted: whether the strains carry the predictions as properties.
+    """
 
     predicted: int
     strains_created: int
@@ -62,17 +69,35 @@ def write_predictions(
     metrics: Mapping[str, float] = MappingProxyType({}),
     promote: bool = True,
 ) -> WrittenBack:
-    """Write what a run predicts; all of it or nothing. Writing it again changes nothing.
+    """Write what a run predicts into a database; all of it or nothing. Twice changes nothing.
 
     Strains that were never measured are created. Predictions that the same run wrote for other
-    strains stay. With `promote` the strains also carry the predictions as properties, and those
-    of a run that was promoted before are taken off; of more than PROMOTED_AT_ONCE strains that is
-    done in parts, and where it is interrupted no run is the promoted one until one is written
-    again. `metrics` are kept with the run.
+    strains stay. Of very many strains (over PROMOTED_AT_ONCE) the promotion is done in parts, and
+    where it is interrupted no run is the promoted one until one is written again.
+
+    Args:
+        store: the database, open for writing.
+        run: the run or its folder.
+        prediction: what it predicts.
+        cohort: the one it was trained on.
+        metrics: numbers to keep with the run, such as `Evaluation.headline_numbers`.
+        promote: let the strains carry the predictions as properties (predicted_fitness, ...), in
+            place of those of a run that was promoted before.
+
+    Returns:
+        How many predictions were written, unchanged, and strains created.
 
     Raises:
-        RunError: the database's genes are not those the run was trained on.
+        RunError: no run there, or the database's genes are not those the run was trained on.
         StoreError: the database refuses; it is as it was.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> prediction = genograph.predict("run", genograph.read_strains("pairs.csv", cohort))
+        >>> with genograph.open_store("yeast.db") as store:
+        ...     done = genograph.write_predictions(store, "run", prediction, cohort)
+        >>> done.predicted, done.promoted
+        (2, True)
     """
     run = Run.open(run)
     trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)

@@ -10,6 +10,8 @@ import click
 def report(run: Path) -> None:
     """Write the HTML report of an evaluated run into its folder.
 
+    RUN is the folder that genograph train wrote and genograph evaluate scored.
+
     \b
     Example:
       genograph report run/

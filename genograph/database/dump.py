@@ -31,7 +31,14 @@ MANIFEST = "manifest.json"
 
 
 class DumpFile(BaseModel):
-    """One file of a dump."""
+    """One file of a dump.
+
+    Attributes:
+        name: in the dump's folder.
+        type: the label or relationship.
+        rows: how many it has.
+        sha256: hash of its bytes.
+    """
 
     model_config = RECORD
     name: str
@@ -50,7 +57,13 @@ class Manifest(BaseModel):
 
 
 class Dump(NamedTuple):
-    """What a dump holds, as its manifest has it."""
+    """What a dump holds, as its manifest has it.
+
+    Attributes:
+        folder: where it is.
+        files: sorted by name.
+        sha256: hash of the manifest; equal for equal databases.
+    """
 
     folder: Path
     files: tuple[DumpFile, ...]
@@ -75,14 +88,26 @@ def dump(
     force: bool = False,
     report: Report = lambda type, rows: None,
 ) -> Dump:
-    """Write a database into a folder; equal databases give equal bytes.
+    """Write a database into a folder of Parquet files; equal databases give equal bytes.
 
-    `report` is told each type and its number of rows. With `force` a dump that is there is
-    replaced, when the new one is whole.
+    Args:
+        store: an open database.
+        folder: manifest.json and, for every label and relationship, files sorted by key.
+        force: replace a dump that is there, when the new one is whole.
+        report: told each type and its number of rows.
+
+    Returns:
+        The dump: its folder, its files and their counts, and its hash.
 
     Raises:
         StoreError: the folder is there and not a dump or not to be replaced, cannot be written, or
             rows of the database cannot be told apart by their key.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     made = genograph.dump(store, "yeast-dump")
+        >>> made.counts["Gene"]
+        120
     """
     folder = Path(folder)
     counts = store.counts()
@@ -121,12 +146,25 @@ def neo4j_import(
     force: bool = False,
     report: Report = lambda type, rows: None,
 ) -> offline.Neo4jImport:
-    """Write a database as files for Neo4j's import; the command is to be run in the folder.
+    """Write a database as CSV files for neo4j-admin's import: the way in for millions of rows.
 
-    With `force` such a folder that is there is replaced, when the new one is whole.
+    Args:
+        store: an open database.
+        folder: the CSV files, and import.sh, which is the command.
+        force: replace such a folder that is there, when the new one is whole.
+        report: told each type and its number of rows.
+
+    Returns:
+        The command, to be run in the folder where the stopped server is.
 
     Raises:
         StoreError: as `dump`; or a text cannot be said in these files.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     made = genograph.neo4j_import(store, "csv")
+        >>> made.command[:3]
+        ['neo4j-admin', 'database', 'import']
     """
     mark, folder = offline.SCRIPT, Path(folder)
     with write_folder(folder, force=force, mark=mark, error=StoreError) as draft:
@@ -213,15 +251,28 @@ def opened(folder: Path | str) -> Dump:
 def restore(
     store: Store, folder: Path | str, *, report: Report = lambda type, rows: None
 ) -> Mapping[str, int]:
-    """Fill an empty database from a dump; the rows a type that it then has.
+    """Fill an empty database from a dump.
 
     What does not fit into one transaction of the store goes in by parts. If that is interrupted,
     the same restore again finishes it. A database that is already what the dump says stays as it
     is.
 
+    Args:
+        store: the database, open for writing.
+        folder: what `dump` wrote.
+        report: told each type and its number of rows.
+
+    Returns:
+        The rows a label and relationship type that the database then has.
+
     Raises:
         StoreError: no valid dump; or the database is not empty, unless an interrupted restore of
             this dump filled it.
+
+    Example:
+        >>> with genograph.open_store("copy.db") as store:
+        ...     genograph.restore(store, "yeast-dump")["Gene"]
+        120
     """
     held = opened(folder)
     counts = store.counts()

@@ -17,16 +17,24 @@ REPORT = "report.html"
 
 
 def report(run: Run | Path | str, *, cohort: Cohort | Path | str | None = None) -> Path:
-    """Path of the HTML report of an evaluated run, written into its folder.
+    """Write the HTML report of an evaluated run into its folder, and return its path.
 
     The page loads nothing: its pictures are inside.
 
     Args:
-        run: evaluated.
+        run: the run or its folder; evaluated.
         cohort: the one it was trained on, or its folder where it is now; None: where it was.
+
+    Returns:
+        The page, report.html of the run's folder.
 
     Raises:
         RunError: the run was not evaluated, or on another cohort; or the page cannot be written.
+        CohortError: the cohort cannot be read.
+
+    Example:
+        >>> genograph.report("run")
+        PosixPath('run/report.html')
     """
     run = Run.open(run)
     evaluation = load_evaluation(run.folder / EVALUATION)
