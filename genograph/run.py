@@ -6,6 +6,7 @@ member-0/model.safetensors  averaged weights of the best epoch; one folder a mem
 member-0/state.safetensors  what a killed training resumes from
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
@@ -118,7 +119,14 @@ def to_lists(rows: Float32[np.ndarray, "row column"]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
 
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+def _check_digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        msg = "64 hexadecimal digits"
+        raise ValueError(msg)
+    return text
+
+
+Digest = Annotated[str, AfterValidator(_check_digest)]
 
 
 class RunRecord(BaseModel):

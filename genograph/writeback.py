@@ -99,7 +99,20 @@ def write_predictions(
         >>> done.predicted, done.promoted
         (2, True)
     """
-    run = Run.open(run)
+    opened = Run.open(run)
+    with store.writing():
+        return _write(store, opened, prediction, cohort, metrics, promote=promote)
+
+
+def _write(
+    store: Store,
+    run: Run,
+    prediction: Prediction,
+    cohort: Cohort,
+    metrics: Mapping[str, float],
+    *,
+    promote: bool,
+) -> WrittenBack:
     trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)
     found = database_genes_sha256(store)
     if found != trained or prediction.genes_sha256 != run.genes_sha256:

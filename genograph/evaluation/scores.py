@@ -37,6 +37,8 @@ QUANTITIES = {
     "fitness_singles": "fitness of single mutants",
 }
 """What is scored, in the order of the table, and in words."""
+UNCENTRED = frozenset(f"{each.name}_profile" for each in VECTORS if each.axis == "gene")
+"""Quantities that are scored a second time without centring, for comparison with other work."""
 for _each in VECTORS:
     if _each.axis == "gene":
         QUANTITIES[_each.name] = (

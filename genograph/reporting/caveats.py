@@ -10,6 +10,7 @@ from genograph.evaluation.scores import (
     CANARY,
     QUANTITIES,
     SPLIT_WORDS,
+    UNCENTRED,
     Calibration,
     Evaluation,
     Score,
@@ -43,7 +44,7 @@ class Caveat(NamedTuple):
 def find_caveats(
     evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]
 ) -> list[Caveat]:
-    """Reasons for caution, grave ones first; one for each quantity and kind, splits together.
+    """List reasons for caution, gravest first, one for each quantity and kind.
 
     Args:
         evaluation: scores of the run.
@@ -51,7 +52,7 @@ def find_caveats(
     """
     found: list[Caveat] = []
     for quantity in QUANTITIES:
-        if quantity == "expression_profile":
+        if quantity in UNCENTRED:
             continue
         rows = [evaluation.find(quantity, split) for split in SPLIT_WORDS]
         held = [row for row in rows if row is not None]

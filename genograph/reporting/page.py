@@ -14,6 +14,7 @@ from genograph.evaluation.scores import (
     MODEL,
     QUANTITIES,
     SPLIT_WORDS,
+    VECTORS,
     Evaluation,
     Score,
 )
@@ -78,6 +79,7 @@ def page(
         caveats=caveats,
         tables=list_tables(evaluation),
         pictures=pictures,
+        vectors=[each for each in VECTORS if each.name in cohort.vectors],
         run_facts=list_facts(run, cohort, evaluation),
         configuration=list_settings(run),
     )
