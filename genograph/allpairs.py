@@ -92,33 +92,55 @@ class _Work(NamedTuple):
 
 
 def score_all(
-    run: Run,
+    run: Run | Path | str,
     out: Path | str,
     *,
     genes: Sequence[str] | None = None,
     size: Literal[2, 3] = 2,
     top: int = 100,
     by: By = "interaction",
-    cohort: Cohort | None = None,
+    cohort: Cohort | Path | str | None = None,
     device: str = "auto",
     rank: int = 0,
     world: int = 1,
     report: Callable[[float, str], None] | None = None,
 ) -> Scored:
-    """Score all deletions of `size` of the genes (systematic names; None: all of the cohort's).
+    """Predict the fitness and interaction of every double, or triple, deletion of some genes.
 
-    Writes out/plan.json and out/shard-*.parquet, of which process `rank` of `world` makes every
-    world-th. Ranks the `top` by interaction (largest magnitude first), negative (the most negative
-    interactions), positive or fitness (the lowest first).
+    Shards that are there are kept: the same call resumes.
+
+    Args:
+        run: the run or its folder; its training is complete and it learned fitness.
+        out: folder of plan.json and shard-*.parquet, one row a strain.
+        genes: systematic names; None: all genes of the cohort.
+        size: how many genes a strain deletes, 2 or 3.
+        top: how many of the best strains to return.
+        by: interaction (largest magnitude first), negative or positive (the most negative or
+            positive interaction first), or fitness (the lowest first).
+        cohort: the one the run was trained on, or its folder where it is now; None: where it was.
+        device: auto, cpu or cuda.
+        rank: which of several processes this is, 0-based.
+        world: how many processes share the work; each makes every world-th shard.
+        report: told the fraction done, 0 to 1, and a few words.
+
+    Returns:
+        What was scored, and in process 0 the best strains.
 
     Raises:
         RunError: the training is not complete, `out` holds another scoring, fewer genes than
             `size`, or a gene that the cohort lacks.
+        CohortError: the cohort cannot be read.
+
+    Example:
+        >>> found = genograph.score_all("run", "all-pairs", top=3, by="negative")
+        >>> found.n_strain, found.top.num_rows
+        (7140, 3)
     """
     began, out = time.perf_counter(), Path(out)
-    cohort = require_complete(run, cohort)
+    run = Run.open(run)
+    held = require_complete(run, cohort)
     run.require_head("fitness")
-    work = _work(run, cohort, genes, size)
+    work = _work(run, held, genes, size)
     n_shard = math.ceil(len(work.tiles) / work.tiles_per_shard)
     n_strain = math.comb(len(work.gene), size)
     _begin(out, work, n_shard, first=rank == 0)
@@ -126,7 +148,7 @@ def score_all(
     tell = report or (lambda fraction, words: None)
     n_made = 0
     if mine:
-        ensemble = Ensemble(run, cohort, choose_device(device))
+        ensemble = Ensemble(run, held, choose_device(device))
         start = time.perf_counter()
         with threads(run.config.training.threads, ensemble.n_node):
             for number, shard in enumerate(mine):
@@ -155,10 +177,25 @@ def score_all(
 
 
 def read_genes(path: Path | str, cohort: Cohort) -> list[str]:
-    """Systematic names of the genes a file lists, one a line, by name or symbol; `#` comments.
+    r"""Systematic names of the genes that a text file lists, one a line.
+
+    Args:
+        path: the file, UTF-8; a name is systematic or a symbol, in any case; `#` begins a comment.
+        cohort: whose genes they are.
+
+    Returns:
+        The systematic names, in the file's order.
 
     Raises:
-        SourceError: no such file, no gene in it, or a gene that the cohort lacks.
+        SourceError: no such file, no gene in it, or a gene that the cohort lacks; the message has
+            the line, 1-based.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("genes.txt").write_text("YAL001C  # a comment\nyal002c\n")
+        29
+        >>> genograph.read_genes("genes.txt", genograph.load_cohort("cohort"))
+        ['YAL001C', 'YAL002C']
     """
     path, found = Path(path), []
     known = {

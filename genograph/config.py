@@ -98,7 +98,12 @@ def _parse_model(given: Any) -> Any:  # noqa: ANN401  pydantic gives what it was
 
 
 class TrainConfig(BaseModel):
-    """Everything a training depends on besides its cohort: a model and how it is trained."""
+    """Everything a training depends on besides its cohort.
+
+    Attributes:
+        model: which model, and its shape.
+        training: how it is trained.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genograph.cohorts import Cohort, Folds, read_strains
 from genograph.database.ingest import build
-from genograph.database.query import run_query
+from genograph.database.query import query
 from genograph.errors import RunError
 from genograph.evaluation import evaluate
 from genograph.exporting import export
@@ -36,7 +36,15 @@ ORDER BY predicted_interaction LIMIT 10
 
 
 class Demonstration(NamedTuple):
-    """What the demo leaves: the scores, the strains read back with Cypher, and where things are."""
+    """What the demo leaves.
+
+    Attributes:
+        scores: Pearson of the model beside its strongest opponent; see `Evaluation.summary`.
+        headline: the headline in one sentence.
+        strains: the strongest interactions that nobody measured, read back with Cypher.
+        database: the database's file.
+        report: the HTML page.
+    """
 
     scores: pd.DataFrame
     headline: str
@@ -54,13 +62,26 @@ def demo(
     n_pairs: int = 5_000,
     tell: Callable[[float, str], None] = lambda fraction, words: None,
 ) -> Demonstration:
-    """Simulate, build, select, export, train, evaluate, predict, write back and read back.
+    """Simulate, build, export, train, evaluate, predict, write back and read back, in one call.
 
-    `tell` gets the fraction done and a few words at every step.
+    Args:
+        out: the folder to write, new or empty.
+        genes: genes of the simulated yeast, 120 or more.
+        seed: of everything.
+        config: the model and how it is trained; None: the defaults.
+        n_pairs: how many pairs that nobody measured to predict.
+        tell: told the fraction done, 0 to 1, and a few words, at every step.
+
+    Returns:
+        The scores, the strains that Cypher reads back, and where things are.
 
     Raises:
         RunError: `out` is not empty.
         GenographError: a step fails.
+
+    Example:
+        >>> made = genograph.demo("genograph-demo")  # doctest: +SKIP
+        >>> print(made.headline)  # doctest: +SKIP
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -98,7 +119,7 @@ def demo(
         write_predictions(store, run, found, cohort, metrics=scores.headline_numbers)
     with open_store(database, read_only=True) as store:
         tell(0.95, "reading them back with Cypher")
-        strains = run_query(store, READ_BACK, run=run.id)
+        strains = query(store, READ_BACK, run=run.id)
     tell(0.97, "drawing the report")
     page = report(run)
     tell(1.0, "done")

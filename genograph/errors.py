@@ -38,7 +38,15 @@ class SourceError(GenographError):
     def at(
         cls, path: Path | str, line: int | None, column: str | None, got: object, wanted: str
     ) -> "SourceError":
-        """Return the error for one place of a file: `line` is 1-based, None where there is none."""
+        """The error for one place of a file.
+
+        Args:
+            path: the file.
+            line: 1-based; None where there is none.
+            column: its name; None where there is none.
+            got: what stands there.
+            wanted: what should.
+        """
         where = str(path)
         if line is not None:
             where += f", line {line}"

@@ -99,15 +99,27 @@ def _edge_tensors(genome: Genome, *, reverse: bool) -> Iterator[_EdgeType]:
 
 
 def to_dgl(cohort: Cohort, *, reverse: bool = True) -> "dgl.DGLGraph":
-    """The cohort's genome as a DGL heterograph on the CPU; node rows are those of the genome.
+    """The cohort's genome as a DGL heterograph on the CPU; node rows (0-based) are the genome's.
 
-    Node data: gene `feature` [gene, feature], `has_feature` bool; term `size` (genes under it,
-    int64) and `depth` (edges of the longest way up to a root, int64). Edge data: `weight` float32,
-    and `direct` bool for annotations. A `rev_` type has the edges of its relation in the same
-    order, ends exchanged; relations that hold both directions already have none.
+    Node data: gene `feature` [gene, feature] float32, `has_feature` bool; term `size` (genes under
+    it, int64) and `depth` (edges of the longest way up to a root, int64). Edge data: `weight`
+    float32, and `direct` bool for annotations.
+
+    Args:
+        cohort: its genome is taken, all of it.
+        reverse: add a `rev_` type for each relation, with its edges in the same order, ends
+            exchanged; relations that hold both directions already have none.
+
+    Returns:
+        The heterograph: node types gene, term and complex.
 
     Raises:
         CohortError: dgl does not load.
+
+    Example:
+        >>> graph = genograph.to_dgl(genograph.load_cohort("cohort"))
+        >>> graph.num_nodes("gene")
+        120
     """
     dgl = import_dgl()
     import torch
@@ -129,14 +141,26 @@ def to_dgl(cohort: Cohort, *, reverse: bool = True) -> "dgl.DGLGraph":
 
 
 def to_pyg(cohort: Cohort, *, reverse: bool = True) -> "HeteroData":
-    """The cohort's genome as PyG HeteroData on the CPU; node rows are those of the genome.
+    """The cohort's genome as PyG HeteroData on the CPU; node rows (0-based) are the genome's.
 
     It has the node types, edge types and edges of `to_dgl`, in the same order. Gene nodes have `x`
-    [gene, feature] and `has_feature`, term nodes `size` and `depth`. Every edge type has
+    [gene, feature] float32 and `has_feature`, term nodes `size` and `depth`. Every edge type has
     `edge_index` [2, edge] and `weight`; annotations have `direct`.
 
+    Args:
+        cohort: its genome is taken, all of it.
+        reverse: add `rev_` types; see `to_dgl`.
+
+    Returns:
+        The heterogeneous graph.
+
     Raises:
-        CohortError: PyG is not installed.
+        CohortError: PyG is not installed (pip install 'genograph[pyg]').
+
+    Example:
+        >>> data = genograph.to_pyg(genograph.load_cohort("cohort"))
+        >>> data["gene"].num_nodes
+        120
     """
     try:
         from torch_geometric.data import HeteroData
@@ -249,6 +273,17 @@ def to_networkx(cohort: Cohort) -> "nx.MultiDiGraph":
 
     Nodes have `kind` (gene, term, complex), and `symbol` or `name`; edges have `weight`, and
     annotations `direct`. Undirected relations have an edge each way.
+
+    Args:
+        cohort: its genome is taken, all of it.
+
+    Returns:
+        A directed multigraph.
+
+    Example:
+        >>> graph = genograph.to_networkx(genograph.load_cohort("cohort"))
+        >>> graph.nodes["YAL001C"]["kind"]
+        'gene'
     """
     import networkx as nx
 

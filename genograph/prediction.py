@@ -1,6 +1,7 @@
 """Predict: what a run says of any strains of its genome, measured or not."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,30 +29,50 @@ class Moments(NamedTuple):
 
 
 def predict(
-    run: Run,
+    run: Run | Path | str,
     strains: Strains,
     *,
-    cohort: Cohort | None = None,
+    cohort: Cohort | Path | str | None = None,
     device: str = "auto",
     heads: Sequence[str] | None = None,
     report: Callable[[float, str], None] | None = None,
 ) -> Prediction:
-    """Mean and s.d. over the run's members, strain by strain.
+    """What a run says of any strains of its genome, measured or not.
 
-    `strains` are on the genes of the run's cohort, with `single` as rows of its strains; make them
-    with `read_strains` or take cohort.strains. `heads` picks phenotypes of the run's.
+    Args:
+        run: the run or its folder; its training is complete.
+        strains: on the genes of the run's cohort, with `single` as rows of its strains: from
+            `read_strains`, or the cohort's own.
+        cohort: the one it was trained on, or its folder where it is now; None: where it was.
+        device: auto, cpu or cuda.
+        heads: phenotypes to predict, of the run's; None: all.
+        report: told the fraction done, 0 to 1, and a few words.
+
+    Returns:
+        Mean and s.d. over the run's members, strain by strain, in the data's units.
 
     Raises:
         RunError: the training is not complete, the cohort is not the run's, a gene row is not in
-            its vocabulary, or a head is not one of the run's.
+            its vocabulary, there is no such device, or a head is not one of the run's.
+        CohortError: the cohort cannot be read.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> strains = genograph.read_strains("pairs.csv", cohort)
+        >>> prediction = genograph.predict("run", strains, heads=("fitness",))
+        >>> prediction
+        Prediction(2 strains; fitness, interaction)
+        >>> float(prediction["fitness"].mean[0])
+        1.0
     """
     tell = report or (lambda fraction, words: None)
-    cohort = require_complete(run, cohort)
+    run = Run.open(run)
+    held = require_complete(run, cohort)
     chosen = run.config.model.heads if heads is None else tuple(heads)
     for head in chosen:
         run.require_head(head)
-    _check_strains(strains, cohort)
-    ensemble = Ensemble(run, cohort, choose_device(device))
+    _check_strains(strains, held)
+    ensemble = Ensemble(run, held, choose_device(device))
     wanted = [head for head in run.config.model.heads if head in chosen]
     found: dict[str, Moments] = {}
     with threads(run.config.training.threads, ensemble.n_node):
@@ -71,7 +92,7 @@ def predict(
         for values in (mean, sd):
             values[strains.n_perturbed < quantity.needs] = np.nan
         quantities[quantity.name] = Predicted(mean, sd, quantity.columns)
-    return Prediction(strains.ids, quantities, cohort.genome.genes_sha256)
+    return Prediction(strains.ids, quantities, held.genome.genes_sha256)
 
 
 def _check_strains(strains: Strains, cohort: Cohort) -> None:
@@ -105,21 +126,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def require_complete(run: Run, cohort: Cohort | None) -> Cohort:
-    """The cohort of a run whose training is complete: the given one, or from where it was.
+def require_complete(run: Run, cohort: Cohort | Path | str | None) -> Cohort:
+    """The cohort of a run whose training is complete; see `Run.cohort`.
 
     Raises:
         RunError: the training is not complete, or the cohort is not the run's.
     """
-    if cohort is None:
-        cohort = run.cohort()
-    else:
-        run.check(cohort)
+    held = run.cohort(cohort)
     if not run.complete:
         status = run.record.status
         msg = f"{run.folder}: the training is {status}; the same command resumes it"
         raise RunError(msg)
-    return cohort
+    return held
 
 
 class _Member(NamedTuple):

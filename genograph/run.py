@@ -22,6 +22,7 @@ from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
 from genograph.errors import RunError
 from genograph.files import RECORD, read_record, write_record
+from genograph.notebook import html_table, one_line, shorten
 
 FORMAT = 2
 RECORD_NAME = "run.json"
@@ -54,11 +55,34 @@ class Prediction:
         strain_ids: canonical ids; rows of every array follow them.
         quantities: what is predicted, by name: fitness, interaction, expression ...
         genes_sha256: hash of the gene vocabulary.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> prediction = genograph.predict("run", genograph.read_strains("pairs.csv", cohort))
+        >>> prediction["expression"].mean.shape
+        (2, 120)
+        >>> prediction.to_arrow().column_names[:3]
+        ['strain', 'fitness', 'fitness_sd']
     """
 
     strain_ids: pa.StringArray
     quantities: Mapping[str, Predicted]
     genes_sha256: str
+
+    def __repr__(self) -> str:
+        """Return the number of strains and the quantities, in one line."""
+        return f"Prediction({len(self):,} strains; {shorten(self.quantities, most=8)})"
+
+    def _repr_html_(self) -> str:
+        """Return the quantities of the first strains as a table, for a notebook."""
+        scalars = {name: each for name, each in self.quantities.items() if each.names is None}
+        vectors = {name: each for name, each in self.quantities.items() if each.names is not None}
+        wide = [f"{name} ({len(each.names or ()):,} numbers)" for name, each in vectors.items()]
+        rows = [
+            [name, *(float(each.mean[row]) for each in scalars.values()), *("…" for _ in wide)]
+            for row, name in enumerate(self.strain_ids[:10].to_pylist())
+        ]
+        return html_table(f"Prediction of {len(self):,} strains", ("strain", *scalars, *wide), rows)
 
     def __len__(self) -> int:
         """Return the number of strains."""
@@ -116,11 +140,12 @@ class RunRecord(BaseModel):
         training: the training's configuration.
         config_sha256: hash of both configurations.
         cohort: the cohort's folder; None where the cohort was given itself.
-        cohort_sha256: hash of its content; `genes_sha256` and `terms_sha256` of its vocabularies.
+        cohort_sha256: hash of the cohort's content.
+        genes_sha256, terms_sha256: hash of its gene and term vocabulary.
         seeds: one a member.
         device: cpu or cuda.
         processes: how many trained together.
-        status: interrupted and training ones are resumed by the same command.
+        status: training, interrupted or complete; the first two are resumed by the same command.
         created: when it began, ISO 8601 in UTC.
         checkpoints: hash of every file of weights, by its path in the folder.
         examples: how many of each task, by fold.
@@ -153,11 +178,18 @@ class RunRecord(BaseModel):
     facts: Mapping[str, int | str]
 
     def replace(self, **changes: Any) -> "RunRecord":  # noqa: ANN401  values of its fields
-        """The same record with some fields changed."""
+        """The same record with some fields changed.
+
+        Args:
+            changes: new values by field.
+        """
         return self.model_copy(update=changes)
 
     def write(self, folder: Path) -> None:
         """Write run.json, so that a reader never sees half of it.
+
+        Args:
+            folder: the run's.
 
         Raises:
             OSError: the disk refuses.
@@ -173,6 +205,13 @@ class Run:
         folder: where it is.
         config: what it was trained with.
         record: run.json.
+
+    Example:
+        >>> run = genograph.Run.open("run")
+        >>> run
+        Run(run, ...: genome, 1 member, complete)
+        >>> run.config.model.heads
+        ('fitness', 'expression', 'morphology')
     """
 
     folder: Path
@@ -180,13 +219,18 @@ class Run:
     record: RunRecord
 
     @classmethod
-    def open(cls, folder: Path | str) -> "Run":
+    def open(cls, run: "Run | Path | str") -> "Run":
         """Read a run folder.
+
+        Args:
+            run: the folder; a run that is open already is returned as it is.
 
         Raises:
             RunError: not a run folder, of another format, or damaged.
         """
-        folder = Path(folder)
+        if isinstance(run, Run):
+            return run
+        folder = Path(run)
         path = folder / RECORD_NAME
         record = read_record(
             path,
@@ -208,6 +252,28 @@ class Run:
             msg = f"{path}: config {where}: {first['msg']}; it was written by another version"
             raise RunError(msg) from error
         return cls(folder, config, record)
+
+    def __repr__(self) -> str:
+        """Return the folder, the identity and the state, in one line."""
+        members = self.config.training.members
+        return (
+            f"Run({one_line(str(self.folder))}, {self.id}: {one_line(self.config.model.name)}, "
+            f"{members} member{'' if members == 1 else 's'}, {self.record.status})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the folder, the identity and the state as a table, for a notebook."""
+        rows: list[tuple[str, object]] = [
+            ("folder", self.folder),
+            ("id", self.id),
+            ("model", self.config.model.name),
+            ("phenotypes", ", ".join(self.config.model.heads)),
+            ("members", self.config.training.members),
+            ("status", self.record.status),
+            ("cohort", self.record.cohort or "–"),
+            ("created", self.record.created),
+        ]
+        return html_table("Run", (), rows)
 
     @property
     def id(self) -> str:
@@ -232,6 +298,11 @@ class Run:
     def checkpoint(self, member: int, quantity: str = JOINT) -> Path:
         """The averaged weights of a member that predict a quantity, checked against the run's hash.
 
+        Args:
+            member: 0-based.
+            quantity: fitness, interaction, ...; by default the weights of all that have none of
+                their own.
+
         Raises:
             RunError: missing or changed.
         """
@@ -249,6 +320,9 @@ class Run:
     def require_head(self, head: str) -> None:
         """Refuse a phenotype that the run does not predict.
 
+        Args:
+            head: the phenotype.
+
         Raises:
             RunError: the message lists those that it does.
         """
@@ -257,13 +331,19 @@ class Run:
             msg = f"run {self.folder} has no head {head}; choose from {', '.join(heads)}"
             raise RunError(msg)
 
-    def cohort(self, override: Path | str | None = None) -> Cohort:
-        """The cohort the run was trained on, from where it was, or from `override`.
+    def cohort(self, override: Cohort | Path | str | None = None) -> Cohort:
+        """The cohort the run was trained on, with its hashes compared.
+
+        Args:
+            override: the cohort itself, or its folder where it is now; None: where it was.
 
         Raises:
-            RunError: it is another cohort.
+            RunError: it is another cohort, or the run does not know where it is.
             CohortError: it cannot be read.
         """
+        if isinstance(override, Cohort):
+            self.check(override)
+            return override
         folder = override or self.record.cohort
         if folder is None:
             msg = f"{self.folder}: does not know its cohort folder; name it (--cohort)"
@@ -278,6 +358,10 @@ class Run:
 
     def check(self, cohort: Cohort, *, where: str = "the cohort") -> None:
         """Refuse a cohort that is not the one the run was trained on.
+
+        Args:
+            cohort: any cohort.
+            where: how the message names it.
 
         Raises:
             RunError: gene vocabulary or content differ.

@@ -30,7 +30,16 @@ ARROW: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a node or relationship, with its limits (inclusive)."""
+    """One property of a node or relationship.
+
+    Attributes:
+        name: its name.
+        type: STRING, INT64, DOUBLE, BOOL, or a list of one: FLOAT[], DOUBLE[], STRING[].
+        description: one line.
+        unit: of its numbers; None where there is none.
+        min, max: limits of its numbers, inclusive; None: none.
+        choices: the texts it may be; None: any.
+    """
 
     name: str
     type: str
@@ -48,7 +57,13 @@ class Property:
 
 @dataclass(frozen=True)
 class Node:
-    """A node label; `properties` begins with its key, `id`."""
+    """A node label.
+
+    Attributes:
+        name: the label.
+        description: one line.
+        properties: by name; the first is the key, `id`.
+    """
 
     name: str
     description: str
@@ -67,7 +82,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A relationship type; a row is keyed by `from_id`, `to_id` and the properties in `own_key`."""
+    """A relationship type; a row is keyed by `from_id`, `to_id` and the properties in `own_key`.
+
+    Attributes:
+        name: the type.
+        description: one line.
+        from_label, to_label: labels of the nodes at which it begins and ends.
+        own_key: properties that tell two relationships between the same nodes apart.
+        properties: by name.
+        in_graph: whether it is an edge of the heterograph.
+    """
 
     name: str
     description: str
@@ -112,7 +136,16 @@ class Phenotype(NamedTuple):
 
 @dataclass(frozen=True)
 class Schema:
-    """Everything graph.toml declares."""
+    """Everything graph.toml declares.
+
+    Attributes:
+        version: raised with every change of what a database holds.
+        nodes: node labels by name.
+        relationships: relationship types by name.
+        doses: by kind of perturbation, the default fraction of wild-type function left, 0 to 2.
+        dose_descriptions: by kind of perturbation, one line.
+        phenotypes: by name, in their order.
+    """
 
     version: int
     nodes: Mapping[str, Node]
@@ -127,7 +160,10 @@ class Schema:
         return tuple(each for each in self.phenotypes.values() if each.modelled)
 
     def type(self, name: str) -> Node | Relationship:
-        """The node label or relationship called `name`.
+        """The node label or relationship of a name.
+
+        Args:
+            name: as the schema spells it.
 
         Raises:
             SchemaError: there is none; the message lists the choices.
@@ -209,7 +245,18 @@ def _rows(properties: Mapping[str, Property]) -> Iterable[str]:
 
 @cache
 def graph_schema() -> Schema:
-    """The schema this version of genograph works with."""
+    """The schema that this version of genograph works with, as schema/graph.toml declares it.
+
+    Returns:
+        Labels, relationships, phenotypes and kinds of perturbation.
+
+    Example:
+        >>> schema = genograph.graph_schema()
+        >>> schema.type("Experiment").properties["sd"].min
+        0.0
+        >>> [phenotype.name for phenotype in schema.modelled]
+        ['fitness', 'expression', 'morphology']
+    """
     raw = tomllib.loads(files("genograph._schema").joinpath("graph.toml").read_text("utf-8"))
     nodes = {
         name: Node(name, spec["description"], _properties(spec["properties"]))

@@ -29,7 +29,7 @@ def new_mark() -> int:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one type of the schema.
+    """Rows of one type of the schema, checked when the table is made.
 
     `rows` has the key columns (`id`, or `from_id`, `to_id` and the relationship's own key) and any
     of the type's properties, in Arrow types of the schema. A null is a value the source does not
@@ -42,6 +42,13 @@ class Table:
         own: 0, or a mark from `new_mark`: of the tables with one mark, none has a key of another,
             and where they give the nodes at which a relationship may begin, it begins at one of
             these. That lets millions of rows in without looking for each.
+
+    Example:
+        >>> genograph.Table.of("Gene", {"id": ["YAL001C"], "symbol": ["TFC3"]}).rows.to_pylist()
+        [{'id': 'YAL001C', 'symbol': 'TFC3'}]
+        >>> genograph.Table.of("Gene", {"id": ["YAL001C"], "colour": ["red"]})
+        Traceback (most recent call last):
+        genograph.errors.SchemaError: Gene has no property colour; it has id, symbol, ...
     """
 
     type: str
@@ -99,6 +106,12 @@ class Table:
 
         A float NaN in a scalar DOUBLE column is refused: pass None for what is missing.
 
+        Args:
+            type: a node label or relationship type.
+            columns: values by name.
+            source: where the rows are from, for messages.
+            own: 0, or a mark from `new_mark`.
+
         Raises:
             SchemaError: as the constructor, or a value that the column's type cannot hold.
         """
@@ -117,7 +130,14 @@ class Table:
 
     @classmethod
     def again(cls, type: str, rows: pa.Table, source: str = "", *, own: int = 0) -> "Table":
-        """Return a table of rows that were checked before and have distinct keys."""
+        """Return a table of rows that were checked before and have distinct keys.
+
+        Args:
+            type: a node label or relationship type.
+            rows: the columns.
+            source: where the rows are from, for messages.
+            own: 0, or a mark from `new_mark`.
+        """
         table = object.__new__(cls)
         for name, value in (("type", type), ("rows", rows), ("source", source), ("own", own)):
             object.__setattr__(table, name, value)

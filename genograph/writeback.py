@@ -7,6 +7,7 @@ and no run is the promoted one until all have been.
 
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -38,7 +39,14 @@ def promoted_properties() -> dict[str, str]:
 
 
 class WrittenBack(NamedTuple):
-    """Counts of a write-back."""
+    """Counts of a write-back.
+
+    Attributes:
+        predicted: predictions that are new or changed.
+        strains_created: strains that the database did not have.
+        unchanged: predictions that were there, equal.
+        promoted: whether the strains carry the predictions as properties.
+    """
 
     predicted: int
     strains_created: int
@@ -54,27 +62,46 @@ def database_genes_sha256(store: Store) -> str:
 
 def write_predictions(
     store: Store,
-    run: Run,
+    run: Run | Path | str,
     prediction: Prediction,
     cohort: Cohort,
     *,
     metrics: Mapping[str, float] = MappingProxyType({}),
     promote: bool = True,
 ) -> WrittenBack:
-    """Write what a run predicts; all of it or nothing. Writing it again changes nothing.
+    """Write what a run predicts into a database; all of it or nothing. Twice changes nothing.
 
     Strains that were never measured are created. Predictions that the same run wrote for other
-    strains stay. With `promote` the strains also carry the predictions as properties, and those
-    of a run that was promoted before are taken off; of more than PROMOTED_AT_ONCE strains that is
-    done in parts, and where it is interrupted no run is the promoted one until one is written
-    again. `metrics` are kept with the run.
+    strains stay. Of very many strains (over PROMOTED_AT_ONCE) the promotion is done in parts, and
+    where it is interrupted no run is the promoted one until one is written again.
+
+    Args:
+        store: the database, open for writing.
+        run: the run or its folder.
+        prediction: what it predicts.
+        cohort: the one it was trained on.
+        metrics: numbers to keep with the run, such as `Evaluation.headline_numbers`.
+        promote: let the strains carry the predictions as properties (predicted_fitness, ...), in
+            place of those of a run that was promoted before.
+
+    Returns:
+        How many predictions were written, unchanged, and strains created.
 
     Raises:
-        RunError: the database's genes are not those the run was trained on.
+        RunError: no run there, or the database's genes are not those the run was trained on.
         StoreError: the database refuses; it is as it was.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> prediction = genograph.predict("run", genograph.read_strains("pairs.csv", cohort))
+        >>> with genograph.open_store("yeast.db") as store:
+        ...     done = genograph.write_predictions(store, "run", prediction, cohort)
+        >>> done.predicted, done.promoted
+        (2, True)
     """
+    opened = Run.open(run)
     with store.writing():
-        return _write(store, run, prediction, cohort, metrics, promote=promote)
+        return _write(store, opened, prediction, cohort, metrics, promote=promote)
 
 
 def _write(

@@ -117,14 +117,6 @@ def test_help_takes_less_than_half_a_second_of_the_processor():
     assert min(times) < 0.5
 
 
-def test_the_public_names_are_there_and_the_verbs_are_functions():
-    for name in genograph.__all__:
-        assert getattr(genograph, name) is not None
-    for verb in ("load", "build", "query", "export", "train", "evaluate", "predict", "simulate"):
-        assert callable(getattr(genograph, verb))
-    assert set(genograph._HOMES) == set(genograph.__all__)
-
-
 def test_simulate_prints_its_list_of_sources(tmp_path):
     done = run("simulate", "-o", tmp_path / "y", "--genes", 120)
     assert done.stdout.strip() == str(tmp_path / "y" / "sources.toml")

@@ -24,8 +24,8 @@ from genograph.cohorts import (
     Folds,
     Strains,
     Subgraph,
+    list_experiments,
     load_cohort,
-    members,
     read_genome,
     save_cohort,
     select,
@@ -174,7 +174,7 @@ def test_both_stores_give_the_same_bytes_in_whatever_order_they_were_filled(db, 
             {"gene": ["GEN1", "YAL002C"], "kind": ["deletion"]},
             {"complex": ["cyc:one"], "phenotype": ["fitness"], "max_p": 0.01},
         ):
-            assert members(other, flags(**given)).num_rows > 0
+            assert list_experiments(other, flags(**given)).num_rows > 0
         with pytest.raises(CohortError, match="--max-sd 1e-09 leaves none of 21 rows"):
             select(other, flags(phenotype=["fitness"], max_sd=1e-9))
         with pytest.raises(CohortError, match=r"WHERE e.value > \$low .* leaves none of 21 rows"):
@@ -297,7 +297,7 @@ def _rows():
 def test_flags_keep_what_a_plain_loop_keeps(store, given, keep):
     wanted = sorted(i for i, p, v, s in _rows() if keep(p, v, s))
     assert wanted
-    found = members(store, flags(phenotype=["fitness"], **given))
+    found = list_experiments(store, flags(phenotype=["fitness"], **given))
     assert found["id"].to_pylist() == wanted
 
 
@@ -319,14 +319,14 @@ def test_the_queries_of_the_guide_are_what_it_says(store, tmp_path):
     assert flags(study=["costanzo2010"], go=["GO:0006281"], max_sd=0.1).text == printed
     file = tmp_path / "complex.cypher"
     file.write_text(by_hand)
-    found = set(members(store, CohortQuery.read(file))["strain"].to_pylist())
+    found = set(list_experiments(store, CohortQuery.read(file))["strain"].to_pylist())
     assert found == {"YAL001C+YAL002C", "YAL001C(ts:tsq1)+YAL002C"}
     assert all(lint(fence(text)) == () for text in (printed, by_hand))
 
 
 def test_a_query_of_strains_stands_for_all_their_experiments(store):
     query = CohortQuery("MATCH (s:Strain {id: $id}) RETURN s.id AS strain", {"id": "YAL003C"})
-    found = members(store, query)
+    found = list_experiments(store, query)
     assert found["phenotype"].to_pylist() == ["fitness", "expression", "morphology"]
 
 
@@ -334,7 +334,7 @@ def test_a_query_may_return_an_experiment_many_times(store):
     text = (
         "MATCH (e:Experiment)-[:TESTS]->(s)-[:PERTURBS]->(g:Gene) RETURN e.id AS experiment, g.id"
     )
-    assert len(members(store, CohortQuery(text))) == 28
+    assert len(list_experiments(store, CohortQuery(text))) == 28
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from library_oracle import ORACLES, differences, fixture_tables, frames_of_tables
 
 from genograph.cli import cli
-from genograph.cohorts import CohortQuery, members
+from genograph.cohorts import CohortQuery, list_experiments
 from genograph.cypher import fence, library, lint, query_file
-from genograph.database.query import run_query
+from genograph.database.query import query as run_query
 from genograph.errors import CohortError
 from genograph.store import open_store
 
@@ -130,11 +130,11 @@ def filled(tmp_path_factory):
 def test_a_query_that_gives_strains_or_experiments_selects_a_cohort(filled):
     with open_store(filled, read_only=True) as store:
         pairs = CohortQuery.read(query_file("pairs_with_singles"), study="late2016")
-        found = members(store, pairs)
+        found = list_experiments(store, pairs)
         assert set(found["strain"].to_pylist()) == set(
             run_query(store, pairs.cypher, **pairs.parameters)["strain"].to_pylist()
         )
-        sick = members(store, CohortQuery.read(query_file("synthetic_sick")))
+        sick = list_experiments(store, CohortQuery.read(query_file("synthetic_sick")))
         assert len(sick) == 3
 
 

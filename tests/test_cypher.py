@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genograph.cypher import fence, lint, predicates
 from genograph.cypher.patterns import aliases, matched_names, paths, read_element
 from genograph.cypher.tokens import cut
-from genograph.database.query import run_query
+from genograph.database.query import query as run_query
 from genograph.errors import CohortError, StoreError
 from genograph.store import open_store
 from genograph.tables import Table

@@ -38,7 +38,7 @@ measurements  store
 cypher        embeddings
 tables
 schema        files
-_schema       errors
+_schema       errors        notebook
 """
 LINES = [line.split() for line in FLOORS.strip().splitlines()]
 FLOOR = {room: -number for number, rooms in enumerate(LINES) for room in rooms}

@@ -28,7 +28,7 @@ from genograph.cli.output import FORMULA, visible
 from genograph.cohorts import CohortQuery, load_cohort, read_strains
 from genograph.cypher import fence, lint
 from genograph.database.ingest import build, load
-from genograph.database.query import run_query
+from genograph.database.query import query as run_query
 from genograph.errors import CohortError, GenographError, StoreError
 from genograph.evaluation import load_evaluation
 from genograph.evaluation.predictions import load_predictions, read_truth

@@ -13,9 +13,10 @@ from genograph.cli.ledger import rejects_folder, rejects_option, tell
 @db_option
 @rejects_option
 def build(sources: Path, db: str, rejects: Path | None) -> None:
-    """Load every source that a sources.toml lists, in the right order.
+    """Load every source that a list of sources names, in the right order.
 
-    What the database has already is skipped, so an interrupted build goes on where it stopped.
+    SOURCES is the list, a TOML file. What the database has already is skipped, so an interrupted
+    build goes on where it stopped.
 
     \b
     Example:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MANY: dict[str, Any] = {"multiple": True, "metavar": "ID"}
 FLAGS = (
     click.option("--study", **_MANY, help="Study, e.g. costanzo2010; repeat for any of several."),
-    click.option("--phenotype", **_MANY, help="fitness, expression or morphology."),
+    click.option("--phenotype", **_MANY, help="Phenotype, as genograph schema spells it; repeat."),
     click.option("--go", **_MANY, help="Every perturbed gene is under this GO term."),
     click.option("--gene", **_MANY, help="Every perturbed gene is one of these."),
     click.option("--complex", **_MANY, help="Every perturbed gene is in this complex."),
@@ -84,11 +84,11 @@ def cohort(
       genograph cohort repair.cypher --db yeast.db
       genograph cohort strains_of_complex -p "complex=cyc2008:TRAPP complex" --db yeast.db
     """
-    from genograph.cohorts import members
+    from genograph.cohorts import list_experiments
 
     query = query_of(file, param, flags)
     if print_cypher:
         click.echo(query.text, nl=False)
         return
     with open_db(db, read_only=True) as store:
-        show(members(store, query), style)
+        show(list_experiments(store, query), style)

@@ -33,28 +33,17 @@ def status(db: str, style: str | None) -> None:
     Example:
       genograph db status --db yeast.db
     """
-    import pyarrow as pa
-
-    from genograph.database.ledger import loads, state
+    from genograph.database import ledger
 
     with open_db(db, read_only=True) as store:
         counts = {name: n for name, n in store.counts().items() if n}
-        held = loads(store)
+        loaded = ledger.status(store)
         size = store.size()
     for name, n in counts.items():
         click.echo(f"{name}: {n:,}", err=True)
     if size is not None:
         click.echo(f"size: {size / 1e6:,.1f} MB", err=True)
-    columns = {
-        "loader": pa.array([load.loader for load in held], pa.string()),
-        "file": pa.array([load.file for load in held], pa.string()),
-        "rows_read": pa.array([load.rows_read for load in held], pa.int64()),
-        "rejected": pa.array([load.rows_rejected for load in held], pa.int64()),
-        "licence": pa.array([load.licence for load in held], pa.string()),
-        "loaded": pa.array([load.loaded for load in held], pa.string()),
-        "state": pa.array([state(load, held) for load in held], pa.string()),
-    }
-    show(pa.table(columns), style)
+    show(loaded, style)
 
 
 @db.command()

@@ -17,7 +17,7 @@ from genograph.cli.output import format_option, progress, quiet_option, show
     type=click.Choice(("auto", "cpu", "cuda")),
     default="auto",
     show_default=True,
-    help="Where.",
+    help="Where to predict; auto takes CUDA where there is a device.",
 )
 @click.option(
     "--truth",
@@ -36,7 +36,8 @@ def evaluate(
 ) -> None:
     """Score a run on strains it was not trained on, beside the baselines.
 
-    Interaction scores of pairs come first; the headline is the score with one gene unseen.
+    RUN is the folder that genograph train wrote; the scores go there too. Interaction scores of
+    pairs come first; the headline is the score with one gene unseen.
 
     \b
     Example:
@@ -45,9 +46,8 @@ def evaluate(
     import pyarrow as pa
 
     from genograph.evaluation import evaluate as score
-    from genograph.run import Run
 
     with progress("evaluate", quiet=quiet) as tell:
-        found = score(Run.open(run), cohort=cohort, device=device, truth=truth, report=tell)
+        found = score(run, cohort=cohort, device=device, truth=truth, report=tell)
     show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)
     click.echo(found.headline, err=True)

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     type=click.Choice(("auto", "cpu", "cuda")),
     default="auto",
     show_default=True,
-    help="Where.",
+    help="Where to predict; auto takes CUDA where there is a device.",
 )
 @db_option
 @format_option
@@ -90,10 +90,10 @@ def predict(
 ) -> None:
     """Predict strains, measured or not; print them, or write them into the database.
 
-    Fitness is relative to the wild type (1); the interaction score is fitness minus the product
-    of the single mutants'; the s.d. are over the ensemble. Of all pairs or triples every strain
-    goes into Parquet files, and the top ones are printed or written. Under torchrun each process
-    makes its share of the files.
+    RUN is the folder that genograph train wrote. Fitness is relative to the wild type (1); the
+    interaction score is fitness minus the product of the single mutants'; the s.d. are over the
+    ensemble. Of all pairs or triples every strain goes into Parquet files, and the top ones are
+    printed or written. Under torchrun each process makes its share of the files.
 
     \b
     Example:

@@ -60,7 +60,7 @@ def query(
       genograph query --list
     """
     from genograph.cypher import query_file
-    from genograph.database.query import run_query
+    from genograph.database.query import query as run
 
     if listing:
         show(_library(), style)
@@ -75,7 +75,7 @@ def query(
         held = CohortQuery.read(file, **parameters)
         cypher, parameters = held.cypher, dict(held.parameters)
     with open_db(db, read_only=True) as store:
-        show(run_query(store, cypher, timeout=timeout, **parameters), style)
+        show(run(store, cypher, timeout=timeout, **parameters), style)
 
 
 def _library() -> "pa.Table":

@@ -10,11 +10,12 @@ import click
 def report(run: Path) -> None:
     """Write the HTML report of an evaluated run into its folder.
 
+    RUN is the folder that genograph train wrote and genograph evaluate scored.
+
     \b
     Example:
       genograph report run/
     """
     from genograph.reporting import report as write
-    from genograph.run import Run
 
-    click.echo(str(write(Run.open(run))))
+    click.echo(str(write(run)))

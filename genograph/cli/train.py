@@ -1,6 +1,7 @@
 """genograph train."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,21 @@ import click
 from genograph.cli.output import progress, quiet_option
 
 
+def _models() -> list[str]:
+    """The models by their files: `model_names` would import torch for a help text."""
+    folder = files("genograph").joinpath("models")
+    names = (each.name for each in folder.iterdir() if each.name.endswith(".py"))
+    return sorted(n.removesuffix(".py") for n in names if n[0] != "_" and n != "base.py")
+
+
 @click.command()
 @click.argument("cohort", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--model", default=None, help="Which model to fit.  [default: genome]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder to write."
+)
+@click.option(
+    "--model", default=None, help=f"Model to fit: {', '.join(_models())}.  [default: genome]"
+)
 @click.option(
     "--device",
     type=click.Choice(("auto", "cpu", "cuda")),
@@ -43,13 +55,13 @@ def train(
 ) -> None:
     """Fit a model to a cohort; the same command again resumes.
 
-    The model is the whole-genome network (genome), or another of genograph/models, such as deepset.
+    COHORT is the folder that genograph export wrote. The model is the whole-genome network
+    (genome), or another file of genograph/models.
 
     \b
     Example:
       genograph train cohort/ -o run/ --device auto --heads fitness,expression,morphology
     """
-    from genograph.cohorts import load_cohort
     from genograph.training import TrainConfig, read_config
     from genograph.training import train as run
 
@@ -63,5 +75,5 @@ def train(
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=1))
         return
     with progress("train", quiet=quiet) as tell:
-        made = run(load_cohort(cohort), settings, out, cohort_folder=cohort, report=tell)
+        made = run(cohort, settings, out, report=tell)
     click.echo(str(made.folder))

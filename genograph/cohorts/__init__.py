@@ -18,7 +18,7 @@ from genograph.cohorts.folder import load_cohort, save_cohort
 from genograph.cohorts.folds import Folds
 from genograph.cohorts.genome import WHOLE, Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, explain_empty
-from genograph.cohorts.select import members, select
+from genograph.cohorts.select import list_experiments, select
 from genograph.cohorts.strains import read_strains, strains_of
 
 __all__ = [
@@ -39,8 +39,8 @@ __all__ = [
     "Subgraph",
     "Vectors",
     "explain_empty",
+    "list_experiments",
     "load_cohort",
-    "members",
     "read_genome",
     "read_strains",
     "save_cohort",

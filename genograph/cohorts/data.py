@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Int8, Int64
 from numpy.typing import NDArray
 
 from genograph.errors import CohortError
+from genograph.notebook import html_table, one_line, shorten
 from genograph.schema import graph_schema, names_sha256
 
 if TYPE_CHECKING:
@@ -36,9 +37,14 @@ RELATIONS = (
 
 
 class Edges(NamedTuple):
-    """Edges of one relation: 0-based rows of source and target nodes, and a weight each.
+    """Edges of one relation.
 
     Undirected relations (interacts_with, paralog_of) hold both directions.
+
+    Attributes:
+        source: row of the node where each edge begins, 0-based.
+        target: row of the node where it ends, 0-based.
+        weight: 0 to 1; see `Genome`.
     """
 
     source: Int64[np.ndarray, " edge"]
@@ -92,7 +98,11 @@ class Genome:
         return {gene: row for row, gene in enumerate(self.gene_ids)}
 
     def n_node(self, kind: str) -> int:
-        """The number of nodes of a type: gene, term or complex."""
+        """The number of nodes of a type.
+
+        Args:
+            kind: gene, term or complex.
+        """
         return len(
             {"gene": self.gene_ids, "term": self.term_ids, "complex": self.complex_ids}[kind]
         )
@@ -188,9 +198,16 @@ class Cohort:
         strains: the strains that were selected, and their single mutants.
         studies: study ids, sorted.
         measured: experiments by phenotype, in the order of the schema; only what there is.
-        gene_fold: TRAIN, VALIDATION or TEST; a gene of another fold than TRAIN is unseen.
+        gene_fold: TRAIN, VALIDATION or TEST (0, 1, 2); a gene of another fold than TRAIN is unseen.
         strain_fold: TEST if a gene is TEST, else VALIDATION if a gene is VALIDATION, else by hash.
         provenance: query, parameters, seed, database, versions; strings and numbers.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> cohort.vectors["expression"].unit
+        'log2 fold change'
+        >>> list(cohort.to_pandas("fitness"))[:4]
+        ['strain', 'n_perturbed', 'study', 'fold']
     """
 
     genome: Genome
@@ -200,6 +217,31 @@ class Cohort:
     gene_fold: Int8[np.ndarray, " gene"]
     strain_fold: Int8[np.ndarray, " strain"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return the counts and the studies, in one line."""
+        counts = ", ".join(f"{len(each):,} {name}" for name, each in self.measured.items())
+        return (
+            f"Cohort({len(self.genome.gene_ids):,} genes, {len(self.strains):,} strains; "
+            f"{one_line(counts) or 'no experiments'}; {shorten(self.studies) or 'no study'})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the counts as a table, for a notebook."""
+        genome = self.genome
+        rows: list[tuple[str, object]] = [
+            ("genes", len(genome.gene_ids)),
+            ("terms", len(genome.term_ids)),
+            ("complexes", len(genome.complex_ids)),
+            ("strains", len(self.strains)),
+            *(
+                (f"strains for {fold}", int((self.strain_fold == k).sum()))
+                for k, fold in enumerate(FOLDS)
+            ),
+            *((f"experiments of {name}", len(each)) for name, each in self.measured.items()),
+            ("studies", shorten(self.studies)),
+        ]
+        return html_table("Cohort", (), rows)
 
     @property
     def fitness(self) -> Fitness | None:
@@ -224,8 +266,9 @@ class Cohort:
     def test_strains(self, split: str) -> Bool[np.ndarray, " strain"]:
         """Which strains a split tests on.
 
-        random: no gene is unseen; one_gene_unseen: exactly one of two or more, or the gene of a
-        single mutant; all_genes_unseen: every gene, of two or more.
+        Args:
+            split: random: no gene is unseen; one_gene_unseen: exactly one of two or more, or the
+                gene of a single mutant; all_genes_unseen: every gene, of two or more.
 
         Raises:
             CohortError: unknown split.
@@ -259,7 +302,10 @@ class Cohort:
         """The experiments of a phenotype, one row each, sorted as in the cohort.
 
         Columns strain, n_perturbed, study, fold, n_unseen; then value, sd, interaction and
-        interaction_sd of fitness, or one column a name of the axis.
+        interaction_sd of fitness, or one column a name of the axis; NaN where not reported.
+
+        Args:
+            phenotype: one that the cohort has experiments of.
 
         Raises:
             CohortError: the cohort has no experiments of this phenotype.

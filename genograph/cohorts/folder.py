@@ -95,13 +95,25 @@ def save_cohort(
     force: bool = False,
     also: Callable[[Cohort, Path], None] | None = None,
 ) -> Path:
-    """Write the cohort directory, whole or not at all; return its path.
+    """Write a cohort directory, whole or not at all, and return its path.
 
-    `also` writes more files into the directory before it takes its place.
+    Args:
+        cohort: any cohort, for instance of `select`.
+        folder: the directory: manifest.json, genome.safetensors, labels.safetensors.
+        force: replace a cohort that is there.
+        also: called with the cohort and the draft of the directory, before that takes its place, to
+            write more files.
+
+    Returns:
+        The directory.
 
     Raises:
         CohortError: the folder exists and is not empty, unless `force` and it is a cohort; or it
             cannot be written.
+
+    Example:
+        >>> genograph.save_cohort(genograph.load_cohort("cohort"), "copy")
+        PosixPath('copy')
     """
     folder = Path(folder)
     manifest, genome, labels = content(cohort)
@@ -122,10 +134,21 @@ def save_cohort(
 
 
 def load_cohort(folder: Path | str) -> Cohort:
-    """Read a cohort directory.
+    """Read a cohort directory; its large arrays are mapped, not read.
+
+    Args:
+        folder: what `export` or `save_cohort` wrote.
+
+    Returns:
+        The cohort, its hash and every array checked.
 
     Raises:
         CohortError: not a cohort, of another format or schema version, or changed since written.
+
+    Example:
+        >>> cohort = genograph.load_cohort("cohort")
+        >>> cohort.genome.gene_ids[:3]
+        ('YAL001C', 'YAL002C', 'YAL003C')
     """
     folder = Path(folder)
     manifest = read_record(

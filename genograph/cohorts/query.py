@@ -41,6 +41,15 @@ class CohortQuery:
         cypher: the statement.
         parameters: values of its $parameters.
         flags: by predicate of the statement, the flag that wrote it.
+
+    Example:
+        >>> query = genograph.CohortQuery.of(study=["simulated_sga"], max_sd=0.1)
+        >>> print(query.cypher)
+        MATCH (e:Experiment)
+        WHERE coalesce(e.sd, e.interaction_sd) <= $max_sd
+        MATCH (e)-[:FROM_STUDY]->(u:Study)
+        WHERE u.id IN $study
+        RETURN e.id AS experiment
     """
 
     cypher: str
@@ -68,11 +77,27 @@ class CohortQuery:
     ) -> "CohortQuery":
         """Write the query of some flags: all flags hold, and any one value of each flag.
 
-        `go` (a term or one below it by is_a or part_of; NOT annotations do not count), `gene`
-        (systematic name or symbol), `complex` and `kind` say something of perturbations: it must
-        hold for every perturbation of a strain, with `any_gene` for one at least. An experiment
-        that has no s.d., P value or fitness is not kept by the flag that limits it; `max_sd` looks
-        at the s.d. of the interaction score where a fitness is missing.
+        `go`, `gene`, `complex` and `kind` say something of perturbations: it must hold for every
+        perturbation of a strain, with `any_gene` for one at least. An experiment that has no s.d.,
+        P value or fitness is not kept by the flag that limits it.
+
+        Args:
+            study: ids of studies.
+            phenotype: as the schema spells them.
+            go: terms; a gene counts that is annotated with one or with a term below it by is_a or
+                part_of; NOT annotations do not count.
+            gene: systematic names or symbols.
+            complex: ids of complexes.
+            kind: kinds of perturbation, e.g. deletion.
+            any_gene: one perturbed gene is enough for the flags on perturbations.
+            min_perturbed: least number of perturbations.
+            max_perturbed: greatest number of perturbations.
+            max_sd: greatest s.d. of fitness (wild type = 1), or of the interaction score where a
+                fitness is missing.
+            max_p: greatest P value.
+            min_fitness: least fitness (wild type = 1).
+            max_fitness: greatest fitness (wild type = 1).
+            environment: ids of conditions.
 
         Raises:
             CohortError: a phenotype or kind that the schema does not know.
@@ -161,7 +186,9 @@ class CohortQuery:
     def read(cls, path: Path | str, **parameters: Value) -> "CohortQuery":
         """Read a .cypher file; lines `// :param NAME => JSON` give parameters.
 
-        `parameters` come before those of the file.
+        Args:
+            path: the file, UTF-8.
+            parameters: values that come before those of the file.
 
         Raises:
             CohortError: the file cannot be read, or is not one reading statement.

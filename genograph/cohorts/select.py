@@ -62,17 +62,35 @@ def select(
 ) -> Cohort:
     """The cohort of the experiments that a query selects, on the genome of the database.
 
-    With `singles`, the fitness experiments of the single mutants of the selected strains are added,
-    in the unit of the fitness that is selected: what a model of pairs is told. Experiments of
-    strains with a perturbed gene outside `subgraph`, and of phenotypes that a cohort does not carry
-    (traits), are left out; all are counted in the provenance. `embedding`: see `read_genome`.
-    `timeout` is in seconds, for each query. The arrays of strains and experiments are mapped from
-    files of the temporary folder, whose room is given back with the cohort.
+    Experiments of strains with a perturbed gene outside `subgraph`, and of phenotypes that a cohort
+    does not carry (traits), are left out; all are counted in the provenance. The arrays of strains
+    and experiments are mapped from files of the temporary folder, whose room is given back with the
+    cohort.
+
+    Args:
+        store: an open database.
+        query: which experiments; by default every one.
+        singles: add the fitness experiments of the single mutants of the selected strains, in the
+            unit of the fitness that is selected: what a model of pairs is told.
+        embedding: models of the CRE embeddings that become the genes' features, in this order;
+            None: the only one there is; an empty sequence: none.
+        subgraph: the part of the genome to carry; by default all of it.
+        folds: how genes and strains are divided.
+        timeout: seconds for each query to the database; None: no limit.
+
+    Returns:
+        The cohort, sorted by id: the same database and query give the same bytes.
 
     Raises:
         CohortError: the query is refused, empty, or pools two units of one phenotype; the genome
             cannot be read; or the temporary folder takes no more.
         StoreError: the database refuses the query or it ran out of time.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     cohort = genograph.select(store, genograph.CohortQuery.of(phenotype=["expression"]))
+        >>> sorted(cohort.measured)
+        ['expression', 'fitness']
     """
     with _put_aside() as folder:
         ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
@@ -144,14 +162,31 @@ def select(
     )
 
 
-def members(
+def list_experiments(
     store: Store, query: CohortQuery = EVERYTHING, *, timeout: float | None = 600.0
 ) -> pa.Table:
-    """The experiments that a query selects, sorted by id, with strain, study and the numbers.
+    """The experiments that a query selects, as rows sorted by id.
+
+    Args:
+        store: an open database.
+        query: which experiments; by default every one.
+        timeout: seconds for each query to the database; None: no limit.
+
+    Returns:
+        Columns id, phenotype, unit, strain, study, then the scalars: value (fitness relative to the
+        wild type, 1), sd, p, interaction and interaction_sd; null where not reported.
 
     Raises:
-        CohortError: the query is refused or empty.
+        CohortError: the query is refused or empty; the message names the clause or flag that
+            empties it.
         StoreError: the database refuses the query or it ran out of time.
+
+    Example:
+        >>> singles = genograph.CohortQuery.of(study=["simulated_smf"])
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     rows = genograph.list_experiments(store, singles)
+        >>> rows["study"][0].as_py(), rows["strain"][0].as_py()
+        ('simulated_smf', 'YAL001C')
     """
     said = Vocabularies()
     with _put_aside() as folder:

@@ -54,12 +54,30 @@ def strains_of(
 def read_strains(
     path: Path | str, cohort: Cohort, *, resolve: Callable[[str], str | None] | None = None
 ) -> Strains:
-    """Read a CSV with a column `strain`, e.g. YAL001C+YBL003C or RAD51+RAD52(damp).
+    r"""Strains of a CSV file, as arrays on a cohort's genes.
 
-    Systematic names and symbols of the cohort's genes resolve; `resolve` may know more names.
+    The file has a column `strain`: YAL001C+YBL003C, RAD51+RAD52(damp), WT. Systematic names and
+    symbols of the cohort's genes resolve. Repeats are merged.
+
+    Args:
+        path: the CSV file, UTF-8.
+        cohort: whose genes the strains are on, and in which their single mutants are looked for.
+        resolve: the systematic name of any other name, None where it has none.
+
+    Returns:
+        The strains, sorted by id.
 
     Raises:
-        SourceError: the file, its header, a strain's spelling or a gene name is not right.
+        SourceError: the file, its header, a strain's spelling or a gene name is not right; the
+            message has the line, 1-based.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("pairs.csv").write_text("strain\nYAL001C+YAL002C\nWT\n")
+        26
+        >>> strains = genograph.read_strains("pairs.csv", genograph.load_cohort("cohort"))
+        >>> strains.ids.to_pylist()
+        ['WT', 'YAL001C+YAL002C']
     """
     path = Path(path)
     names = {

@@ -35,7 +35,23 @@ class Finding(NamedTuple):
 def check(store: Store, *, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
     """Check a whole database; the findings are empty where it is sound.
 
-    `report` is told the name of each check before it runs.
+    Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
+    vector lengths, circles in the ontology, limits of values, promoted predictions.
+
+    Args:
+        store: an open database.
+        report: told the name of each check before it runs.
+
+    Returns:
+        The findings, in the order of the checks.
+
+    Raises:
+        StoreError: the database refuses a query.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     genograph.check(store)
+        []
     """
     out = []
     for name, run in CHECKS.items():

@@ -30,8 +30,15 @@ VALUES_PER_FILE = 64_000_000
 MANIFEST = "manifest.json"
 
 
-class File(BaseModel):
-    """One file of a dump."""
+class DumpFile(BaseModel):
+    """One file of a dump.
+
+    Attributes:
+        name: in the dump's folder.
+        type: the label or relationship.
+        rows: how many it has.
+        sha256: hash of its bytes.
+    """
 
     model_config = RECORD
     name: str
@@ -46,14 +53,20 @@ class Manifest(BaseModel):
     model_config = RECORD
     format: int
     schema_version: int
-    files: tuple[File, ...]
+    files: tuple[DumpFile, ...]
 
 
 class Dump(NamedTuple):
-    """What a dump holds, by its manifest."""
+    """What a dump holds, by its manifest.
+
+    Attributes:
+        folder: where it is.
+        files: sorted by name.
+        sha256: hash of the manifest; equal for equal databases.
+    """
 
     folder: Path
-    files: tuple[File, ...]
+    files: tuple[DumpFile, ...]
     sha256: str
 
     @property
@@ -75,20 +88,32 @@ def dump(
     force: bool = False,
     report: Report = lambda type, rows: None,
 ) -> Dump:
-    """Write a database into a folder; equal databases give equal bytes.
+    """Write a database into a folder of Parquet files; equal databases give equal bytes.
 
-    `report` is told each type and its number of rows. With `force` a dump that is there is
-    replaced, when the new one is whole.
+    Args:
+        store: an open database.
+        folder: manifest.json and, for every label and relationship, files sorted by key.
+        force: replace a dump that is there, when the new one is whole.
+        report: told each type and its number of rows.
+
+    Returns:
+        The dump: its folder, its files and their counts, and its hash.
 
     Raises:
         StoreError: the folder is there and not a dump or not to be replaced, cannot be written, or
             rows of the database cannot be told apart by their key.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     made = genograph.dump(store, "yeast-dump")
+        >>> made.counts["Gene"]
+        120
     """
     folder = Path(folder)
     counts = store.counts()
     with write_folder(folder, force=force, mark=MANIFEST, error=StoreError) as draft:
         keys = Keys(store)
-        files: list[File] = []
+        files: list[DumpFile] = []
         for name in _by_from_label():
             if not counts[name]:
                 continue
@@ -97,7 +122,7 @@ def dump(
             for number, parts in enumerate(_files(stream(store, name, keys), per_file)):
                 file = draft / f"{name}-{number:04d}.parquet"
                 n = _write(file, parts)
-                files.append(File(name=file.name, type=name, rows=n, sha256=digest_of(file)))
+                files.append(DumpFile(name=file.name, type=name, rows=n, sha256=digest_of(file)))
                 rows += n
             if rows != counts[name]:
                 msg = (
@@ -120,13 +145,26 @@ def neo4j_import(
     *,
     force: bool = False,
     report: Report = lambda type, rows: None,
-) -> offline.Import:
+) -> offline.Neo4jImport:
     """Write a database as files for Neo4j's import, and the command to run in their folder.
 
-    With `force` such a folder that is there is replaced, when the new one is whole.
+    Args:
+        store: an open database.
+        folder: the CSV files, and import.sh, which is the command.
+        force: replace such a folder that is there, when the new one is whole.
+        report: told each type and its number of rows.
+
+    Returns:
+        The command, to be run in the folder where the stopped server is.
 
     Raises:
         StoreError: as `dump`; or a text cannot be said in these files.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     made = genograph.neo4j_import(store, "csv")
+        >>> made.command[:3]
+        ['neo4j-admin', 'database', 'import']
     """
     mark, folder = offline.SCRIPT, Path(folder)
     with write_folder(folder, force=force, mark=mark, error=StoreError) as draft:
@@ -219,9 +257,22 @@ def restore(
     the same restore again finishes it. A database that is already what the dump says stays as it
     is.
 
+    Args:
+        store: the database, open for writing.
+        folder: what `dump` wrote.
+        report: told each type and its number of rows.
+
+    Returns:
+        The rows a label and relationship type that the database then has.
+
     Raises:
         StoreError: no valid dump; or the database is not empty, unless an interrupted restore of
             this dump filled it.
+
+    Example:
+        >>> with genograph.open_store("copy.db") as store:
+        ...     genograph.restore(store, "yeast-dump")["Gene"]
+        120
     """
     held = opened(folder)
     with store.writing():

@@ -27,14 +27,31 @@ _FILE = "CRE windows of the database"
 def embed(
     store: Store, provider: str, *, model: str | None = None, seed: int = 0, dim: int = 768
 ) -> Ledger:
-    """Embed every loaded window and return the ledger; a second run changes nothing.
+    """Embed every loaded regulatory window and return the ledger; a second call changes nothing.
 
-    The vectors stand as Embedding nodes `CRE id@model`; `model` is the provider's name unless it is
-    given (with the seed where one other than 0 matters: random-1). If the database has these very
-    vectors, of these windows, nothing is computed and the ledger says skipped.
+    The vectors stand as Embedding nodes `CRE id@model`. If the database has these very vectors, of
+    these windows, nothing is computed and the ledger says skipped.
+
+    Args:
+        store: the database, open for writing.
+        provider: kmer, a summary of the sequence; or random, the control that carries none of it.
+        model: the name to store the vectors under, without @; None: the provider's, with the seed
+            where one other than 0 matters (random-1).
+        seed: of a random provider; others ignore it.
+        dim: length of a vector.
 
     Raises:
-        SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
+        SourceError: an unknown provider, a dimension that it does not have, a model name with @, or
+            no window is loaded.
+        StoreError: the database refuses.
+
+    Returns:
+        The ledger: windows read, vectors written, unchanged, and windows without a vector.
+
+    Example:
+        >>> with genograph.open_store("yeast.db") as store:
+        ...     genograph.embed(store, "kmer").skipped
+        True
     """
     spec = find_provider(provider)
     if model is None:

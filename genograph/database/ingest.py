@@ -38,14 +38,31 @@ def gene_names(store: Store) -> GeneNames:
 def load(
     store: Store, source: str, path: Path | str, *, rejects: Path | None = None, **options: Option
 ) -> Ledger:
-    """Load one file and return what was done; loading it twice changes nothing.
+    """Load one source file and return what was done; loading it twice changes nothing.
 
-    Every row that is not used is listed in the folder `rejects`, by default beside the database;
-    a server has no such place, so that there it must be given.
+    The file is read to its end before the first row is written, so a bad file writes nothing.
+
+    Args:
+        store: the database, open for writing.
+        source: the loader's name, which is the file's format; `genograph load --list` shows them.
+        path: the file; most loaders read it compressed by gzip too.
+        rejects: folder for the list of rows that were not used (tab-separated; lines are 1-based);
+            None: beside the database. A server has no such place and then keeps the counts only.
+        options: of the loader, by name.
+
+    Returns:
+        The ledger of the load: rows read, written, unchanged, and rejected by reason.
 
     Raises:
-        SourceError: the file is missing, damaged or malformed; the database is as it was.
-        StoreError: the database refuses; the same command again finishes the load.
+        SourceError: the file is missing, damaged or malformed, an option is unknown, or the loader
+            needs what is not loaded yet; the database is as it was.
+        StoreError: the database refuses; the same call again finishes the load.
+
+    Example:
+        >>> with genograph.open_store("yeast.db") as store:
+        ...     ledger = genograph.load(store, "sgd_features", "yeast/SGD_features.tab")
+        >>> ledger.rows_read, ledger.written, ledger.rejected["not a gene: CDS"]
+        (246, 120, 122)
     """
     path = Path(path)
     spec, read = loaders.loader(source)
@@ -236,11 +253,29 @@ def build(
     """Load every source of a sources.toml that the database does not have yet.
 
     A step whose file, options and loader version are in the database's ledger is skipped, so a
-    build that was interrupted goes on where it stopped. `report` gets each step's ledger.
+    build that was interrupted goes on where it stopped. Steps are put into the order in which they
+    need each other.
+
+    Args:
+        store: the database, open for writing.
+        path: a TOML file of `[[source]]` (loader, file, the loader's options) and `[[embed]]`
+            (provider; model, seed, dim) tables; files are relative to it.
+        report: gets each step's ledger when the step is done.
+        rejects: as for `load`.
+
+    Returns:
+        The ledgers of all steps, skipped ones included.
 
     Raises:
-        SourceError: as `sources` and `load`; or a step needs what neither the list nor the database
-            has, in which case nothing is loaded.
+        SourceError: the list or a file is missing or malformed; or a step needs what neither the
+            list nor the database has, in which case nothing is loaded.
+        StoreError: the database refuses; the same call again goes on.
+
+    Example:
+        >>> with genograph.open_store("yeast.db") as store:
+        ...     ledgers = genograph.build(store, "yeast/sources.toml")
+        >>> ledgers[0].source, ledgers[0].skipped
+        ('sgd_features', True)
     """
     steps = sources(Path(path))
     there = {name for name, n in store.counts().items() if n}

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+import pyarrow as pa
+
 from genograph import loaders
 from genograph.errors import SourceError
 from genograph.files import Draft
@@ -111,6 +113,38 @@ def state(load: Load, among: Sequence[Load]) -> str:
     if any(o.sha256 != load.sha256 for o in same):
         return "another file of this name is loaded too: build again for one of them"
     return "loaded"
+
+
+def status(store: Store) -> pa.Table:
+    """What is loaded: a row a load, in the order of loader and file.
+
+    Args:
+        store: an open database.
+
+    Returns:
+        Columns loader, file, rows_read, rejected (rows of the file that were not used), licence,
+        loaded (UTC, ISO 8601; null where the load is unfinished) and state: "loaded", or what to
+        do.
+
+    Example:
+        >>> with genograph.open_store("yeast.db", read_only=True) as store:
+        ...     loaded = genograph.status(store)
+        >>> loaded["loader"].to_pylist()[:3]
+        ['cre', 'cyc2008', 'embed_kmer']
+        >>> set(loaded["state"].to_pylist())
+        {'loaded'}
+    """
+    held = loads(store)
+    columns = {
+        "loader": pa.array([load.loader for load in held], pa.string()),
+        "file": pa.array([load.file for load in held], pa.string()),
+        "rows_read": pa.array([load.rows_read for load in held], pa.int64()),
+        "rejected": pa.array([load.rows_rejected for load in held], pa.int64()),
+        "licence": pa.array([load.licence for load in held], pa.string()),
+        "loaded": pa.array([load.loaded for load in held], pa.string()),
+        "state": pa.array([state(load, held) for load in held], pa.string()),
+    }
+    return pa.table(columns)
 
 
 def _counts(words: Sequence[str]) -> dict[str, int]:

@@ -103,35 +103,41 @@ def score(
 
 
 def evaluate(
-    run: Run,
+    run: Run | Path | str,
     *,
     cohort: Cohort | Path | str | None = None,
     device: str = "auto",
     truth: Path | str | None = None,
     report: Report = lambda fraction, words: None,
 ) -> Evaluation:
-    """Scores of a run on its test strains, which are also written into its folder.
+    """Scores of a run on its test strains, beside baselines; they are also written into its folder.
 
     evaluation.json holds the table, predictions.safetensors what the run predicts for every
     measured strain.
 
     Args:
-        run: trained to its end, or as far as it came.
+        run: the run or its folder; trained to its end.
         cohort: the one it was trained on, or its folder where it is now; None: where it was.
         device: auto, cpu or cuda.
-        truth: truth of a simulation; adds the ceiling that noise sets.
-        report: told the fraction done and a few words.
+        truth: folder truth/ of a simulation; adds the ceiling that noise sets.
+        report: told the fraction done, 0 to 1, and a few words.
+
+    Returns:
+        The table of scores, the calibration of the predicted s.d., and notes.
 
     Raises:
-        RunError: another cohort, no checkpoint, or predictions that are no numbers.
+        RunError: no run there, another cohort, no checkpoint, or predictions that are no numbers.
+        CohortError: the cohort cannot be read.
         SourceError: no truth there.
+
+    Example:
+        >>> found = genograph.evaluate("run", truth="yeast/truth")
+        >>> found.headline
+        'interaction score of pairs, one gene unseen: Pearson ...'
     """
     started = time.monotonic()
-    if isinstance(cohort, Cohort):
-        run.check(cohort)
-        held = cohort
-    else:
-        held = run.cohort(cohort)
+    run = Run.open(run)
+    held = run.cohort(cohort)
     true = None if truth is None else read_truth(truth, held)
     report(0.0, "predicting the measured strains")
     predictions = predict_measured(run, held, device=device)

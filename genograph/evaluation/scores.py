@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSer
 
 from genograph.errors import RunError
 from genograph.files import RECORD, read_record, write_record
+from genograph.notebook import html_table, one_line
 from genograph.schema import graph_schema
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Calibration(NamedTuple):
     68.3 % of |z| below 1, 95.4 % below 2 and a standard deviation of z of 1.
 
     Attributes:
-        within_1, within_2: fractions of strains.
+        quantity, split: what was scored, as in `Score`.
+        within_1, within_2: fractions of strains with |z| below 1 and 2.
         z_sd: standard deviation of z; few wild errors make it large.
         stretch: what the s.d. must be multiplied by for 95.4 % of |z| below 2.
         sd_error_spearman: rank correlation of predicted s.d. and absolute error.
@@ -131,6 +133,13 @@ class Evaluation:
         cohort_sha256: the cohort that was scored.
         created: UTC, ISO 8601.
         seconds: wall time of predicting and scoring.
+
+    Example:
+        >>> found = genograph.load_evaluation("run/evaluation.json")
+        >>> found.find("fitness_pairs", "random").n > 0
+        True
+        >>> list(found.summary())
+        ['quantity', 'test strains', 'n', 'genograph', 'best baseline', 'which']
     """
 
     rows: tuple[Score, ...]
@@ -140,8 +149,24 @@ class Evaluation:
     created: str
     seconds: float
 
+    def __repr__(self) -> str:
+        """Return the number of scores and the headline, in one line."""
+        return f"Evaluation({len(self.rows):,} scores; {one_line(self.headline)})"
+
+    def _repr_html_(self) -> str:
+        """Return `summary` as a table, for a notebook."""
+        found = self.summary()
+        rows = found.itertuples(index=False, name=None)
+        return html_table(self.headline, [str(name) for name in found.columns], rows)
+
     def find(self, quantity: str, split: str, model: str = MODEL) -> Score | None:
-        """The row of a quantity, split and model, None where there is none."""
+        """The row of a quantity, split and model, None where there is none.
+
+        Args:
+            quantity: interaction_pairs, fitness_pairs, fitness_singles, or a vector phenotype.
+            split: random, one_gene_unseen or all_genes_unseen.
+            model: genograph, or the name of a baseline, control or ceiling.
+        """
         for row in self.rows:
             if (row.quantity, row.split, row.model) == (quantity, split, model):
                 return row
@@ -190,7 +215,12 @@ class Evaluation:
         return numbers
 
     def best_baseline(self, quantity: str, split: str) -> Score | None:
-        """The opponent with the highest Pearson; ceilings and the canary are no opponents."""
+        """The opponent with the highest Pearson; ceilings and the canary are no opponents.
+
+        Args:
+            quantity: as for `find`.
+            split: as for `find`.
+        """
         rivals = [
             row
             for row in self.rows
@@ -228,6 +258,9 @@ class Evaluation:
 
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON; undefined numbers are null.
+
+        Args:
+            path: the file, evaluation.json of a run.
 
         Raises:
             RunError: the file cannot be written.
@@ -310,12 +343,23 @@ class _Record(BaseModel):
     headline_text: str = ""
 
 
-def load_evaluation(path: Path) -> Evaluation:
-    """Read what `Evaluation.save` wrote.
+def load_evaluation(path: Path | str) -> Evaluation:
+    """Read what `evaluate` wrote into the folder of a run.
+
+    Args:
+        path: the run's evaluation.json.
+
+    Returns:
+        The evaluation.
 
     Raises:
         RunError: missing or damaged.
+
+    Example:
+        >>> genograph.load_evaluation("run/evaluation.json")
+        Evaluation(... scores; interaction score of pairs, one gene unseen: Pearson ...)
     """
+    path = Path(path)
     record = read_record(
         path,
         _Record,

@@ -16,24 +16,29 @@ __all__ = ["report"]
 REPORT = "report.html"
 
 
-def report(run: Run, *, cohort: Cohort | Path | str | None = None) -> Path:
-    """Path of the HTML report of an evaluated run, written into its folder.
+def report(run: Run | Path | str, *, cohort: Cohort | Path | str | None = None) -> Path:
+    """Write the HTML report of an evaluated run into its folder, and return its path.
 
     The page loads nothing: its pictures are inside.
 
     Args:
-        run: evaluated.
+        run: the run or its folder; evaluated.
         cohort: the one it was trained on, or its folder where it is now; None: where it was.
+
+    Returns:
+        The page, report.html of the run's folder.
 
     Raises:
         RunError: the run was not evaluated, or on another cohort; or the page cannot be written.
+        CohortError: the cohort cannot be read.
+
+    Example:
+        >>> genograph.report("run")
+        PosixPath('run/report.html')
     """
+    run = Run.open(run)
     evaluation = load_evaluation(run.folder / EVALUATION)
-    if isinstance(cohort, Cohort):
-        run.check(cohort)
-        held = cohort
-    else:
-        held = run.cohort(cohort)
+    held = run.cohort(cohort)
     predictions = load_predictions(run.folder / PREDICTIONS, held)
     columns = metrics(run.folder / "metrics.csv")
     text = page(

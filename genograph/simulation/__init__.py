@@ -152,13 +152,27 @@ class Simulation(NamedTuple):
 def simulate(
     out: Path | str, *, genes: int = 600, seed: int = 0, force: bool = False
 ) -> Simulation:
-    """Write a simulated yeast of `genes` genes into the folder `out`.
+    """Write a simulated yeast: source files in the official formats, and their sources.toml.
 
-    The same `genes` and `seed` give the same bytes. With `force` files of the same names in a
-    folder that is not empty are replaced; others stay.
+    The same `genes` and `seed` give the same bytes. The true fitness, interactions, expression and
+    morphology go to `out`/truth/truth.npz, which no loader reads.
+
+    Args:
+        out: the folder to write.
+        genes: how many genes the yeast has, 120 or more; all are protein-coding.
+        seed: 0 or more.
+        force: replace files of the same names in a folder that is not empty; others stay.
+
+    Returns:
+        Counts of what was written, and statistics of the true values.
 
     Raises:
         SourceError: too few genes, a negative seed, or a folder that is not empty.
+
+    Example:
+        >>> made = genograph.simulate("yeast", genes=120, seed=0)
+        >>> made.genes
+        120
     """
     out = Path(out)
     if genes < FEWEST:

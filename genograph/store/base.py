@@ -23,7 +23,13 @@ from genograph.tables import Table, Value
 
 
 class Written(NamedTuple):
-    """Rows of a write by outcome: new, changed or equal to what was there."""
+    """Rows of a write by outcome: new, changed or equal to what was there.
+
+    Attributes:
+        created: rows that were not there.
+        updated: rows that were there with other values.
+        unchanged: rows that were there, equal.
+    """
 
     created: int = 0
     updated: int = 0
@@ -40,17 +46,30 @@ class Store(ABC):
     """An open graph database of the current schema version.
 
     Use it as a context manager. One thread at a time.
+
+    Attributes:
+        uri: its path or address.
+        atomic_loads: whether a load of some size fits into one transaction; if not, it is resumed.
+        transaction_bytes: how much one transaction takes, as Arrow bytes; 0 where every write is
+            one of its own.
+        rows_at_once: how many rows are looked for in one query.
+
+    Example:
+        >>> with genograph.open_store("small.db") as store:
+        ...     genes = genograph.Table.of("Gene", {"id": ["YAL001C", "YAL002C"]})
+        ...     print(store.write(genes))
+        ...     print(store.write(genes))
+        ...     rows = store.query("MATCH (g:Gene) RETURN count(*) AS n")
+        Written(created=2, updated=0, unchanged=0)
+        Written(created=0, updated=0, unchanged=2)
+        >>> rows["n"].to_pylist()
+        [2]
     """
 
     uri: str
     atomic_loads: bool
-    """Whether a load of some size fits into one transaction; otherwise it is resumed."""
-
     transaction_bytes: int
-    """How much one transaction takes, as Arrow bytes; 0 where every write is one of its own."""
-
     rows_at_once: int
-    """How many rows are looked for in one query."""
 
     @abstractmethod
     def query(
@@ -63,8 +82,13 @@ class Store(ABC):
     ) -> pa.Table:
         """Run a reading query and return its result, one Arrow column a returned column.
 
-        With `rows`, the query is run for every row; the query sees each column as a variable.
-        The engine itself refuses writes here. `timeout` is in seconds.
+        The engine itself refuses writes here.
+
+        Args:
+            cypher: the statement.
+            rows: run the query for every row; it sees each column as a variable.
+            timeout: seconds before giving up; None: no limit.
+            parameters: values of the statement's $parameters.
 
         Raises:
             StoreError: the query is not valid, names an unknown label or property, would write,
@@ -80,6 +104,11 @@ class Store(ABC):
         Memory holds one part: a server's result is put down on disk before the first part is given,
         the embedded engine holds its own in its pool. An empty part has the columns, and not always
         their types.
+
+        Args:
+            cypher: the statement.
+            timeout: seconds before giving up; None: no limit.
+            parameters: values of the statement's $parameters.
 
         Raises:
             StoreError: as `query`.
@@ -103,7 +132,8 @@ class Store(ABC):
     def transaction(self, *, rows: int = 0) -> Iterator[None]:
         """Run the block's writes as one transaction: all of them stay, or none.
 
-        `rows` is about how many are written, where they are many: what to make room for.
+        Args:
+            rows: about how many are written, where they are many: what to make room for.
         """
         yield
 
@@ -121,7 +151,14 @@ class Store(ABC):
 
     @abstractmethod
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
-        """Set properties of the nodes `n` that match the predicate to null; return their number."""
+        """Set properties of the nodes `n` that match the predicate to null; return their number.
+
+        Args:
+            label: of the nodes.
+            names: the properties.
+            where: a Cypher predicate of the node `n`.
+            parameters: values of the predicate's $parameters.
+        """
 
     @abstractmethod
     def carry(
@@ -129,9 +166,13 @@ class Store(ABC):
     ) -> None:
         """Copy properties of relationships `r` to the nodes `b` where they end.
 
-        `names` gives the node's property for each of the relationship's; one that is null is null
-        there too. `fixed` is a property of the node that is set to the parameter of its name. The
-        predicate sees the ends as `a` and `b`.
+        Args:
+            type: of the relationships.
+            names: the node's property for each of the relationship's; one that is null is null
+                there too.
+            where: a Cypher predicate of `r` and its ends, `a` and `b`.
+            fixed: a property of the node that is set to the parameter of its name.
+            parameters: values of the predicate's $parameters.
         """
 
     @abstractmethod
@@ -144,6 +185,9 @@ class Store(ABC):
 
     def write(self, table: Table) -> Written:
         """Merge a table; nulls leave what the database has.
+
+        Args:
+            table: rows of one label or relationship.
 
         Raises:
             SchemaError: a relationship ends at a node that is not there.
@@ -174,8 +218,11 @@ class Store(ABC):
     def add(self, type: str, files: Sequence[Path]) -> None:
         """Add the rows of Parquet files; all of them are new.
 
-        The files have the same columns, in the schema's order. Nothing is looked for: a row that is
-        there already may be doubled.
+        Nothing is looked for: a row that is there already may be doubled.
+
+        Args:
+            type: the label or relationship.
+            files: of the same columns, in the schema's order.
 
         Raises:
             StoreError: the database refuses.
@@ -209,6 +256,12 @@ class Store(ABC):
 
     def check_ends(self, spec: Relationship, column: str, ids: pa.Array, source: str = "") -> None:
         """Check that the start nodes (from_id) or end nodes (to_id) exist.
+
+        Args:
+            spec: the relationship.
+            column: from_id or to_id.
+            ids: of the nodes, distinct.
+            source: where they are from, for the message.
 
         Raises:
             SchemaError: some are not there; the first is named.

@@ -35,7 +35,7 @@ _TYPES = {
 }
 
 
-class Import(NamedTuple):
+class Neo4jImport(NamedTuple):
     """What was written for an import.
 
     Attributes:
@@ -53,7 +53,7 @@ def write_import(
     folder: Path,
     *,
     report: Callable[[str, int], None] = lambda type, rows: None,
-) -> Import:
+) -> Neo4jImport:
     """Write every row into a folder and return the import command.
 
     Besides the CSV files there is `import.sh`, which runs that command where it has to be run: in
@@ -92,7 +92,7 @@ def write_import(
     )
     (folder / SCRIPT).write_text(script, "utf-8")
     (folder / SCRIPT).chmod(0o755)
-    return Import(command, dict(empty))
+    return Neo4jImport(command, dict(empty))
 
 
 def _header(spec: Node | Relationship) -> Iterator[str]:

@@ -45,12 +45,24 @@ PARTS = ("model", "training")
 def read_config(
     path: Path | str | None = None, *, model: str | None = None, **settings: object
 ) -> TrainConfig:
-    """The configuration: defaults, then a TOML file with tables `model` and `training`, then flags.
+    """The configuration: defaults, then a TOML file, then settings.
 
-    `model` names the model; `settings` are of the model or of its training, by their own names.
+    Args:
+        path: a TOML file with the tables `[model]` and `[training]`; None: none.
+        model: the model's name, a file of genograph/models; None: the file's, else genome.
+        settings: of the model or of its training, by their own names: members=1,
+            heads=("fitness",).
+
+    Returns:
+        The frozen configuration.
 
     Raises:
         RunError: no such file, no TOML, an unknown key or a value out of range.
+
+    Example:
+        >>> config = genograph.read_config(members=1, epochs=1, device="cpu")
+        >>> config.model.name, config.training.members
+        ('genome', 1)
     """
     given: dict[str, dict[str, object]] = {part: {} for part in PARTS}
     if path is not None:
@@ -128,18 +140,28 @@ def train(
 
     The same call again resumes a training that was killed or interrupted, and returns at once
     where it is complete. Heads that the cohort has no experiments of are left out, which the run's
-    record states.
+    record states. Ctrl-C leaves a run that resumes.
 
     Args:
-        cohort: or the folder that `export` wrote, which the run then remembers.
+        cohort: a cohort; or the folder that `export` wrote, which the run then remembers.
         config: the model and how it is trained, see `read_config`.
-        out: the run folder, made where it is not there.
+        out: the run folder, made where it is not there: run.json, metrics.csv and, a member,
+            safetensors of its weights.
         cohort_folder: where a cohort that is given itself lies, for `evaluate` and `predict`.
         report: told the fraction done, 0 to 1, and a few words.
+
+    Returns:
+        The run, complete.
 
     Raises:
         RunError: nothing to train on, no such device, or `out` holds something else.
         CohortError: the folder cannot be read.
+
+    Example:
+        >>> config = genograph.read_config(members=1, epochs=1, device="cpu")
+        >>> run = genograph.train("cohort", config, "run")
+        >>> run.complete
+        True
     """
     out = Path(out)
     if not isinstance(cohort, Cohort):

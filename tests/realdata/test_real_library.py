@@ -9,7 +9,7 @@ import pytest
 
 from genograph.cohorts import CohortQuery
 from genograph.cypher import library, query_file
-from genograph.database.query import run_query
+from genograph.database.query import query as run_query
 from genograph.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -14,7 +14,7 @@ import pytest
 from measured_build import built
 
 from genograph.cohorts import SPLITS, read_strains
-from genograph.database.query import run_query
+from genograph.database.query import query as run_query
 from genograph.demonstration import unmeasured_pairs
 from genograph.evaluation import evaluate
 from genograph.exporting import export
