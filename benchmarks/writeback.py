@@ -26,9 +26,9 @@ def child(folder: Path) -> None:
     import pyarrow.compute as pc
 
     from genograph.exporting import export
-    from genograph.models.config import TrainConfig
-    from genograph.run import Prediction, Run
+    from genograph.run import Predicted, Prediction, Run
     from genograph.store import open_store
+    from genograph.training import TrainConfig
     from genograph.writeback import write_predictions
 
     clock = screen.Clock()
@@ -37,12 +37,12 @@ def child(folder: Path) -> None:
     with open_store(path, read_only=True) as store:
         cohort = export(store, folder / "cohort", force=True)
     n, draw = len(cohort.strains), np.random.default_rng(0)
-    names = ("fitness", "fitness_sd", "interaction", "interaction_sd")
-    numbers = {name: draw.uniform(size=n).astype(np.float32) for name in names}
-    none = dict.fromkeys(("expression", "expression_sd", "morphology", "morphology_sd"))
+    quantities = {
+        name: Predicted(*draw.uniform(size=(2, n)).astype(np.float32), None)
+        for name in ("fitness", "interaction")
+    }
     genes = cohort.genome.genes_sha256
-    prediction = Prediction(cohort.strains.ids, **numbers, **none, expression_names=(),
-                            morphology_names=(), genes_sha256=genes)  # fmt: skip
+    prediction = Prediction(cohort.strains.ids, quantities, genes)
     made_up = dict.fromkeys(("version", "config_sha256", "created"), "made up")
     manifest = made_up | {"checkpoints": {"0": "made up"}, "cohort_sha256": cohort.sha256,
                           "genes_sha256": genes}  # fmt: skip
@@ -61,7 +61,7 @@ def child(folder: Path) -> None:
         size = store.size()
     path.unlink()
     row = pc.index_in(cohort.strains.ids, value_set=found["id"].combine_chunks()).to_numpy()
-    assert np.array_equal(found["interaction"].to_numpy()[row], numbers["interaction"])
+    assert np.array_equal(found["interaction"].to_numpy()[row], quantities["interaction"].mean)
     screen.tell(stages=clock.seconds, strains=n, disk_mb=round((size or 0) / 1e6, 1))
 
 
