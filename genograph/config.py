@@ -14,8 +14,8 @@ DEFAULT_MODEL = "genome"
 
 def default_batch() -> dict[str, int]:
     """Examples of each task in a batch."""
-    along = {"gene": 8, "parameter": 64}
-    vectors = {p.name: along[p.axis] for p in graph_schema().modelled if p.axis}
+    along = {"gene": 8}
+    vectors = {p.name: along.get(p.axis, 64) for p in graph_schema().modelled if p.axis}
     return {"pairs": 512, "singles": 128, **vectors}
 
 

@@ -116,7 +116,7 @@ def require_complete(run: Run, cohort: Cohort | None) -> Cohort:
     else:
         run.check(cohort)
     if not run.complete:
-        status = run.manifest["status"]
+        status = run.record.status
         msg = f"{run.folder}: the training is {status}; the same command resumes it"
         raise RunError(msg)
     return cohort
@@ -149,7 +149,7 @@ class Ensemble:
         self.n_node = sum(genome.n_node(kind) for kind in ("gene", "term", "complex"))
         kind = find_model(run.config.model.name)
         self.inputs: Inputs = kind.read_inputs(
-            cohort, run.config.model, device, facts=run.manifest["facts"]
+            cohort, run.config.model, device, facts=run.record.facts
         )
         self._members = [
             list(self._read(kind, member)) for member in range(run.config.training.members)

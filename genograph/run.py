@@ -6,25 +6,24 @@ member-0/model.safetensors  averaged weights of the best epoch; one folder a mem
 member-0/state.safetensors  what a killed training resumes from
 """
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
 from genograph.errors import RunError
-from genograph.files import write_record
+from genograph.files import RECORD, read_record, write_record
 
 FORMAT = 2
+RECORD_NAME = "run.json"
 JOINT = "model"
 """Name of the checkpoint that predicts every quantity which has none of its own."""
 
@@ -95,6 +94,69 @@ def to_lists(rows: Float32[np.ndarray, "row column"]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
 
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class RunRecord(BaseModel):
+    """run.json: what a training is of and how far it is.
+
+    Attributes:
+        format: of this record.
+        version: of the genograph that trained.
+        schema_version: of the graph's schema.
+        model: the model's configuration.
+        training: the training's configuration.
+        config_sha256: hash of both configurations.
+        cohort: the cohort's folder; None where the cohort was given itself.
+        cohort_sha256: hash of its content; `genes_sha256` and `terms_sha256` of its vocabularies.
+        seeds: one a member.
+        device: cpu or cuda.
+        processes: how many trained together.
+        status: interrupted and training ones are resumed by the same command.
+        created: when it began, ISO 8601 in UTC.
+        checkpoints: hash of every file of weights, by its path in the folder.
+        examples: how many of each task, by fold.
+        validation_left_out: validation examples that were not scored, by task.
+        heads_left_out: heads that the cohort has no experiments of.
+        facts: what the model found while it read the cohort.
+    """
+
+    model_config = ConfigDict(**RECORD)
+
+    format: int = FORMAT
+    version: str
+    schema_version: int
+    model: Mapping[str, Any]  # Any: JSON, which TrainConfig reads
+    training: Mapping[str, Any]
+    config_sha256: Digest
+    cohort: str | None
+    cohort_sha256: Digest
+    genes_sha256: Digest
+    terms_sha256: Digest
+    seeds: tuple[int, ...]
+    device: str
+    processes: int
+    status: Literal["training", "interrupted", "complete"]
+    created: str
+    checkpoints: Mapping[str, Digest]
+    examples: Mapping[str, Mapping[str, int]]
+    validation_left_out: Mapping[str, int]
+    heads_left_out: tuple[str, ...]
+    facts: Mapping[str, int | str]
+
+    def replace(self, **changes: Any) -> "RunRecord":  # noqa: ANN401  values of its fields
+        """The same record with some fields changed."""
+        return self.model_copy(update=changes)
+
+    def write(self, folder: Path) -> None:
+        """Write run.json, so that a reader never sees half of it.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        write_record(folder / RECORD_NAME, self)
+
+
 @dataclass(frozen=True)
 class Run:
     """A training's folder.
@@ -102,12 +164,12 @@ class Run:
     Attributes:
         folder: where it is.
         config: what it was trained with.
-        manifest: run.json.
+        record: run.json.
     """
 
     folder: Path
     config: TrainConfig
-    manifest: Mapping[str, Any]  # Any: JSON
+    record: RunRecord
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
@@ -117,49 +179,47 @@ class Run:
             RunError: not a run folder, of another format, or damaged.
         """
         folder = Path(folder)
-        path = folder / "run.json"
+        path = folder / RECORD_NAME
+        record = read_record(
+            path,
+            RunRecord,
+            error=RunError,
+            kind="run",
+            advice="train again",
+            missing=f"{folder}: no run is here, {RECORD_NAME} is missing; name a folder that "
+            f"genograph train wrote",
+            versions={"format": FORMAT},
+        )
         try:
-            manifest = json.loads(path.read_text("utf-8"))
-            if manifest.get("format") != FORMAT:
-                msg = (
-                    f"{path}: run format {manifest.get('format')}, this genograph reads {FORMAT}; "
-                    f"train again"
-                )
-                raise RunError(msg)
-            _check_record(path, manifest)
-            parts = {part: manifest[part] for part in TrainConfig.model_fields}
-            return cls(folder, TrainConfig.model_validate(parts), manifest)
-        except FileNotFoundError:
-            msg = f"{folder}: is no run folder, run.json is missing"
-            raise RunError(msg) from None
+            config = TrainConfig.model_validate(
+                {"model": record.model, "training": record.training}
+            )
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             msg = f"{path}: config {where}: {first['msg']}; it was written by another version"
             raise RunError(msg) from error
-        except _DAMAGE as error:
-            msg = f"{path}: damaged run ({type(error).__name__}: {error}); train again"
-            raise RunError(msg) from error
+        return cls(folder, config, record)
 
     @property
     def id(self) -> str:
         """The run's identity: of its cohort, configuration and weights."""
         parts = [
-            self.manifest["cohort_sha256"],
-            self.manifest["config_sha256"],
-            *self.manifest["checkpoints"].values(),
+            self.record.cohort_sha256,
+            self.record.config_sha256,
+            *self.record.checkpoints.values(),
         ]
         return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
     def complete(self) -> bool:
         """Whether every member was trained to its end."""
-        return bool(self.manifest["status"] == "complete")
+        return self.record.status == "complete"
 
     @property
     def genes_sha256(self) -> str:
         """Hash of the gene vocabulary the run was trained on."""
-        return str(self.manifest["genes_sha256"])
+        return self.record.genes_sha256
 
     def checkpoint(self, member: int, quantity: str = JOINT) -> Path:
         """The averaged weights of a member that predict a quantity, checked against the run's hash.
@@ -168,12 +228,12 @@ class Run:
             RunError: missing or changed.
         """
         own, joint = (f"member-{member}/{name}.safetensors" for name in (quantity, JOINT))
-        name = own if own in self.manifest["checkpoints"] else joint
+        name = own if own in self.record.checkpoints else joint
         path = self.folder / name
         if not path.is_file():
             msg = f"{path}: no such checkpoint; finish the training (the same command resumes it)"
             raise RunError(msg)
-        if file_sha256(path) != self.manifest["checkpoints"].get(name):
+        if file_sha256(path) != self.record.checkpoints.get(name):
             msg = f"{path}: is not the checkpoint that run.json names, it was changed or damaged"
             raise RunError(msg)
         return path
@@ -196,7 +256,7 @@ class Run:
             RunError: it is another cohort.
             CohortError: it cannot be read.
         """
-        folder = override or self.manifest["cohort"]
+        folder = override or self.record.cohort
         if folder is None:
             msg = f"{self.folder}: does not know its cohort folder; name it (--cohort)"
             raise RunError(msg)
@@ -219,7 +279,7 @@ class Run:
             ("terms", cohort.genome.terms_sha256),
             ("cohort", cohort.sha256),
         ):
-            wanted = self.manifest[f"{name}_sha256"]
+            wanted = getattr(self.record, f"{name}_sha256")
             if found != wanted:
                 msg = (
                     f"{where}: {name} hash {found[:12]}, run {self.folder} was trained on "
@@ -228,37 +288,6 @@ class Run:
                 raise RunError(msg)
 
 
-_DAMAGE = (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""What reading and taking apart a JSON raises that is not what it should be."""
-_HASHES = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
-
-
-def _check_record(path: Path, record: Mapping[str, Any]) -> None:  # Any: JSON
-    """Refuse a run.json that lacks what a run is asked for, or has it of another kind."""
-    checkpoints = record.get("checkpoints")
-    kinds = {name: _is_digest(record.get(name)) for name in _HASHES}
-    for name in ("status", "version", "created", "device"):
-        kinds[name] = isinstance(record.get(name), str)
-    kinds["cohort"] = isinstance(record.get("cohort"), str | None)
-    kinds["facts"] = isinstance(record.get("facts"), dict)
-    kinds["checkpoints"] = isinstance(checkpoints, dict) and all(
-        map(_is_digest, checkpoints.values())
-    )
-    wrong = [name for name, right in kinds.items() if not right]
-    if wrong:
-        msg = f"{path}: damaged run ({wrong[0]} is not what it should be); train again"
-        raise RunError(msg)
-
-
-def _is_digest(what: object) -> bool:
-    return isinstance(what, str) and re.fullmatch("[0-9a-f]{64}", what) is not None
-
-
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     return sha256(path.read_bytes()).hexdigest()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:  # Any: JSON
-    """Write JSON so that a reader never sees half of it."""
-    write_record(path, content)

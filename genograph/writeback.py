@@ -150,16 +150,16 @@ def _most(prediction: Prediction, rows: int, values: int) -> int:
 
 
 def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bool | None) -> Table:
-    manifest = run.manifest
+    record = run.record
     columns: dict[str, list[object]] = {
         "id": [run.id],
-        "version": [manifest["version"]],
-        "config_sha256": [manifest["config_sha256"]],
-        "checkpoint_sha256": [names_sha256(sorted(manifest["checkpoints"].values()))],
-        "cohort_sha256": [manifest["cohort_sha256"]],
-        "genes_sha256": [manifest["genes_sha256"]],
+        "version": [record.version],
+        "config_sha256": [record.config_sha256],
+        "checkpoint_sha256": [names_sha256(sorted(record.checkpoints.values()))],
+        "cohort_sha256": [record.cohort_sha256],
+        "genes_sha256": [record.genes_sha256],
         "database_genes_sha256": [genes],
-        "created": [manifest["created"]],
+        "created": [record.created],
         "metrics": [[f"{name}={value:.4f}" for name, value in metrics.items()] or None],
     }
     if promoted is not None:

@@ -101,7 +101,7 @@ def test_what_was_not_reported_is_nan(cohort):
 
 
 def test_vectors_stand_under_their_names(cohort):
-    e = cohort.expression
+    e = cohort.vectors["expression"]
     assert e.names == tuple(sorted(small_yeast.AXIS))
     assert e.unit == "log2 fold change"
     genes = cohort.genome.gene_ids
@@ -111,8 +111,8 @@ def test_vectors_stand_under_their_names(cohort):
     assert second == "YAL004C"
     assert values == {n: 1 + 0.25 * k for k, n in enumerate(small_yeast.AXIS)}
     assert np.isnan(e.values[0]).sum() == 1
-    assert cohort.morphology.names == ("axis", "size")
-    assert len(cohort.morphology.gene) == 0
+    assert cohort.vectors["morphology"].names == ("axis", "size")
+    assert len(cohort.vectors["morphology"].gene) == 0
 
 
 def test_annotations_reach_every_ancestor_but_never_from_a_not(cohort):
@@ -439,7 +439,7 @@ def test_single_mutants_of_the_selected_strains_are_added_and_counted(store):
     assert full.strains.ids.to_pylist() == ["YAL002C", "YAL002C+YBL001C", "YBL001C"]
     assert full.provenance["experiments_of_single_mutants_added"] == 2
     assert full.provenance["experiments_selected"] == 1
-    assert full.expression is None
+    assert "expression" not in full.vectors
 
 
 def test_two_units_of_a_phenotype_are_refused_by_name(fresh):
@@ -459,7 +459,7 @@ def test_two_units_of_a_phenotype_are_refused_by_name(fresh):
     fresh.write(Table.of("ALONG", {"from_id": names["id"], "to_id": own["id"]}))
     with pytest.raises(CohortError, match=r"2 units of expression: log2.*kemmeren2014.*z-score"):
         select(fresh)
-    assert len(select(fresh, flags(study=["other"])).expression) == 1
+    assert len(select(fresh, flags(study=["other"])).vectors["expression"]) == 1
 
 
 def test_a_vector_of_another_length_than_its_axis_is_refused(fresh):
@@ -563,7 +563,7 @@ def test_a_subgraph_holds_the_neighbourhood_and_leaves_out_what_perturbs_others(
     whole = to_networkx(cohort)
     for a, b, name, data in to_networkx(small).edges(keys=True, data=True):
         assert data == whole.edges[a, b, name]
-    assert small.expression.gene.tolist() == [0, 1, 2, -1, -1, -1]
+    assert small.vectors["expression"].gene.tolist() == [0, 1, 2, -1, -1, -1]
 
 
 def test_a_subgraph_of_terms_holds_the_genes_under_them(store):

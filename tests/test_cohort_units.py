@@ -79,7 +79,7 @@ def test_singles_of_another_unit_are_not_added_to_pairs_but_counted(store, tmp_p
 def test_singles_of_a_cohort_without_fitness_are_relative_to_the_wild_type(store, tmp_path):
     write_other(store, tmp_path, "fitness")
     cohort = select(store, flags(phenotype=["expression"]))
-    assert cohort.expression is not None
+    assert "expression" in cohort.vectors
     if cohort.fitness is not None:
         assert "other" not in {cohort.studies[i] for i in cohort.fitness.study}
     z_scores = select(store, flags(study=["other"]))
@@ -94,7 +94,7 @@ def test_traits_are_left_out_of_a_cohort_and_counted(store, tmp_path):
     assert after.provenance["experiments_of_phenotypes_not_carried_left_out"] == 2
     assert before.provenance["experiments_of_phenotypes_not_carried_left_out"] == 0
     assert after.strains.ids.equals(before.strains.ids)
-    np.testing.assert_array_equal(after.morphology.values, before.morphology.values)
+    np.testing.assert_array_equal(after.vectors["morphology"].values, before.vectors["morphology"].values)
     with pytest.raises(CohortError, match=r"all 2 experiments are of traits, .*genograph query"):
         select(store, flags(phenotype=["traits"]))
 

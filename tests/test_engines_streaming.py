@@ -87,9 +87,9 @@ def test_of_a_large_validation_fold_evenly_spaced_examples_decide_and_the_rest_i
     monkeypatch.setattr("genograph.training.ensemble.MOST_VALIDATED", 4)
     said = []
     run = train(cohort, config_of(epochs=1), tmp_path / "run", report=lambda f, w: said.append(w))
-    left_out = run.manifest["validation_left_out"]
+    left_out = run.record.validation_left_out
     assert left_out["pairs"] == n - 4
-    assert run.manifest["examples"]["validation"]["pairs"] == 4
+    assert run.record.examples["validation"]["pairs"] == 4
     assert f"validation without {sum(left_out.values())} more examples" in said[0]
 
 

@@ -26,6 +26,7 @@ evaluation    writeback     allpairs
 prediction
 training
 run
+config
 models
 engine
 exporting
@@ -59,7 +60,7 @@ KEPT_APART = {
 HEAVY = frozenset(
     {
         *("torch", "triton", "dgl", "torch_geometric", "lightning", "safetensors"),
-        *("neo4j", "ladybug", "pandas", "pyarrow", "pydantic", "scipy", "sklearn"),
+        *("neo4j", "ladybug", "pandas", "pyarrow", "pydantic", "pydantic_core", "scipy", "sklearn"),
         *("matplotlib", "networkx", "openpyxl", "anndata", "h5py", "obonet", "pyfaidx"),
         # comes with sklearn and is used beside it
         "threadpoolctl",

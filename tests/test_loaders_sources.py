@@ -381,8 +381,8 @@ def test_a_cohort_takes_one_view_and_has_the_wild_type_as_a_strain(store, tmp_pa
         cohort = select(store, CohortQuery.of(study=[study]), embedding=())
         assert cohort.strains.ids.to_pylist() == ["WT", "YAL001W"]
         assert cohort.strains.n_perturbed.tolist() == [0, 1]
-        assert cohort.morphology.values.shape == (4, n_column)
-        assert cohort.morphology.strain.tolist() == [0, 0, 0, 1]
+        assert cohort.vectors["morphology"].values.shape == (4, n_column)
+        assert cohort.vectors["morphology"].strain.tolist() == [0, 0, 0, 1]
 
 
 def test_a_trait_table_is_vectors_and_may_have_commas(store, tmp_path):

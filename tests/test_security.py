@@ -94,7 +94,7 @@ def test_behind_the_fence_the_engine_refuses_writes_and_nothing_changes(db, tmp_
         for group, queries in {**attacks.WRITES, **attacks.OTHERS}.items():
             for query in queries:
                 try:
-                    store.query(query, timeout=20, **values_of(query))
+                    store.query(query, timeout=20.0, **values_of(query))
                     ran.append((group, query))
                 except StoreError:
                     continue

@@ -326,14 +326,6 @@ def test_nested_transactions_are_decided_by_the_outermost(store):
     assert store.counts()["Gene"] == 2
 
 
-def test_clear_deletes_the_relationships_it_is_told_to(small):
-    small.write(perturbs([("YAL001C", "YBL003C", "damp", "", 0.5)]))
-    assert small.clear("PERTURBS", "a.id = $strain AND r.kind = 'damp'", strain="YAL001C") == 1
-    assert small.clear("PERTURBS", "r.kind = 'damp'") == 0
-    assert small.counts()["PERTURBS"] == 1
-    assert small.counts()["Gene"] == 2
-
-
 def test_properties_of_relationships_are_carried_to_the_nodes_at_their_end(small):
     small.write(Table.of("Run", {"id": ["r1", "r2"]}))
     ends = {"from_id": ["r1", "r1", "r2"], "to_id": ["WT", "YAL001C", "WT"]}

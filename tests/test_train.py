@@ -99,7 +99,7 @@ def test_every_engine_trains_to_the_same_weights(tmp_path, engine):
     cohort = cohort_of()
     train(cohort, config_of(precision="64-true", epochs=2), tmp_path / "delta")
     run = train(cohort, config_of(precision="64-true", epochs=2, engine=engine), tmp_path / engine)
-    assert run.manifest["facts"]["engine"] == engine
+    assert run.record.facts["engine"] == engine
     one, other = weights(tmp_path / "delta"), weights(tmp_path / engine)
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
@@ -144,7 +144,7 @@ def test_ctrl_c_leaves_a_run_that_says_so_and_resumes(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(cohort, config, tmp_path / "run", report=stop)
-    assert Run.open(tmp_path / "run").manifest["status"] == "interrupted"
+    assert Run.open(tmp_path / "run").record.status == "interrupted"
     assert train(cohort, config, tmp_path / "run").complete
 
 
@@ -189,7 +189,7 @@ def test_heads_without_experiments_are_left_out_and_named(tmp_path):
     cohort = dataclasses.replace(cohort, measured=measured)
     run = train(cohort, config_of(), tmp_path / "run")
     assert run.config.model.heads == ("fitness", "morphology")
-    assert run.manifest["heads_left_out"] == ["expression"]
+    assert run.record.heads_left_out == ("expression",)
     with pytest.raises(RunError, match="no experiments of expression"):
         train(cohort, config_of(heads=("expression",)), tmp_path / "other")
 
@@ -313,7 +313,7 @@ def test_two_processes_train_like_one(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     train(cohort_of(), config_of(epochs=3, average=0.5), tmp_path / "one")
-    assert Run.open(tmp_path / "two").manifest["processes"] == 2
+    assert Run.open(tmp_path / "two").record.processes == 2
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
     for a, b in zip(one, two, strict=True):
         for name in ("loss_pairs", "loss_singles", "loss_expression", "loss_morphology"):

@@ -148,18 +148,18 @@ def list_facts(run: Run, cohort: Cohort, evaluation: Evaluation) -> list[tuple[s
         f"{phenotype.name} {len(cohort.measured.get(phenotype.name, ())):,}"
         for phenotype in graph_schema().modelled
     ]
-    manifest = run.manifest
+    record = run.record
     return [
         ("folder", str(run.folder)),
-        ("trained", f"{manifest['created']}, genograph {manifest['version']}"),
+        ("trained", f"{record.created}, genograph {record.version}"),
         ("model", run.config.model.name),
-        ("device", manifest["device"]),
-        *((name.replace("_", " "), str(fact)) for name, fact in manifest["facts"].items()),
+        ("device", record.device),
+        *((name.replace("_", " "), str(fact)) for name, fact in record.facts.items()),
         ("members", str(run.config.training.members)),
         ("cohort", f"{cohort.sha256}"),
         ("gene vocabulary", genome.genes_sha256),
         ("term vocabulary", genome.terms_sha256),
-        *((name, digest) for name, digest in sorted(manifest["checkpoints"].items())),
+        *((name, digest) for name, digest in sorted(record.checkpoints.items())),
         ("studies", ", ".join(cohort.studies)),
         (
             "genome",

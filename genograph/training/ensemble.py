@@ -29,7 +29,7 @@ from genograph.errors import RunError
 from genograph.files import is_draft, write_file
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
-from genograph.run import FORMAT, Run, file_sha256, write_json
+from genograph.run import RECORD_NAME, Run, RunRecord, file_sha256
 from genograph.schema import graph_schema
 from genograph.training.examples import StrainBatches, Task, VectorTask, find_examples
 from genograph.training.fit import JOINT, Epoch, Planned, fit
@@ -128,7 +128,7 @@ def train(
 
     The same call again resumes a training that was killed or interrupted, and returns at once
     where it is complete. Heads that the cohort has no experiments of are left out, which the run's
-    manifest states.
+    record states.
 
     Args:
         cohort: or the folder that `export` wrote, which the run then remembers.
@@ -158,7 +158,7 @@ def train(
     _check_trained(config, folds[0])
     statistics = kind.fit_statistics(cohort, inputs, config.model)
     left_out_of_validation = {name: task.n_left_out for name, task in folds[1].items()}
-    facts = {
+    found = {
         "examples": {
             fold: {name: len(tasks[name]) if name in tasks else 0 for name in config.training.batch}
             for fold, tasks in zip(("train", "validation"), folds, strict=True)
@@ -167,14 +167,14 @@ def train(
         "heads_left_out": left_out,
         "facts": dict(inputs.facts),
     }
-    manifest = _manifest(cohort, config, cohort_folder, facts, fabric)
+    record = _new_record(cohort, config, cohort_folder, found, fabric)
     ledger = _Ledger(out, config.training, inputs, folds[0], report or (lambda done, words: None))
     if fabric.is_global_zero:
         with _writing(out):
-            manifest = begin(out, manifest)
+            record = begin(out, record)
             ledger.resume()
-    manifest = fabric.broadcast(manifest)
-    if manifest["status"] == "complete":
+    record = fabric.broadcast(record)
+    if record.status == "complete":
         return Run.open(out)
     n_node = len(cohort.genome.gene_ids) + len(cohort.genome.term_ids)
     n_node += len(cohort.genome.complex_ids)
@@ -185,10 +185,10 @@ def train(
     members = _Members(fabric, config, kind, inputs, statistics, folds[0], folds[1], words)
     try:
         with threads(config.training.threads, n_node), _writing(out):
-            members.fit(out, manifest, ledger)
+            members.fit(out, record, ledger)
     except KeyboardInterrupt:
         if fabric.is_global_zero:
-            write_json(out / "run.json", manifest | {"status": "interrupted"})
+            Run.open(out).record.replace(status="interrupted").write(out)
         raise
     fabric.barrier()
     return Run.open(out)
@@ -218,8 +218,8 @@ class _Members:
     validation: Mapping[str, Task]
     words: str
 
-    def fit(self, out: Path, manifest: dict[str, Any], ledger: "_Ledger") -> None:
-        """Fit those that `manifest` does not name yet."""
+    def fit(self, out: Path, record: RunRecord, ledger: "_Ledger") -> None:
+        """Fit those whose weights `record` does not name yet."""
         fabric, config = self.fabric, self.config.training
         means = {
             name: task.mean_profile()
@@ -232,7 +232,7 @@ class _Members:
         said = False
         for member in range(config.members):
             folder = f"member-{member}"
-            if f"{folder}/{JOINT}.safetensors" in manifest["checkpoints"]:
+            if f"{folder}/{JOINT}.safetensors" in record.checkpoints:
                 continue
             seed = config.seed + member
             with torch.random.fork_rng(devices=[]):
@@ -256,14 +256,16 @@ class _Members:
                 report=tell,
             )
             said = True
-            for file in sorted((out / folder).glob("*.safetensors")):
-                if file.name != "state.safetensors":
-                    manifest["checkpoints"][f"{folder}/{file.name}"] = file_sha256(file)
+            weights = {
+                f"{folder}/{file.name}": file_sha256(file)
+                for file in sorted((out / folder).glob("*.safetensors"))
+                if file.name != "state.safetensors"
+            }
+            record = record.replace(checkpoints={**record.checkpoints, **weights})
             if fabric.is_global_zero:
-                write_json(out / "run.json", manifest)
-        manifest["status"] = "complete"
+                record.write(out)
         if fabric.is_global_zero:
-            write_json(out / "run.json", manifest)
+            record.replace(status="complete").write(out)
             ledger.report(1.0, f"{config.members} members trained")
 
 
@@ -290,12 +292,11 @@ def _check_trained(config: TrainConfig, train: Mapping[str, Task]) -> None:
             raise RunError(msg)
 
 
-def _held_facts(out: Path) -> Mapping[str, Any]:
+def _held_facts(out: Path) -> Mapping[str, int | str]:
     """What an earlier start of the same training found; nothing where there was none."""
     if not (out / "run.json").is_file():
         return {}
-    facts: Mapping[str, Any] = Run.open(out).manifest["facts"]
-    return facts
+    return Run.open(out).record.facts
 
 
 def _make_fabric(config: TrainingConfig) -> Fabric:
@@ -333,68 +334,71 @@ def _circumstances(config: TrainingConfig, fabric: Fabric, inputs: Inputs, n_thr
     return ", ".join(words)
 
 
-def _manifest(
+def _new_record(
     cohort: Cohort,
     config: TrainConfig,
     cohort_folder: Path | str | None,
-    facts: dict[str, Any],
+    found: dict[str, Any],
     fabric: Fabric,
-) -> dict[str, Any]:
+) -> RunRecord:
     settings = config.model_dump(mode="json")
     text = json.dumps(settings, sort_keys=True)
-    return {
-        "format": FORMAT,
-        "version": version("genograph"),
-        "schema_version": graph_schema().version,
+    return RunRecord(
+        version=version("genograph"),
+        schema_version=graph_schema().version,
         **settings,
-        "config_sha256": sha256(text.encode()).hexdigest(),
-        "cohort": None if cohort_folder is None else str(Path(cohort_folder).resolve()),
-        "cohort_sha256": cohort.sha256,
-        "genes_sha256": cohort.genome.genes_sha256,
-        "terms_sha256": cohort.genome.terms_sha256,
-        "seeds": [config.training.seed + k for k in range(config.training.members)],
-        "device": fabric.device.type,
-        "processes": fabric.world_size,
-        "status": "training",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "checkpoints": {},
-        **facts,
-    }
+        config_sha256=sha256(text.encode()).hexdigest(),
+        cohort=None if cohort_folder is None else str(Path(cohort_folder).resolve()),
+        cohort_sha256=cohort.sha256,
+        genes_sha256=cohort.genome.genes_sha256,
+        terms_sha256=cohort.genome.terms_sha256,
+        seeds=tuple(config.training.seed + k for k in range(config.training.members)),
+        device=fabric.device.type,
+        processes=fabric.world_size,
+        status="training",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        checkpoints={},
+        **found,
+    )
 
 
-def begin(out: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest to go on with: of the training that `out` holds, or a new one.
+def begin(out: Path, record: RunRecord) -> RunRecord:
+    """The record to go on with: of the training that `out` holds, or a new one.
 
     Raises:
         RunError: `out` holds another training, or something that is none.
     """
-    if (out / "run.json").is_file():
-        held = Run.open(out).manifest
-        for name in ("cohort_sha256", "config_sha256"):
-            if held[name] != manifest[name]:
-                what = "cohort" if name == "cohort_sha256" else _difference(held, manifest)
+    if (out / RECORD_NAME).is_file():
+        held = Run.open(out).record
+        for what, same in (
+            ("cohort", held.cohort_sha256 == record.cohort_sha256),
+            (_difference(held, record), held.config_sha256 == record.config_sha256),
+        ):
+            if not same:
                 msg = f"{out}: holds a training with another {what}; choose another folder"
                 raise RunError(msg)
-        going_on = dict(held)
-        if held["status"] != "complete":
-            going_on["status"] = "training"
-            write_json(out / "run.json", going_on)
-        return going_on
+        if held.status != "complete":
+            held = held.replace(status="training")
+            held.write(out)
+        return held
     # a training that was killed at its very beginning leaves no more than a draft of run.json
     if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
         msg = f"{out}: exists and holds no training; choose another folder"
         raise RunError(msg)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "run.json", manifest)
-    return manifest
+    record.write(out)
+    return record
 
 
-def _difference(held: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _difference(held: RunRecord, new: RunRecord) -> str:
     names = [
         f"{part}.{name}"
-        for part in PARTS
-        for name in {**held[part], **new[part]}
-        if held[part].get(name) != new[part].get(name)
+        for part, one, other in (
+            ("model", held.model, new.model),
+            ("training", held.training, new.training),
+        )
+        for name in {**one, **other}
+        if one.get(name) != other.get(name)
     ]
     return f"configuration ({', '.join(names)})"
 
