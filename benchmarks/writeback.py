@@ -26,7 +26,8 @@ def child(folder: Path) -> None:
     import pyarrow.compute as pc
 
     from genograph.exporting import export
-    from genograph.run import Predicted, Prediction, Run
+    from genograph.run import Predicted, Prediction, Run, RunRecord
+    from genograph.schema import graph_schema
     from genograph.store import open_store
     from genograph.training import TrainConfig
     from genograph.writeback import write_predictions
@@ -43,10 +44,28 @@ def child(folder: Path) -> None:
     }
     genes = cohort.genome.genes_sha256
     prediction = Prediction(cohort.strains.ids, quantities, genes)
-    made_up = dict.fromkeys(("version", "config_sha256", "created"), "made up")
-    manifest = made_up | {"checkpoints": {"0": "made up"}, "cohort_sha256": cohort.sha256,
-                          "genes_sha256": genes}  # fmt: skip
-    run = Run(folder / "run", TrainConfig(), manifest)
+    config, digest = TrainConfig(), "0" * 64
+    record = RunRecord(
+        version="made up",
+        schema_version=graph_schema().version,
+        **config.model_dump(mode="json"),
+        config_sha256=digest,
+        cohort=None,
+        cohort_sha256=cohort.sha256,
+        genes_sha256=genes,
+        terms_sha256=cohort.genome.terms_sha256,
+        seeds=(0,),
+        device="cpu",
+        processes=1,
+        status="complete",
+        created="made up",
+        checkpoints={"member-0/model.safetensors": digest},
+        examples={},
+        validation_left_out={},
+        heads_left_out=(),
+        facts={},
+    )
+    run = Run(folder / "run", config, record)
     with open_store(path) as store:
         done = clock.time("write", lambda: write_predictions(store, run, prediction, cohort))
         assert done.predicted == n, done
