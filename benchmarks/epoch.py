@@ -58,7 +58,7 @@ def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
         spent.append(time.perf_counter() - start)
         return found
 
-    Validation.score = timed  # type: ignore[method-assign]
+    Validation.score = timed  # type: ignore[assignment, method-assign]
     before = status("RssAnon")
     memory = Memory()
     memory.start()

@@ -38,10 +38,10 @@ def child(folder: Path) -> None:
     with open_store(path, read_only=True) as store:
         cohort = export(store, folder / "cohort", force=True)
     n, draw = len(cohort.strains), np.random.default_rng(0)
-    quantities = {
-        name: Predicted(*draw.uniform(size=(2, n)).astype(np.float32), None)
-        for name in ("fitness", "interaction")
-    }
+    quantities = {}
+    for name in ("fitness", "interaction"):
+        mean, sd = draw.uniform(size=(2, n)).astype(np.float32)
+        quantities[name] = Predicted(mean, sd, None)
     genes = cohort.genome.genes_sha256
     prediction = Prediction(cohort.strains.ids, quantities, genes)
     config, digest = TrainConfig(), "0" * 64
