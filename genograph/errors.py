@@ -1,4 +1,4 @@
-"""The errors genograph raises on purpose; anything else that escapes is a bug of ours.
+"""The errors that genograph raises; any other that escapes is a bug.
 
 GenographError
 ├── SchemaError   data or a query that does not fit schema/graph.toml
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class GenographError(Exception):
-    """Base of every error that a user can cause and mend.
+    """Base of the errors that a user can cause and mend.
 
     Its message is one line whatever the file says that it quotes: characters that are not printed
     (line breaks, terminal codes, changes of direction) stand as escapes.

@@ -87,7 +87,7 @@ def is_draft(path: Path) -> bool:
 
 @contextmanager
 def write_file(path: Path, *, error: type[GenographError] | None = None) -> Iterator[Path]:
-    """A path to write a file to, which takes its place when the block ends well.
+    """Give a path to write to; the file takes its place when the block ends without error.
 
     Raises:
         GenographError: of the class `error`: the disk refuses. Without a class, an OSError.
@@ -109,7 +109,7 @@ def write_file(path: Path, *, error: type[GenographError] | None = None) -> Iter
 def write_folder(
     folder: Path, *, force: bool, mark: str, error: type[GenographError]
 ) -> Iterator[Path]:
-    """A new folder to fill, which takes its place when the block ends well.
+    """Give a new folder to fill; it takes its place when the block ends without error.
 
     A folder that is there is replaced only with `force`, and if it holds the file `mark`. It is
     renamed away first: for the time between two renames the place is empty. A kill just then is
@@ -160,7 +160,7 @@ def write_folder(
 
 
 def _mend(place: Path, earlier: Path) -> None:
-    """Put back, or remove, what a writer renamed away that was killed while it swapped."""
+    """Put back or remove the folder that a killed writer had renamed away."""
     if not place.exists() and earlier.exists():
         earlier.rename(place)
     shutil.rmtree(earlier, ignore_errors=True)
@@ -363,7 +363,7 @@ def _locked_folder(parent: Path, before: str, after: str) -> tuple[Path, TextIO]
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made for it, alone."""
+    """Hold an exclusive lock on a file, made if missing."""
     while True:
         with file.open("w", encoding="utf-8") as lock:
             _flock(lock)
@@ -395,7 +395,7 @@ def _listed(parent: Path, before: str, after: str) -> list[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, its lock last, so that after a kill the next writer can go on with it."""
+    """Remove a folder, its lock last, so that the next writer can finish after a kill."""
     with suppress(OSError):
         for inner in list(folder.iterdir()):
             if inner.is_dir() and not inner.is_symlink():

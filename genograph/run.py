@@ -123,7 +123,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(**RECORD)
 
-    format: int = FORMAT
+    format: int
     version: str
     schema_version: int
     model: Mapping[str, Any]  # Any: JSON, which TrainConfig reads

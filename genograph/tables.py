@@ -23,7 +23,7 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 def new_mark() -> int:
-    """A mark for `Table.own` that no other tables have."""
+    """A new mark for `Table.own`, used by no other table."""
     return next(_MARKS)
 
 
@@ -117,7 +117,7 @@ class Table:
 
     @classmethod
     def again(cls, type: str, rows: pa.Table, source: str = "", *, own: int = 0) -> "Table":
-        """Return a table of rows that have been checked as tables, with distinct keys."""
+        """Return a table of rows that were checked before and have distinct keys."""
         table = object.__new__(cls)
         for name, value in (("type", type), ("rows", rows), ("source", source), ("own", own)):
             object.__setattr__(table, name, value)
@@ -129,7 +129,7 @@ class Table:
 
 
 def spill(rows: pa.Table, file: Path) -> None:
-    """Write rows to a Parquet file that is read once, in full: mostly ids, none like another."""
+    """Write rows to a Parquet file that is read once and whole; most are distinct ids."""
     pq.write_table(rows, file, row_group_size=500_000, use_dictionary=False, write_statistics=False)
 
 

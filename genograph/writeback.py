@@ -73,6 +73,19 @@ def write_predictions(
         RunError: the database's genes are not those the run was trained on.
         StoreError: the database refuses; it is as it was.
     """
+    with store.writing():
+        return _write(store, run, prediction, cohort, metrics, promote=promote)
+
+
+def _write(
+    store: Store,
+    run: Run,
+    prediction: Prediction,
+    cohort: Cohort,
+    metrics: Mapping[str, float],
+    *,
+    promote: bool,
+) -> WrittenBack:
     trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)
     found = database_genes_sha256(store)
     if found != trained or prediction.genes_sha256 != run.genes_sha256:

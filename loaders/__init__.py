@@ -154,7 +154,7 @@ class TermIds:
 
 @dataclass
 class Reading:
-    """One pass of a loader over one file: what it may ask, and its tally.
+    """One pass of a loader over one file: names to resolve, settings, and counts of rows.
 
     Attributes:
         genes: resolves gene names.

@@ -10,7 +10,7 @@ _CHUNK = 50_000
 
 
 class Annotations:
-    """Collects pairs of one file and hands them on by the chunk; unusable ones are rejected."""
+    """Collects pairs of one file in chunks and rejects those that cannot be used."""
 
     def __init__(self, path: Path, reading: Reading, *, qualifier: str) -> None:
         """Begin empty; `qualifier` is that of every annotation."""

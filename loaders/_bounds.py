@@ -36,7 +36,7 @@ that promises more numbers than the file holds may ask for more memory than ther
 
 
 class Bounded(io.RawIOBase):
-    """The bytes of a source file, refused where a line or the unpacked whole grows out of bounds.
+    """The bytes of a source file; too long a line or too large a file is refused.
 
     Goes into an `io.BufferedReader`, whose lines never have more than LONGEST_LINE bytes plus one
     buffer.

@@ -72,7 +72,7 @@ def _whole_lines(raw: io.BufferedIOBase, size: int) -> Iterator[bytes]:
 
 
 def _plain(text: bytes, line: int, n_line: int, columns: int) -> Block | None:
-    """The block, where every line is a row; None where a closer look is needed."""
+    """The block where every line is a plain row, else None."""
     if text.count(b"\r") != text.count(b"\r\n"):
         return None
     names = [str(i) for i in range(columns)]
@@ -147,7 +147,7 @@ _ABSENT = pa.array(sorted(MISSING), pa.string())
 
 
 def _fast(cells: pa.StringArray, wanted: Limits) -> NDArray[Any] | None:
-    """A column of plain numbers, None where a cell must be looked at one by one."""
+    """A column of plain numbers; None where its cells must be parsed one by one."""
     try:
         values = pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""What SGD's tables of features have in common: which features are genes, and a gene's columns."""
+"""Genes in SGD's tables of features: which features are genes, and their columns."""
 
 GENES = frozenset(
     {

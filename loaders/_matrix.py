@@ -1,4 +1,4 @@
-"""Rows of a matrix whose first column is strains: their numbers, and the strains that are known."""
+"""Rows of a matrix with strains in the first column: numbers, and resolved strains."""
 
 from collections.abc import Iterator
 from pathlib import Path

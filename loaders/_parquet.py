@@ -1,4 +1,4 @@
-"""What the footer of a parquet file says of its columns, read without a library.
+"""Columns of a parquet file by its footer, read without a library.
 
 pyarrow ends the interpreter when it is asked for a column of a damaged footer (a C++ exception that
 nothing catches), so sizes are looked up here before it is asked for rows. The footer is a Thrift
@@ -8,7 +8,7 @@ of the format 2.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEEPEST = 16
 """How deep structs and lists may be nested; FileMetaData needs nine."""
@@ -17,7 +17,7 @@ _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 0, 1, 2, 3
 _INTEGERS = (4, 5, 6)
 _ROW_GROUPS, _COLUMNS, _META, _VALUES, _UNPACKED = 4, 1, 3, 5, 6
 
-Value = int | bytes | list["Value"] | dict[int, "Value"]
+Value = int | bytes | list[Any] | dict[int, Any]  # Any: Value
 
 
 class Column(NamedTuple):

@@ -106,7 +106,7 @@ def _measurements(
 def _measured(
     path: Path, line: int, cells: dict[str, str], study: str, *, n_perturbed: int, known: bool
 ) -> Measurement:
-    """Everything a line says but the strain."""
+    """A line's measurement without its strain."""
     phenotype = cells.get("phenotype") or "fitness"
     if phenotype != "fitness":
         wanted = "fitness; expression_matrix and morphology_matrix load the other phenotypes"

@@ -51,7 +51,7 @@ def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[
 
 
 class _Mutant(NamedTuple):
-    """What a strain name of the table stands for, or why rows that name it are not used."""
+    """The perturbation that a strain name stands for, or the reason its rows are rejected."""
 
     perturbation: Perturbation
     single: Single | None = None
@@ -59,7 +59,7 @@ class _Mutant(NamedTuple):
 
 
 class _Mutants:
-    """The strain names of the table, numbered as they come, and what is known of each."""
+    """The strain names of the table, numbered by first use, with their perturbations."""
 
     def __init__(self, reading: Reading, singles: dict[str, Single], made: PairTables) -> None:
         self._reading, self._singles, self._made = reading, singles, made
@@ -94,7 +94,7 @@ class _Mutants:
 
     @property
     def code(self) -> NDArray[Any]:
-        """The code of each one's perturbation, -1 where rows that name it are not used."""
+        """The code of each strain's perturbation, -1 where its rows are rejected."""
         return np.array(self._code, dtype=np.int64)
 
     @property

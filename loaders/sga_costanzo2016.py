@@ -93,7 +93,7 @@ def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
 
 
 def _replicate(name: str) -> int | None:
-    """What tells apart the strains of one genotype: two collections of numbered deletions, or one.
+    """The replicate name that tells strains of one genotype apart.
 
     None for alleles that the genotype names.
     """
@@ -112,7 +112,7 @@ class _Single(NamedTuple):
 
 
 class _Mutants:
-    """The strain ids of the table, numbered as they come, and what is known of each."""
+    """The strain ids of the table, numbered by first use, with their perturbations."""
 
     def __init__(self, reading: Reading, made: PairTables) -> None:
         self._reading, self._made = reading, made
@@ -161,7 +161,7 @@ class _Mutants:
 
     @property
     def code(self) -> NDArray[Any]:
-        """The code of each one's perturbation, -1 where rows that name it are not used."""
+        """The code of each strain's perturbation, -1 where its rows are rejected."""
         return np.array(self._code, dtype=np.int64)
 
     def tell(self, row: NDArray[Any], fitness: NDArray[Any], place: str,

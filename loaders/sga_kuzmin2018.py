@@ -75,7 +75,7 @@ def read(path: Path, reading: Reading, *, study: str, control: str) -> Iterator[
 
 
 class _Parent(NamedTuple):
-    """The perturbations of a query or array strain, or why rows that name it are not used."""
+    """The perturbations of a query or array strain, or the reason its rows are rejected."""
 
     strain: tuple[Perturbation, ...]
     refused: str = ""

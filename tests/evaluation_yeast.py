@@ -18,10 +18,11 @@ from genograph.cohorts import (
     Vectors,
     save_cohort,
 )
-from genograph.evaluation.predictions import Predictions, ScalarPrediction, VectorPrediction
+from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.profiles import averaged
 from genograph.evaluation.scores import combine
-from genograph.training import TrainConfig, train
+from genograph.run import Predicted
+from genograph.training import read_config, train
 
 N_GENE, N_TERM = 60, 12
 
@@ -148,18 +149,23 @@ def small_cohort(*, seed=0, pairs=True, repeats=True):
     morphology = shape[np.arange(N_GENE) % N_TERM] + 0.5 * rng.normal(size=(N_GENE, 5))
     morphology = np.concatenate([morphology, np.ones((N_GENE, 1))], axis=1).astype(f4)
     zero = np.zeros(N_GENE, np.int64)
+    parameters = ("size", "ratio", "<angle>", "count", "area", "flat")
+    genes, none = np.arange(N_GENE), np.array([], np.int64)
     return Cohort(
         genome,
         strains,
         ("small",),
-        fitness,
-        Vectors(singles, zero, expression, genome.gene_ids, "log2 fold change", np.arange(N_GENE)),
-        Vectors(singles, zero, morphology, ("size", "ratio", "<angle>", "count", "area", "flat"),
-                "pixels", np.array([], np.int64)),
+        {
+            "fitness": fitness,
+            "expression": Vectors(
+                singles, zero, expression, genome.gene_ids, "log2 fold change", genes
+            ),
+            "morphology": Vectors(singles, zero, morphology, parameters, "pixels", none),
+        },
         gene_fold,
         np.array(fold, np.int8),
         {"query": "MATCH (e:Experiment) <all>"},
-    )  # fmt: skip
+    )
 
 
 def measured_predictions(cohort, *, noise=0.03, seed=1):
@@ -173,24 +179,26 @@ def measured_predictions(cohort, *, noise=0.03, seed=1):
     def noisy(values):
         return (values + noise * rng.normal(size=values.shape)).astype(np.float32)
 
-    def vector(measured):
+    def vector(name, measured):
         rows, values = averaged(measured)
         mean = noisy(np.nan_to_num(values))
-        return VectorPrediction(rows, mean, np.full_like(mean, noise))
+        sd = np.full_like(mean, noise)
+        return MeasuredPrediction(rows, {name: Predicted(mean, sd, measured.names)})
 
-    spread = (noise * rng.uniform(0.8, 1.2, n)).astype(np.float32)
-    return Predictions(
-        ScalarPrediction(
-            np.arange(n), noisy(fitness.value), spread, noisy(interaction.value), spread
-        ),
-        vector(cohort.expression),
-        vector(cohort.morphology),
-    )
+    sd = (noise * rng.uniform(0.8, 1.2, n)).astype(np.float32)
+    numbers = {
+        "fitness": Predicted(noisy(fitness.value), sd, None),
+        "interaction": Predicted(noisy(interaction.value), sd, None),
+    }
+    return {
+        "fitness": MeasuredPrediction(np.arange(n), numbers),
+        **{name: vector(name, measured) for name, measured in cohort.vectors.items()},
+    }
 
 
 def small_run(folder):
     """A run trained for three steps, and its cohort's folder."""
     cohort = small_cohort()
     save_cohort(cohort, folder / "cohort")
-    config = TrainConfig(members=2, epochs=1, steps_per_epoch=3, pairs=64)
+    config = read_config(members=2, epochs=1, steps_per_epoch=3, batch={"pairs": 64})
     return train(cohort, config, folder / "run", cohort_folder=folder / "cohort")

@@ -14,6 +14,7 @@ import pytest
 import genograph
 from genograph.allpairs import score_all
 from genograph.run import Run
+from genograph.training import read_config
 
 pytestmark = pytest.mark.slow
 
@@ -28,9 +29,7 @@ def yeast(tmp_path_factory):
     with genograph.open_store(folder / "yeast.db") as store:
         genograph.build(store, folder / "sources" / "sources.toml")
         cohort = genograph.export(store, folder / "cohort")
-    config = genograph.TrainConfig(
-        members=2, epochs=1, steps_per_epoch=3, heads=("fitness",), threads=1
-    )
+    config = read_config(members=2, epochs=1, steps_per_epoch=3, heads=("fitness",), threads=1)
     genograph.train(cohort, config, folder / "run", cohort_folder=folder / "cohort")
     return folder
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 import genograph
 from genograph.cli import VERBS, cli, main
+from genograph.training import read_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,7 +80,7 @@ def trained(yeast):
     """The same, with a cohort and a run of one epoch."""
     with genograph.open_store(yeast / "yeast.db", read_only=True) as store:
         cohort = genograph.export(store, yeast / "cohort")
-    config = genograph.TrainConfig(members=2, epochs=1, steps_per_epoch=3)
+    config = read_config(members=2, epochs=1, steps_per_epoch=3)
     genograph.train(cohort, config, yeast / "run", cohort_folder=yeast / "cohort")
     return yeast
 
@@ -191,7 +192,7 @@ def test_predictions_go_into_the_database_and_are_read_back(trained, tmp_path):
 
 def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_path):
     cohort = genograph.load_cohort(trained / "cohort")
-    config = genograph.TrainConfig(members=1, epochs=1, steps_per_epoch=1, seed=7)
+    config = read_config(members=1, epochs=1, steps_per_epoch=1, seed=7)
     other = genograph.train(cohort, config, tmp_path / "run", cohort_folder=trained / "cohort")
     first = genograph.Run.open(trained / "run")
     database = tmp_path / "copy.db"

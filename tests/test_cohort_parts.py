@@ -180,7 +180,7 @@ def test_a_query_of_strains_stands_for_their_experiments_in_parts_too(store, mon
 def test_a_strain_without_perturbations_is_named_and_so_is_an_id_of_nothing(store, monkeypatch):
     small_parts(monkeypatch)
     query = CohortQuery("MATCH (g:Gene) RETURN g.id AS experiment")
-    with pytest.raises(CohortError, match=r"holds 12 values that are no id .* first YAL001C;"):
+    with pytest.raises(CohortError, match=r"holds 12 values that name no .* first YAL001C;"):
         select(store, query)
     for name, rows in {
         "Strain": {"id": ["YAL001C+YXX", "YXX"], "n_perturbed": [2, 1]},

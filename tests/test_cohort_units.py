@@ -94,7 +94,9 @@ def test_traits_are_left_out_of_a_cohort_and_counted(store, tmp_path):
     assert after.provenance["experiments_of_phenotypes_not_carried_left_out"] == 2
     assert before.provenance["experiments_of_phenotypes_not_carried_left_out"] == 0
     assert after.strains.ids.equals(before.strains.ids)
-    np.testing.assert_array_equal(after.vectors["morphology"].values, before.vectors["morphology"].values)
+    np.testing.assert_array_equal(
+        after.vectors["morphology"].values, before.vectors["morphology"].values
+    )
     with pytest.raises(CohortError, match=r"all 2 experiments are of traits, .*genograph query"):
         select(store, flags(phenotype=["traits"]))
 

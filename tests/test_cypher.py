@@ -152,7 +152,7 @@ def test_the_message_has_the_word_and_its_place():
         fence("MATCH (n:Gene)\n  DELETE n")
     with pytest.raises(CohortError, match=r"line 1, column 19: two statements"):
         fence("MATCH (n) RETURN 1; RETURN 2")
-    with pytest.raises(CohortError, match=r"line 1, column 11: FILTER: is no clause .*MATCH"):
+    with pytest.raises(CohortError, match=r"line 1, column 11: FILTER: is not a clause .*MATCH"):
         fence("MATCH (n) FILTER n.x = 1 RETURN n.id")
 
 
@@ -551,7 +551,7 @@ def test_a_predicate_on_a_hub_is_lost_where_the_pattern_goes_on_but_for_a_with(t
 
 
 def test_a_function_that_is_not_listed_is_refused_with_its_place():
-    with pytest.raises(CohortError, match="line 1, column 8: error: is no function for queries"):
+    with pytest.raises(CohortError, match="line 1, column 8: error: is not a function for queries"):
         fence("RETURN error('x') AS x")
     with pytest.raises(CohortError, match="nodes: takes one variable that MATCH binds"):
         fence("RETURN nodes(null) AS x")

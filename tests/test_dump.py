@@ -208,7 +208,7 @@ def damaged(folder, how):
     [
         ("a file changed", "does not match its hash"),
         ("a file is missing", "is missing"),
-        ("no manifest", "is no dump"),
+        ("no manifest", "no dump is here"),
         ("half a manifest", "damaged dump"),
         ("a list", "damaged dump"),
         ("another format", "dump format"),
@@ -303,5 +303,5 @@ def test_the_commands_move_a_database(filled, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 1
-    assert "is no dump" in capsys.readouterr().err
+    assert "no dump is here" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "csv")

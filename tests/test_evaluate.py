@@ -13,7 +13,6 @@ from genograph.cohorts.ragged import take_strains
 from genograph.errors import RunError, SourceError
 from genograph.evaluation import (
     MODEL,
-    Predictions,
     Score,
     evaluate,
     load_evaluation,
@@ -36,9 +35,10 @@ from genograph.evaluation.pair_features import (
     neighbour_mean,
     pair_features,
 )
-from genograph.evaluation.predictions import read_truth, save_predictions
+from genograph.evaluation.predictions import MeasuredPrediction, read_truth, save_predictions
 from genograph.evaluation.profiles import SIGNAL_GENES, averaged, signal
 from genograph.evaluation.scores import calibration, combine, pearson, rmse, spearman
+from genograph.run import Predicted
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,21 @@ def predictions(cohort):
 @pytest.fixture(scope="module")
 def evaluation(cohort, predictions):
     return score(cohort, predictions)
+
+
+def only(predictions, *phenotypes):
+    """The predictions of some phenotypes."""
+    return {name: predictions[name] for name in phenotypes}
+
+
+def changed(predictions, phenotype, **means):
+    """The predictions of one phenotype, with other means of some of its quantities."""
+    held = predictions[phenotype]
+    quantities = {
+        name: found._replace(mean=means.get(name, found.mean))
+        for name, found in held.quantities.items()
+    }
+    return {phenotype: held._replace(quantities=quantities)}
 
 
 # ---------------------------------------------------------------------- metrics
@@ -209,7 +224,7 @@ def test_test_measurements_never_reach_a_baseline(cohort):
 
 
 def test_test_profiles_never_reach_a_baseline(cohort):
-    rows, values = averaged(cohort.morphology)
+    rows, values = averaged(cohort.vectors["morphology"])
     fold = cohort.strain_fold[rows]
     folds = trained_on(fold, fold == TEST)
     genes = strain_genes(cohort.strains, rows, N_GENE)
@@ -236,13 +251,14 @@ def test_a_strain_of_training_or_validation_cannot_be_scored(cohort):
 
 
 def test_what_is_predicted_for_training_strains_changes_no_score(cohort, predictions, evaluation):
-    p = predictions.fitness
-    train = cohort.strain_fold != TEST
-    garbage = p._replace(
-        fitness=np.where(train[p.rows], 99, p.fitness).astype(np.float32),
-        interaction=np.where(train[p.rows], 99, p.interaction).astype(np.float32),
-    )
-    other = score(cohort, Predictions(garbage, None, None))
+    rows, quantities = predictions["fitness"]
+    train = (cohort.strain_fold != TEST)[rows]
+    garbage = {
+        name: np.where(train, 99, found.mean).astype(np.float32)
+        for name, found in quantities.items()
+    }
+    assert set(garbage) == {"fitness", "interaction"}
+    other = score(cohort, changed(predictions, "fitness", **garbage))
     wanted = [row for row in evaluation.rows if row.head == "fitness"]
     assert [str(row) for row in other.rows] == [str(row) for row in wanted]
 
@@ -265,7 +281,8 @@ def test_the_models_row_equals_scipy_on_averaged_measurements(cohort, prediction
     held = cohort.test_strains("one_gene_unseen") & (cohort.strains.n_perturbed == 2)
     f = cohort.fitness
     measured = combine(f.strain, f.interaction, f.interaction_sd, len(cohort.strains)).value
-    wanted = stats.pearsonr(measured[held], predictions.fitness.interaction[held]).statistic
+    guess = predictions["fitness"].quantities["interaction"].mean
+    wanted = stats.pearsonr(measured[held], guess[held]).statistic
     assert evaluation.find("interaction_pairs", "one_gene_unseen").pearson == pytest.approx(wanted)
 
 
@@ -320,8 +337,7 @@ def test_boosting_finds_planted_pathways_where_random_embeddings_cannot(evaluati
 
 
 def test_hidden_singles_are_hidden_from_boosting_too(cohort, predictions, evaluation):
-    only = Predictions(predictions.fitness, None, None)
-    hidden = score(cohort, only, singles_hidden=True)
+    hidden = score(cohort, only(predictions, "fitness"), singles_hidden=True)
     key = ("interaction_pairs", "one_gene_unseen")
     assert hidden.find(*key, "gradient boosting") != evaluation.find(*key, "gradient boosting")
     assert hidden.find(*key) == evaluation.find(*key)
@@ -346,21 +362,23 @@ def test_without_pairs_the_best_available_is_the_headline_and_says_so():
 
 def test_a_pair_without_a_reported_score_gets_fitness_minus_the_null(cohort, predictions):
     f = cohort.fitness
-    bare = replace(cohort, fitness=replace(f, interaction=np.full_like(f.interaction, np.nan)))
-    found = score(bare, Predictions(predictions.fitness, None, None))
+    unscored = replace(f, interaction=np.full_like(f.interaction, np.nan))
+    bare = replace(cohort, measured={**cohort.measured, "fitness": unscored})
+    found = score(bare, only(predictions, "fitness"))
     row = found.find("interaction_pairs", "one_gene_unseen")
     assert row.n == 142
     assert any("have no reported interaction score" in note for note in found.notes)
 
 
 def test_predictions_that_are_no_numbers_or_missing_are_refused(cohort, predictions):
-    p = predictions.fitness
-    diverged = p._replace(interaction=np.full_like(p.interaction, np.nan))
+    rows, quantities = predictions["fitness"]
+    nothing = np.full_like(quantities["interaction"].mean, np.nan)
+    diverged = changed(predictions, "fitness", interaction=nothing)
     with pytest.raises(RunError, match=r"interaction_pairs: the run predicts no number for \d+"):
-        score(cohort, Predictions(diverged, None, None))
-    half = type(p)(*(array[::2] for array in p))
+        score(cohort, diverged)
+    half = {n: Predicted(q.mean[::2], q.sd[::2], None) for n, q in quantities.items()}
     with pytest.raises(RunError, match=r"no prediction for \d+ of \d+ measured strains"):
-        score(cohort, Predictions(half, None, None))
+        score(cohort, {"fitness": MeasuredPrediction(rows[::2], half)})
 
 
 # ---------------------------------------------------------------------- vectors
@@ -389,11 +407,11 @@ def test_signal_is_four_genes_that_change_1_7_fold():
 
 
 def test_the_perturbed_genes_own_column_is_not_scored(cohort, predictions, evaluation):
-    p = predictions.expression
-    own = p.mean.copy()
-    gene = cohort.strains.gene[cohort.strains.offsets[p.rows]]
+    rows, quantities = predictions["expression"]
+    own = quantities["expression"].mean.copy()
+    gene = cohort.strains.gene[cohort.strains.offsets[rows]]
     own[np.arange(len(own)), gene] = 1e6
-    found = score(cohort, Predictions(None, p._replace(mean=own), None))
+    found = score(cohort, changed(predictions, "expression", expression=own))
     key = ("expression", "one_gene_unseen")
     assert found.find(*key) == evaluation.find(*key)
 
@@ -406,7 +424,7 @@ def test_the_training_mean_scores_nothing_when_centred(evaluation):
 
 def test_the_slow_growth_signature_is_exact_where_profiles_are_linear_in_fitness(cohort):
     rng = np.random.default_rng(5)
-    rows, _ = averaged(cohort.morphology)
+    rows, _ = averaged(cohort.vectors["morphology"])
     fitness = rng.uniform(0.5, 1, N_GENE)
     slope, base = rng.normal(size=8), rng.normal(size=8)
     values = (base + np.outer(1 - fitness, slope)).astype(np.float32)
@@ -425,7 +443,7 @@ def test_the_slow_growth_signature_is_exact_where_profiles_are_linear_in_fitness
 
 
 def test_go_neighbours_average_the_strains_of_the_same_process(cohort):
-    rows, values = averaged(cohort.morphology)
+    rows, values = averaged(cohort.vectors["morphology"])
     gene = cohort.strains.gene[cohort.strains.offsets[rows]]
     fold = cohort.strain_fold[rows]
     folds = trained_on(fold, fold == TEST)
@@ -452,7 +470,7 @@ def test_the_canary_sees_a_drift_along_systematic_names_that_go_does_not():
     vectors = Vectors(
         place, np.zeros(N_GENE, np.int64), values, tuple("abcd"), "x", np.array([], np.int64)
     )
-    cohort = replace(cohort, morphology=vectors)
+    cohort = replace(cohort, measured={**cohort.measured, "morphology": vectors})
     found = score(cohort, measured_predictions(cohort))
     canary = found.find("morphology", "one_gene_unseen", "systematic-name order")
     assert canary.pearson > 0.6
@@ -482,9 +500,16 @@ def test_predictions_read_back_and_only_with_their_cohort(cohort, predictions, t
     path = tmp_path / "predictions.safetensors"
     save_predictions(predictions, cohort, path)
     back = load_predictions(path, cohort)
-    for one, two in zip(predictions, back, strict=True):
-        for first, second in zip(one, two, strict=True):
-            np.testing.assert_array_equal(first, second)
+    assert list(back) == list(predictions) == ["fitness", "expression", "morphology"]
+    for phenotype, one in predictions.items():
+        two = back[phenotype]
+        np.testing.assert_array_equal(one.rows, two.rows)
+        assert list(one.quantities) == list(two.quantities)
+        for name, wanted in one.quantities.items():
+            found = two.quantities[name]
+            np.testing.assert_array_equal(wanted.mean, found.mean)
+            np.testing.assert_array_equal(wanted.sd, found.sd)
+            assert wanted.names == found.names
     with pytest.raises(RunError, match="of another cohort"):
         load_predictions(path, small_cohort(seed=7))
     path.write_bytes(path.read_bytes()[:100])
@@ -537,14 +562,14 @@ def test_true_values_are_a_ceiling_row_aligned_by_name(cohort, predictions, tmp_
         gene=genes,
         expression=np.arange(3 * N_GENE).reshape(3, N_GENE),
         morphology_strain=genes[:0],
-        morphology_parameter=np.array(cohort.morphology.names),
+        morphology_parameter=np.array(cohort.vectors["morphology"].names),
         morphology=np.zeros((0, 6)),
     )
     truth = read_truth(tmp_path, cohort)
     np.testing.assert_array_equal(truth.interaction, epsilon)
     np.testing.assert_array_equal(truth.fitness, value)
-    assert truth.expression[held.index(genes[2]), 5] == 2 * N_GENE + 5
-    found = score(cohort, Predictions(predictions.fitness, None, None), truth=truth)
+    assert truth.vectors["expression"][held.index(genes[2]), 5] == 2 * N_GENE + 5
+    found = score(cohort, only(predictions, "fitness"), truth=truth)
     row = found.find("interaction_pairs", "one_gene_unseen", "true values")
     assert row.pearson == pytest.approx(1)
     assert found.best_baseline("interaction_pairs", "one_gene_unseen").model != "true values"
@@ -567,12 +592,12 @@ def test_a_trained_run_is_evaluated_into_its_folder(tmp_path):
     assert found.find("interaction_pairs", "one_gene_unseen").n == 142
     assert found.find("expression", "one_gene_unseen").n > 0
     assert found.calibration
-    assert found.cohort_sha256 == run.manifest["cohort_sha256"]
+    assert found.cohort_sha256 == run.record.cohort_sha256
     assert told[-1] == 1.0
     assert told == sorted(told)
     held = run.cohort()
     kept = load_predictions(run.folder / "predictions.safetensors", held)
-    again = score(held, kept, seed=run.config.seed)
+    again = score(held, kept, seed=run.config.training.seed)
     assert [str(r) for r in again.rows] == [str(r) for r in found.rows]
     assert str(load_evaluation(run.folder / "evaluation.json")) == str(found)
     with pytest.raises(RunError, match="was trained on"):
@@ -584,7 +609,7 @@ def test_folds_of_few_strains_leave_fitted_baselines_out_and_say_so():
     fold = np.full(N_GENE, TEST, np.int8)
     fold[:4] = TRAIN
     cohort = replace(cohort, strain_fold=fold)
-    found = score(cohort, Predictions(measured_predictions(cohort).fitness, None, None))
+    found = score(cohort, only(measured_predictions(cohort), "fitness"))
     assert {row.model for row in found.rows} == {MODEL}
     assert any("4 training strains" in note for note in found.notes)
 

@@ -1,5 +1,6 @@
 """Bad input, in short: every reader refuses in one line or reads; `make fuzz` feeds far more."""
 
+import copy
 import io
 import json
 import operator
@@ -287,10 +288,17 @@ def _forged(cohort, place, value):
         array[-1] = value
         new = {**cohort.genome.edges, part: Edges(**(edges._asdict() | {name: array}))}
         return replace(cohort, genome=replace(cohort.genome, edges=new))
-    of = cohort if not part else getattr(cohort, part)
+    of = cohort.measured.get(part) or (getattr(cohort, part) if part else cohort)
     array = getattr(of, name).copy()
     array[-1] = value
-    return replace(cohort, **({part: replace(of, **{name: array})} if part else {name: array}))
+    forged = replace(of, **{name: array})
+    if part in cohort.measured:
+        return _measured(cohort, part, forged)
+    return replace(cohort, **{part: forged}) if part else forged
+
+
+def _measured(cohort, phenotype, experiments):
+    return replace(cohort, measured={**cohort.measured, phenotype: experiments})
 
 
 INDICES = [
@@ -325,17 +333,31 @@ def test_arrays_that_do_not_fit_each_other_are_refused():
         1, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")
     )
     for wrong in (
-        replace(cohort, genome=replace(genome, features=genome.features[1:])),
-        replace(cohort, genome=replace(genome, direct=genome.direct[1:])),
-        replace(cohort, genome=replace(genome, gene_symbols=genome.gene_symbols[1:])),
-        replace(cohort, fitness=replace(fitness, sd=fitness.sd.astype(np.float64))),
-        replace(cohort, fitness=replace(fitness, value=fitness.value[1:])),
-        replace(cohort, gene_fold=cohort.gene_fold[1:]),
-        replace(cohort, studies=(1,)),
-        replace(cohort, strains=replace(cohort.strains, ids=text)),
+        _swapped(cohort, "genome", _swapped(genome, "features", genome.features[1:])),
+        _swapped(cohort, "genome", _swapped(genome, "direct", genome.direct[1:])),
+        _swapped(cohort, "genome", _swapped(genome, "gene_symbols", genome.gene_symbols[1:])),
+        _measured(cohort, "fitness", _swapped(fitness, "sd", fitness.sd.astype(np.float64))),
+        _measured(cohort, "fitness", _swapped(fitness, "value", fitness.value[1:])),
+        _swapped(cohort, "gene_fold", cohort.gene_fold[1:]),
+        _swapped(cohort, "strains", _swapped(cohort.strains, "ids", text)),
     ):
         with pytest.raises(CohortError, match="damaged cohort"):
             check_bounds(wrong, "folder")
+
+
+def _swapped(of, name, value):
+    """A record with one field changed, as a file would give it: no type is looked at."""
+    out = copy.copy(of)
+    object.__setattr__(out, name, value)
+    return out
+
+
+def test_a_cohort_whose_studies_are_no_names_is_refused(every):
+    reader = next(r for r in every if r.name == "cohort manifest.json")
+    record = json.loads(reader.good[0])
+    reader.read(json.dumps(record).encode())
+    with pytest.raises(CohortError, match=r"damaged cohort \(studies\.0: got 1, wanted"):
+        reader.read(json.dumps(record | {"studies": [1, *record["studies"][1:]]}).encode())
 
 
 def test_atheris_is_asked_for_in_one_line_where_it_is_missing():

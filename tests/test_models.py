@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from elsewhere import elsewhere
 from model_cohort import cohort_of, strains_of
 
+from genograph import models
 from genograph.cohorts import Fitness, Vectors, save_cohort
 from genograph.cohorts.ragged import take_strains
 from genograph.engine import bags
@@ -284,3 +286,18 @@ def test_the_genome_model_gives_the_golden_numbers(tmp_path):
         weight = np.cos(np.arange(values.size)).reshape(values.shape)
         got = [float(np.nansum(np.abs(values))), float(np.nansum(values * weight))]
         np.testing.assert_allclose(got, sums, rtol=2e-6, err_msg=quantity)
+
+
+def test_the_model_of_the_guide_is_one_of_the_folder(tmp_path, monkeypatch):
+    guide = (Path(__file__).parents[1] / "docs" / "add-a-model.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1]
+    (tmp_path / "additive.py").write_text(code, "utf-8")
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    assert "additive" in model_names()
+    cohort = cohort_of()
+    run = train(cohort, config_of("additive"), tmp_path / "run")
+    found = predict(run, strains_of([[], [(1, 0)], [(2, 0)], [(1, 0), (2, 0)]], 31), cohort=cohort)
+    wild, one, both, other = found["fitness"].mean
+    assert wild == 1
+    assert one != 1
+    np.testing.assert_allclose(both, one * other, rtol=1e-6)

@@ -11,6 +11,7 @@ from test_train import config_of
 
 from genograph.cohorts import save_cohort
 from genograph.errors import RunError
+from genograph.models import find_model
 from genograph.prediction import predict
 from genograph.run import Run
 from genograph.training import train
@@ -31,80 +32,99 @@ def new_strains(genotypes):
     return dataclasses.replace(strains, single=np.full(len(strains.gene), -1))
 
 
+def assert_close(one, other, **tolerance):
+    """Means and s.d. of every quantity agree, and are missing in the same places."""
+    assert set(one.quantities) == {"fitness", "interaction", "expression", "morphology"}
+    assert one.quantities.keys() == other.quantities.keys()
+    for name in one.quantities:
+        for first, second in zip(one[name][:2], other[name][:2], strict=True):
+            np.testing.assert_allclose(first, second, equal_nan=True, **tolerance)
+
+
 def test_a_prediction_is_aligned_with_the_strains_it_is_of(trained):
     cohort = cohort_of()
     found = predict(trained, cohort.strains)
     n = len(cohort.strains)
     assert found.strain_ids == cohort.strains.ids
-    assert found.fitness.shape == found.fitness_sd.shape == (n,)
-    assert found.expression.shape == found.expression_sd.shape == (n, 31)
-    assert found.morphology.shape == (n, 3)
-    assert found.expression_names == cohort.expression.names
-    assert found.morphology_names == cohort.morphology.names
+    assert found["fitness"].mean.shape == found["fitness"].sd.shape == (n,)
+    assert found["expression"].mean.shape == found["expression"].sd.shape == (n, 31)
+    assert found["morphology"].mean.shape == (n, 3)
+    assert found["expression"].names == cohort.vectors["expression"].names
+    assert found["morphology"].names == cohort.vectors["morphology"].names
     assert found.genes_sha256 == cohort.genome.genes_sha256
     few = cohort.strains.n_perturbed < 2
-    assert np.isnan(found.interaction[few]).all()
-    assert np.isfinite(found.interaction[~few]).all()
-    assert np.isfinite(found.fitness).all()
-    assert (found.fitness_sd[cohort.strains.n_perturbed == 1] > 0).all()
+    assert np.isnan(found["interaction"].mean[few]).all()
+    assert np.isfinite(found["interaction"].mean[~few]).all()
+    assert np.isfinite(found["fitness"].mean).all()
+    assert (found["fitness"].sd[cohort.strains.n_perturbed == 1] > 0).all()
     # the last column's gene is not in the genome
-    assert np.isnan(found.expression[:, -1]).all()
-    assert np.isfinite(found.expression[:, :-1]).all()
+    assert np.isnan(found["expression"].mean[:, -1]).all()
+    assert np.isfinite(found["expression"].mean[:, :-1]).all()
 
 
 def test_the_wild_type_is_exact_after_training(trained):
     cohort = cohort_of()
     found = predict(trained, new_strains([[], [(1, 1.0)]]))
-    np.testing.assert_allclose(found.fitness, 1.0, atol=1e-6)
-    assert (found.expression[:, :-1] == 0).all()
-    values = cohort.morphology.values[cohort.strain_fold[cohort.morphology.strain] == 0]
+    np.testing.assert_allclose(found["fitness"].mean, 1.0, atol=1e-6)
+    assert (found["expression"].mean[:, :-1] == 0).all()
+    values = cohort.vectors["morphology"].values[
+        cohort.strain_fold[cohort.vectors["morphology"].strain] == 0
+    ]
     wild = found.strain_ids.to_pylist().index("WT")
-    np.testing.assert_allclose(found.morphology[wild], np.nanmedian(values, 0), rtol=1e-6)
+    np.testing.assert_allclose(found["morphology"].mean[wild], np.nanmedian(values, 0), rtol=1e-6)
 
 
 def test_predictions_do_not_depend_on_what_is_predicted_beside_them(trained, monkeypatch):
     cohort = cohort_of()
     whole = predict(trained, cohort.strains)
-    monkeypatch.setattr(
-        "genograph.prediction.CHUNK", {"fitness": 7, "expression": 3, "morphology": 5}
-    )
+    sizes, asked = {"fitness": 7, "expression": 3, "morphology": 5}, set()
+
+    def few(_model, phenotype):
+        asked.add(phenotype)
+        return sizes[phenotype]
+
+    monkeypatch.setattr(find_model("genome"), "strains_at_once", few)
     chunked = predict(trained, cohort.strains)
-    for one, other in zip(whole[1:9], chunked[1:9], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
+    assert asked == set(sizes)
+    assert_close(whole, chunked, rtol=1e-4, atol=1e-5)
 
 
 def test_a_pair_s_prediction_is_built_on_its_measured_single_mutants(trained):
     cohort = cohort_of()
     f, s = cohort.fitness, cohort.strains
     found = predict(trained, s, heads=("fitness",))
-    alone = np.full(len(s), np.nan)
-    alone[f.strain] = f.value
+    single = np.full(len(s), np.nan)
+    single[f.strain] = f.value
     pairs = np.flatnonzero(s.n_perturbed == 2)
-    product = np.array([alone[s.single[s.offsets[i] : s.offsets[i + 1]]].prod() for i in pairs])
+    product = np.array([single[s.single[s.offsets[i] : s.offsets[i + 1]]].prod() for i in pairs])
     # fitness - interaction is the product of the singles, by the definition of the score
     np.testing.assert_allclose(
-        found.fitness[pairs] - found.interaction[pairs], product, rtol=1e-5, atol=1e-6
+        found["fitness"].mean[pairs] - found["interaction"].mean[pairs],
+        product,
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_unmeasured_strains_of_any_order_are_predicted(trained):
     strains = new_strains([[(g, 0.0) for g in range(k)] for k in range(6)] + [[(8, 2.0)]])
     found = predict(trained, strains)
-    assert np.isfinite(found.fitness).all()
+    assert np.isfinite(found["fitness"].mean).all()
     assert len(found.strain_ids) == 7
 
 
 def test_no_strains_give_empty_arrays(trained):
     found = predict(trained, new_strains([]))
-    assert found.fitness.shape == (0,)
-    assert found.expression.shape == (0, 31)
+    assert found["fitness"].mean.shape == (0,)
+    assert found["expression"].mean.shape == (0, 31)
 
 
 def test_heads_can_be_chosen(trained):
     found = predict(trained, new_strains([[(1, 0.0)]]), heads=("morphology",))
-    assert found.fitness is None
-    assert found.expression is None
-    assert found.morphology.shape == (1, 3)
+    assert list(found.quantities) == ["morphology"]
+    with pytest.raises(RunError, match="no prediction of fitness; choose from morphology"):
+        found["fitness"]
+    assert found["morphology"].mean.shape == (1, 3)
     with pytest.raises(RunError, match="no head growth; choose from fitness"):
         predict(trained, new_strains([]), heads=("growth",))
 
@@ -115,14 +135,13 @@ def test_double_precision_runs_predict(tmp_path):
     for precision in ("64-true", "32-true"):
         run = train(cohort, config_of(precision=precision), tmp_path / precision)
         found.append(predict(run, cohort.strains, cohort=cohort))
-    for one, other in zip(found[0][1:9], found[1][1:9], strict=True):
-        np.testing.assert_allclose(one, other, rtol=0.05, atol=0.02, equal_nan=True)
+    assert_close(*found, rtol=0.05, atol=0.02)
 
 
-def test_one_member_has_no_spread(trained, tmp_path):
+def test_one_member_has_no_sd(trained, tmp_path):
     run = train(cohort_of(), config_of(heads=("fitness",)), tmp_path / "run")
     found = predict(run, new_strains([[(1, 0.0)]]), cohort=cohort_of())
-    assert np.isnan(found.fitness_sd).all()
+    assert np.isnan(found["fitness"].sd).all()
     with pytest.raises(RunError, match="does not know its cohort folder"):
         predict(run, new_strains([]))
 
@@ -159,17 +178,28 @@ def test_a_changed_checkpoint_is_refused(trained, tmp_path):
 def test_what_is_no_hash_is_refused(trained, tmp_path, name, digest):
     record = json.loads((trained.folder / "run.json").read_text()) | {name: digest}
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+    # half of a surrogate pair is no text, so the whole file is no JSON
+    words = "is no JSON" if digest == "\ud800" else f"{name}: got"
+    with pytest.raises(RunError, match=f"damaged run .{words}"):
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["version", "created", "device", "engine"])
+@pytest.mark.parametrize("name", ["version", "created", "device", "facts"])
 def test_a_run_that_lacks_what_is_read_of_it_is_refused(trained, tmp_path, name):
     record = json.loads((trained.folder / "run.json").read_text())
     del record[name]
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=f"damaged run .{name} is not"):
+    with pytest.raises(RunError, match=f"damaged run .{name} is missing"):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["swift", 7])
+def test_a_run_of_an_engine_that_is_not_there_is_refused(trained, tmp_path, engine):
+    record = json.loads((trained.folder / "run.json").read_text())
+    record["facts"]["engine"] = engine
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"no engine is called {engine}; choose one of auto, delta"):
+        predict(Run.open(tmp_path), new_strains([]))
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

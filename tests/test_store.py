@@ -5,6 +5,7 @@ Each trap of the two engines that the stores go round is pinned here.
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -858,3 +859,79 @@ def test_without_maven_the_tests_skip_and_say_why_but_fail_where_all_must_run(
     assert outcome in done.stdout
     assert "no Maven" in done.stdout or "needs Java" in done.stdout
     assert (done.returncode != 0) == (ci == "true")
+
+
+def test_a_link_to_a_database_is_that_database(tmp_path):
+    with open_store(tmp_path / "y.db"):
+        pass
+    (tmp_path / "soft.db").symlink_to("y.db")
+    os.link(tmp_path / "y.db", tmp_path / "hard.db")
+    for name in ("soft.db", "hard.db"):
+        with open_store(tmp_path / "y.db") as first:
+            for read_only in (False, True):
+                with pytest.raises(StoreError, match=r"in use|open in this process"):
+                    open_store(tmp_path / name, read_only=read_only)
+            first.write(genes("YAL001C"))
+        with open_store(tmp_path / name) as second:
+            assert second.counts()["Gene"] == 1
+            with pytest.raises(StoreError, match=r"in use|open in this process"):
+                open_store(tmp_path / "y.db")
+    with (
+        open_store(tmp_path / "y.db", read_only=True) as one,
+        open_store(tmp_path / "hard.db", read_only=True) as other,
+    ):
+        assert one.counts() == other.counts()
+        with pytest.raises(StoreError, match=r"in use|open in this process"):
+            open_store(tmp_path / "hard.db")
+
+
+def test_a_reader_needs_no_right_to_write(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    with open_store(folder / "y.db") as store:
+        store.write(genes("YAL001C"))
+    code = "import sys; from genograph.store import open_store; "
+    code += "print(open_store(sys.argv[1], read_only=True).counts()['Gene'])"
+    for without_lock in (False, True):
+        if without_lock:
+            (folder / "y.db.lock").unlink()
+        folder.chmod(0o555)
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        run = [sys.executable, "-c", code, str(folder / "y.db")]
+        if os.geteuid() == 0:
+            if shutil.which("setpriv") is None:
+                pytest.skip("root may write anywhere, and setpriv is not here")
+            run = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *run]
+            os.chown(folder, 1000, 1000)
+            for file in folder.iterdir():
+                os.chown(file, 1000, 1000)
+        done = subprocess.run(run, capture_output=True, text=True, check=False)
+        folder.chmod(0o755)
+        assert done.stdout.strip() == "1", done.stderr
+
+
+def test_writers_of_a_server_wait_for_each_other(neo4j, caplog, monkeypatch):
+    monkeypatch.setattr("genograph.store.neo4j.WAIT_SECONDS", 0.2)
+    order = []
+    with open_store(neo4j) as one, open_store(neo4j) as other:
+
+        def write():
+            with other.writing():
+                order.append("other")
+                other.write(genes("YBL003C"))
+
+        with one.writing(), one.writing():
+            thread = threading.Thread(target=write)
+            thread.start()
+            thread.join(1.0)
+            assert thread.is_alive()
+            one.write(genes("YAL001C"))
+            order.append("one")
+        thread.join(20.0)
+        assert not thread.is_alive()
+        assert order == ["one", "other"]
+        assert "another process is writing; waiting for it" in caplog.text
+        assert one.counts()["Gene"] == 2
+        # the lock leaves no node
+        assert one.counts()["Database"] == 1

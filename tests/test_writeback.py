@@ -1,5 +1,6 @@
 """Write-back in parts: it ends as one in a single transaction does, also when interrupted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from genograph import writeback
 from genograph.cohorts import select
 from genograph.database.check import check
 from genograph.errors import GenographError
-from genograph.models.config import TrainConfig
-from genograph.run import Prediction, Run
+from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
+from genograph.schema import graph_schema
 from genograph.store import open_store
+from genograph.training import read_config
 from genograph.writeback import write_predictions
-
-NUMBERS = ("fitness", "fitness_sd", "interaction", "interaction_sd")
 
 
 @pytest.fixture
@@ -31,30 +31,43 @@ def made_up(cohort, seed, some=slice(None)):
     draw = np.random.default_rng(seed)
     ids = cohort.strains.ids.to_pylist()[some]
     genes = cohort.genome.genes_sha256
-    words = dict.fromkeys(("version", "config_sha256", "created"), "made up")
-    manifest = words | {
-        "checkpoints": {"0": str(seed)},
-        "cohort_sha256": cohort.sha256,
-        "genes_sha256": genes,
-    }
-    names = cohort.morphology.names
-    prediction = Prediction(
-        pa.array(ids, pa.string()),
-        **{name: draw.uniform(size=len(ids)).astype(np.float32) for name in NUMBERS},
-        expression=None,
-        expression_sd=None,
-        morphology=draw.normal(size=(len(ids), len(names))).astype(np.float32),
-        morphology_sd=None,
-        expression_names=(),
-        morphology_names=names,
+    config = read_config(seed=seed)
+    parts = config.model_dump(mode="json")
+    record = RunRecord(
+        format=FORMAT,
+        version="made up",
+        schema_version=graph_schema().version,
+        **parts,
+        config_sha256="c" * 64,
+        cohort=None,
+        cohort_sha256=cohort.sha256,
         genes_sha256=genes,
+        terms_sha256=cohort.genome.terms_sha256,
+        seeds=(seed,),
+        device="cpu",
+        processes=1,
+        status="complete",
+        created="made up",
+        checkpoints={"member-0/model.safetensors": f"{seed:064x}"},
+        examples={},
+        validation_left_out={},
+        heads_left_out=(),
+        facts={},
     )
-    return Run(Path(f"run{seed}"), TrainConfig(seed=seed), manifest), prediction
+    names = cohort.vectors["morphology"].names
+    quantities = {
+        name: Predicted(*draw.uniform(size=(2, len(ids))).astype(np.float32), None)
+        for name in ("fitness", "interaction")
+    }
+    shapes = draw.normal(size=(2, len(ids), len(names))).astype(np.float32)
+    quantities["morphology"] = Predicted(*shapes, names)
+    prediction = Prediction(pa.array(ids, pa.string()), quantities, genes)
+    return Run(Path(f"run{seed}"), config, record), prediction
 
 
 def state(store):
     """Everything of runs, their predictions and what strains carry."""
-    columns = ", ".join(f"s.{name} AS {name}" for name in writeback.PROMOTED.values())
+    columns = ", ".join(f"s.{name} AS {name}" for name in writeback.promoted_properties().values())
     return [
         sorted(map(repr, store.query(cypher).to_pylist()))
         for cypher in (
@@ -85,7 +98,9 @@ def test_in_parts_the_database_ends_as_in_one_transaction(store, monkeypatch, li
     if limit == "strains":
         monkeypatch.setattr(writeback, "PROMOTED_AT_ONCE", 3)
     else:
-        monkeypatch.setattr(writeback, "PROMOTED_VALUES", 3 * len(cohort.morphology.names) + 1)
+        monkeypatch.setattr(
+            writeback, "PROMOTED_VALUES", 3 * len(cohort.vectors["morphology"].names) + 1
+        )
     seen = []
     promote = writeback._promote
 
@@ -163,5 +178,5 @@ def test_a_database_of_other_genes_is_refused_before_anything_is_written(store):
     run, prediction = made_up(cohort, 1)
     before = store.counts()
     with pytest.raises(GenographError, match="other genes"):
-        write_predictions(store, run, prediction._replace(genes_sha256="0" * 64), cohort)
+        write_predictions(store, run, replace(prediction, genes_sha256="0" * 64), cohort)
     assert store.counts() == before

@@ -1,4 +1,4 @@
-"""How the ledger of a load is told."""
+"""The ledger of a load on a terminal."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def rejects_folder(given: Path | None, db: str) -> Path | None:
 
 
 def tell(ledger: "Ledger") -> None:
-    """Print one load's ledger to stderr, its rejected rows by reason with examples."""
+    """Print one load's ledger to stderr: rows written, and rejected rows by reason."""
     if ledger.skipped:
         click.echo(f"{ledger.source}: {ledger.file} is loaded already", err=True)
         return

@@ -59,7 +59,7 @@ def _plain(value: object) -> object:
 
 
 def visible(text: str) -> str:
-    """Text of which a terminal obeys nothing: control characters stand as their escapes."""
+    """The text with control characters escaped, so that a terminal obeys none of them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -134,7 +134,7 @@ def load_cohort(folder: Path | str) -> Cohort:
         error=CohortError,
         kind="cohort",
         advice="export it again",
-        missing=f"{folder}: is no cohort directory, {MANIFEST} is missing",
+        missing=f"{folder}: no cohort is here, {MANIFEST} is missing",
         versions={"format": FORMAT, "schema_version": graph_schema().version},
     )
     try:
@@ -219,7 +219,7 @@ LARGEST = 1e12
 
 
 class _Wanted(NamedTuple):
-    """What one array must be: its numbers, its shape, and the least and most it may hold."""
+    """What one array must be: its type, its shape, and its smallest and largest value."""
 
     name: str
     array: Array
@@ -230,7 +230,7 @@ class _Wanted(NamedTuple):
 
 
 def check_bounds(cohort: Cohort, where: Path | str) -> None:
-    """Refuse a cohort of which an array has another type, length or index than it must.
+    """Refuse a cohort with an array of the wrong type, length or range.
 
     `where` is the folder that messages name.
 
@@ -243,7 +243,7 @@ def check_bounds(cohort: Cohort, where: Path | str) -> None:
 
 
 def _wrong(cohort: Cohort) -> Iterator[str]:
-    """What is wrong; a check may rely on those before it."""
+    """Describe what is wrong with the arrays; each check relies on those before it."""
     yield from _wrong_names(cohort)
     for wanted in _arrays(cohort):
         yield from _wrong_array(wanted)

@@ -171,7 +171,7 @@ def _merged(
 
 
 def _both_ways(edges: Edges) -> tuple[Edges, int]:
-    """Undirected edges in both directions; those of a node with itself are left out, counted."""
+    """Undirected edges in both directions; self-loops are left out and counted."""
     loop = edges.source == edges.target
     a, b, w = (array[~loop] for array in edges)
     both = _merged(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([w, w]))
@@ -215,7 +215,7 @@ def _pairs(
 def _composed(
     pairs: Int64[np.ndarray, " pair"], step: Int64[np.ndarray, " step"], width: int
 ) -> Int64[np.ndarray, " new"]:
-    """Every (a, c) where (a, b) is a pair and (b, c) a step."""
+    """Every (a, c) for a pair (a, b) and a step (b, c)."""
     a, b = pairs // width, pairs % width
     start = np.searchsorted(step, b * width)
     n = np.searchsorted(step, (b + 1) * width) - start
@@ -225,7 +225,7 @@ def _composed(
 
 
 def _distinct(numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " distinct"]:
-    """The numbers sorted, each once; several times faster than np.unique, which hashes first."""
+    """The distinct numbers, sorted; several times faster than np.unique, which hashes first."""
     ordered = np.sort(numbers)
     first = np.ones(len(ordered), bool)
     first[1:] = ordered[1:] != ordered[:-1]

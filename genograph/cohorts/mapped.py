@@ -1,4 +1,4 @@
-"""Mapped: arrays where they lie on disk, read when they are touched.
+"""Mapped: arrays of files on disk, read when they are used.
 
 Those of a safetensors file (https://huggingface.co/docs/safetensors/index#format), and columns that
 are written part by part.
@@ -59,7 +59,7 @@ def mapped(path: Path) -> dict[str, Array]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write a safetensors file, array after array; the library's writer holds two copies of all.
+    """Write a safetensors file array by array; the library's writer would hold two copies.
 
     Raises:
         KeyError: a type of number that no cohort has.
@@ -92,7 +92,7 @@ class Columns:
         self._types: dict[str, np.dtype[Any]] = {}
 
     def append(self, **parts: Array) -> None:
-        """Add to the end of each named column; its first part decides the type of its numbers.
+        """Append to each named column; the first part decides a column's type.
 
         Raises:
             OSError: the folder takes no more.
@@ -116,19 +116,19 @@ class Columns:
         return np.memmap(self._file(name), kind, mode="r+", shape=(n,)) if n else np.empty(0, kind)
 
     def parts(self, names: Sequence[str], at_once: int) -> Iterator[tuple[Array, ...]]:
-        """Columns of one length side by side, read in parts; memory holds one."""
+        """Columns of one length, read in parts; memory holds one part."""
         first = self._types[names[0]]
         n = self._file(names[0]).stat().st_size // first.itemsize
         for begin in range(0, n, at_once):
             yield tuple(self.read(name, begin, at_once) for name in names)
 
     def read(self, name: str, begin: int, n: int) -> Array:
-        """Up to n numbers of a column from a place on, in memory."""
+        """Read up to n numbers of a column from a place on."""
         kind = self._types[name]
         return np.fromfile(self._file(name), kind, n, offset=begin * kind.itemsize)
 
     def mapped(self, name: str, kind: type) -> Array:
-        """A whole column where it lies, also when its file is gone; writing changes memory only.
+        """A whole column, mapped; it outlives its file, and writing changes memory only.
 
         `kind` is what its numbers are.
         """

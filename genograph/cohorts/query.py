@@ -262,7 +262,7 @@ _LISTED = {"study": "Study", "environment": "Environment"}
 
 
 def _check_values(store: Store, query: CohortQuery) -> None:
-    """Refuse a flag whose value names nothing in the database."""
+    """Refuse a flag whose value the database does not have."""
     for flag, cypher in _NAMES.items():
         given = query.parameters.get(flag)
         if not isinstance(given, list):
@@ -279,7 +279,7 @@ def _check_values(store: Store, query: CohortQuery) -> None:
 
 
 def explain_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0) -> str:
-    """Name the clause, predicate or flag that no row of a query passes."""
+    """Name the clause, predicate or flag that leaves no row of a query."""
     statement = fence(query.cypher)
     reasons = []
     branch: list[Clause] = []

@@ -19,13 +19,13 @@ PIECE = 2**18
 
 
 def pieces(n: int) -> Iterator[slice]:
-    """Slices that cover 0 to n, in order."""
+    """Consecutive slices that cover 0 to n."""
     for start in range(0, n, PIECE):
         yield slice(start, min(start + PIECE, n))
 
 
 def rows_where(n: int, kept: Callable[[slice], Array]) -> Array:
-    """The ascending rows of n for which `kept`, asked a slice at a time, is true; as int32.
+    """The rows of n, ascending, for which `kept` is true; `kept` is called a slice at a time.
 
     Wider where n asks for it.
     """
@@ -45,7 +45,7 @@ def rows_where(n: int, kept: Callable[[slice], Array]) -> Array:
 def ragged(
     offsets: Int64[np.ndarray, " row_1"], rows: Int64[np.ndarray, " taken"]
 ) -> tuple[Int64[np.ndarray, " entry"], Int64[np.ndarray, " taken_1"]]:
-    """The entries of some rows of a ragged array, in order, and their own offsets."""
+    """The entries of some rows of a ragged array, in order, and the offsets of the result."""
     start = offsets[rows]
     length = offsets[np.asarray(rows) + 1] - start
     new = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
@@ -63,7 +63,7 @@ def n_perturbed_of(strains: Strains, rows: Array | slice) -> Int64[np.ndarray, "
 
 
 def take_strains(strains: Strains, rows: Array) -> Strains:
-    """Some strains, in this order; `single` still holds rows of the cohort's."""
+    """The strains of these rows, in this order; `single` still holds rows of the cohort."""
     wide = np.asarray(rows, np.int64)
     entry, offsets = ragged(strains.offsets, wide)
     return Strains(

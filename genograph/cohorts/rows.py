@@ -23,7 +23,7 @@ NUMBERS = ("value", "sd", "interaction", "interaction_sd")
 
 
 class Vocabulary:
-    """Few different texts, numbered in the order in which they are met."""
+    """Distinct texts, numbered in the order of their first use."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -39,7 +39,7 @@ class Vocabulary:
         return pa.array(list(self._number), pa.string())
 
     def numbers(self, texts: pa.Array | pa.DictionaryArray) -> Int32[np.ndarray, " row"]:
-        """The numbers of texts, none of which is null; new ones are taken up."""
+        """The numbers of texts without nulls; new texts get new numbers."""
         if not pa.types.is_dictionary(texts.type):
             texts = texts.dictionary_encode()
         known = [
@@ -73,7 +73,7 @@ def experiment_rows(
     Columns id, strain, phenotype, unit and study (int32, numbers of `said`) and NUMBERS (float64).
 
     Raises:
-        CohortError: an id is none of an experiment, or one has no strain or study, or several.
+        CohortError: an id names no experiment, or an experiment has no strain or study, or several.
     """
     rest = f"MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) RETURN {_EXPERIMENT}"
     odd: list[str] = []
@@ -114,7 +114,7 @@ def single_rows(
 
 
 def _odd(ids: pa.StringArray, found: pa.Table) -> list[str]:
-    """The ids that do not have one row each."""
+    """The ids that do not have exactly one row."""
     times = np.bincount(_row(found, ids), minlength=len(ids))
     odd: list[str] = ids.take(pa.array(np.flatnonzero(times != 1))).to_pylist()
     return odd
@@ -137,14 +137,14 @@ def _experiments(
 
 
 def _not_one(store: Store, odd: list[str]) -> CohortError:
-    """What is wrong with ids that do not give one row each."""
+    """The message about ids that do not have exactly one row."""
     known = store.query(
         "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
     )
     if len(known) < len(odd):
         missing = set(odd) - set(known["id"].to_pylist())
         msg = (
-            f"the query's column experiment holds {len(missing):,} values that are no id of an "
+            f"the query's column experiment holds {len(missing):,} values that name no "
             f"experiment, first {min(missing)}; return e.id AS experiment"
         )
         return CohortError(msg)
@@ -158,7 +158,7 @@ def _not_one(store: Store, odd: list[str]) -> CohortError:
 def perturbation_rows(
     store: Store, ids: Sorting, said: Vocabularies, timeout: float | None
 ) -> Iterator[pa.Table]:
-    """The strains with these ids (rows `id`) and what they carry, a table for each part.
+    """The strains with these ids (rows `id`) and their perturbations, a table for each part.
 
     Columns id, and three lists with an entry for each perturbation: gene and perturbation (int32,
     numbers of `said`; a perturbation as strain ids spell it) and dose (float32, the fraction of
@@ -219,7 +219,7 @@ def _perturbations(
 
 
 def _spelled(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
-    """The perturbations as strain ids spell them; each is spelled once, there are few of them."""
+    """The perturbations as strain ids spell them; each distinct one is spelled once."""
     parts = [*(columns[n] for n in ("gene", "kind", "allele")), columns["dose"].cast(pa.string())]
     key = pc.binary_join_element_wise(*parts, "\n").dictionary_encode()
     _, first = np.unique(whole_numbers(key.indices), return_index=True)
@@ -243,5 +243,5 @@ def _of_nodes(
 
 
 def _row(found: pa.Table, ids: pa.Array) -> Int64[np.ndarray, " row"]:
-    """Where the id of each row is among these; all are."""
+    """The position of each row's id among these ids, which have all of them."""
     return whole_numbers(pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids))

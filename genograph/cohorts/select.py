@@ -168,7 +168,7 @@ def members(
 
 @contextmanager
 def _put_aside() -> Iterator[Path]:
-    """A folder for rows that memory should not hold; mapped files stay readable without it."""
+    """A folder for rows beyond memory; mapped files stay readable after it is removed."""
     with scratch() as folder:
         try:
             yield folder
@@ -194,7 +194,7 @@ class _Found(NamedTuple):
 def _found(
     store: Store, ids: Sorting, folder: Path, *, singles: bool, timeout: float | None
 ) -> _Found:
-    """What the database says of the selected experiments, their strains and single mutants.
+    """Read the selected experiments, their strains and their single mutants.
 
     Raises:
         CohortError: none is of a phenotype that a cohort carries.
@@ -364,7 +364,7 @@ def _strains(found: _Found, read: Read, folder: Path) -> _Kept:
 
 
 def _join(placed: _Placed, kept: _Kept) -> None:
-    """Tell every experiment the row of its strain: both are gone through in the order of strains.
+    """Give every experiment the row of its strain, by one pass over both in the order of strains.
 
     Each strain of `kept` has an experiment, so that the k-th that is met is the k-th of them.
     """
@@ -387,7 +387,7 @@ class _Group(NamedTuple):
 
 
 def _groups(placed: _Placed, said: Vocabularies) -> tuple[list[_Group], int]:
-    """The groups of the experiments whose strain is in the cohort, and how many are left out."""
+    """Group the experiments whose strain is in the cohort, and count those left out."""
     size = (len(said.phenotype), len(said.unit), len(said.study))
     count: NDArray[Any] = np.zeros(size, np.int64)
     n_outside = 0

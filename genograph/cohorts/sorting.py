@@ -1,4 +1,4 @@
-"""Sorting: more rows than memory should hold, put down in any order and read in that of a text.
+"""Sorting: sort more rows than memory should hold by a column of texts, on disk.
 
 Runs of rows are sorted in memory and written; a part is what all runs have between two texts. The
 order is that of UTF-8 bytes, which is also Python's.
@@ -22,7 +22,7 @@ SAMPLED = 500
 
 
 class Sorting:
-    """Rows in a folder, sorted by a column of texts; they are put, and then read once."""
+    """Rows in a folder that are put in any order and read once, sorted by a column of texts."""
 
     def __init__(self, folder: Path, key: str) -> None:
         """Begin with none, in a folder that is not there yet."""
@@ -36,7 +36,7 @@ class Sorting:
         """How many were put."""
 
     def put(self, rows: pa.Table) -> None:
-        """Take rows; all tables have the same columns, and no text is null.
+        """Add rows; all tables have the same columns, and no text is null.
 
         Raises:
             OSError: the folder takes no more.

@@ -91,7 +91,7 @@ def fence(cypher: str) -> Statement:
             and token.key not in CLAUSES
             and token.key != "UNION"
         ):
-            _refuse(token, f"is no clause of a query; the clauses are {ALLOWED}")
+            _refuse(token, f"is not a clause of a query; the clauses are {ALLOWED}")
     statement = Statement(text, tokens)
     _check_brackets(tokens)
     _check_graph_functions(tokens)
@@ -130,7 +130,7 @@ def _check_function(token: Token) -> None:
     if token.key in _WORDS or token.key in _WRITES or token.key in _OTHER:
         return
     if token.key not in FUNCTIONS:
-        _refuse(token, "is no function for queries; docs/cohorts.md lists them")
+        _refuse(token, "is not a function for queries; docs/cohorts.md lists them")
 
 
 def _check_graph_functions(tokens: tuple[Token, ...]) -> None:

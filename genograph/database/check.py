@@ -1,4 +1,4 @@
-"""Integrity: whether a database is what its ledger and the schema say, as a list of findings.
+"""Integrity: compare a database with its ledger and the schema, and list the findings.
 
 Every check is a few counting queries, so that memory does not grow with the database.
 """
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 
 def check(store: Store, *, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
-    """Everything that is wrong with a database; an empty list where nothing is.
+    """Check a whole database; the findings are empty where it is sound.
 
     `report` is told the name of each check before it runs.
     """
@@ -140,7 +140,7 @@ _ENDS = (
 
 
 def _joined(store: Store) -> Found:
-    """Dangling ends: what cannot be without another node has exactly one of it."""
+    """Dangling ends: a node that needs another node has exactly one."""
     counts = store.counts()
     for label, pattern, end in _ENDS:
         if not counts[label]:
@@ -177,7 +177,7 @@ def _joined(store: Store) -> Found:
 
 
 def _hashed(store: Store) -> Found:
-    """Vocabulary hashes: axes and windows are what their hash says, runs knew these genes."""
+    """Vocabulary hashes: axes, windows and the genes of runs match their hashes."""
     found = store.query("MATCH (a:Axis) RETURN a.id AS id, a.unit AS unit, a.names AS names, "
                         "a.phenotype AS phenotype").to_pylist()  # fmt: skip
     for row in found:
@@ -211,7 +211,7 @@ def _hashed(store: Store) -> Found:
 
 
 def _long(store: Store) -> Found:
-    """Vector lengths: as their model or axis says."""
+    """Vector lengths: every vector is as long as its model or axis says."""
     found = store.query(
         "MATCH (e:Embedding) WITH e.model AS model, e.dim AS dim, size(e.vector) AS n, "
         "count(*) AS n_vector RETURN model, dim, n, n_vector"
@@ -266,7 +266,7 @@ def _acyclic(store: Store) -> Found:
 
 
 def _within(store: Store) -> Found:
-    """Values: within the limits and choices of the schema."""
+    """Values: every value is within the schema's limits and choices."""
     schema = graph_schema()
     counts = store.counts()
     types: list[Node | Relationship] = [*schema.nodes.values(), *schema.relationships.values()]

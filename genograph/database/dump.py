@@ -50,7 +50,7 @@ class Manifest(BaseModel):
 
 
 class Dump(NamedTuple):
-    """What a dump holds, as its manifest has it."""
+    """What a dump holds, by its manifest."""
 
     folder: Path
     files: tuple[File, ...]
@@ -121,7 +121,7 @@ def neo4j_import(
     force: bool = False,
     report: Report = lambda type, rows: None,
 ) -> offline.Import:
-    """Write a database as files for Neo4j's import; the command is to be run in the folder.
+    """Write a database as files for Neo4j's import, and the command to run in their folder.
 
     With `force` such a folder that is there is replaced, when the new one is whole.
 
@@ -134,7 +134,7 @@ def neo4j_import(
 
 
 def _by_from_label() -> list[str]:
-    """Every type; relationships right after the label they begin at, whose ids are at hand."""
+    """Every type in order; each relationship follows the label where it starts."""
     schema = graph_schema()
     out = []
     for label in schema.nodes:
@@ -144,7 +144,7 @@ def _by_from_label() -> list[str]:
 
 
 def _files(tables: Iterator[pa.Table], full: int) -> Iterator[list[pa.Table]]:
-    """The tables, cut where a file is full: they are the same whatever the store gave at once."""
+    """The tables of the files; their cuts do not depend on how the store answers."""
     held: list[pa.Table] = []
     rows = 0
     for table in tables:
@@ -162,7 +162,7 @@ def _files(tables: Iterator[pa.Table], full: int) -> Iterator[list[pa.Table]]:
 
 
 def _write(file: Path, parts: list[pa.Table]) -> int:
-    """Write one file with options that never change; how many rows it has."""
+    """Write one file with fixed options and return its number of rows."""
     rows = pa.concat_tables(parts).combine_chunks()
     pq.write_table(
         rows,
@@ -180,7 +180,7 @@ def _write(file: Path, parts: list[pa.Table]) -> int:
 
 
 def opened(folder: Path | str) -> Dump:
-    """The manifest of a dump; its files are there, with the bytes that it says.
+    """Read a dump's manifest and check that its files have the sizes and hashes it states.
 
     Raises:
         StoreError: not a dump, of another format or schema version, incomplete or changed.
@@ -192,7 +192,7 @@ def opened(folder: Path | str) -> Dump:
         error=StoreError,
         kind="dump",
         advice="dump again",
-        missing=f"{folder}: is no dump, {MANIFEST} is missing",
+        missing=f"{folder}: no dump is here, {MANIFEST} is missing",
         versions={"format": FORMAT, "schema_version": graph_schema().version},
         newer="restore it with the genograph that wrote it, or build the database again",
     )
@@ -213,7 +213,7 @@ def opened(folder: Path | str) -> Dump:
 def restore(
     store: Store, folder: Path | str, *, report: Report = lambda type, rows: None
 ) -> Mapping[str, int]:
-    """Fill an empty database from a dump; the rows a type that it then has.
+    """Fill an empty database from a dump and return its rows by type.
 
     What does not fit into one transaction of the store goes in by parts. If that is interrupted,
     the same restore again finishes it. A database that is already what the dump says stays as it
@@ -224,6 +224,11 @@ def restore(
             this dump filled it.
     """
     held = opened(folder)
+    with store.writing():
+        return _restore(store, held, report)
+
+
+def _restore(store: Store, held: Dump, report: Report) -> Mapping[str, int]:
     counts = store.counts()
     begun = store.query("MATCH (d:Database) RETURN d.restoring AS dump")["dump"].to_pylist()
     if begun != [held.sha256] and any(n for name, n in counts.items() if name != "Database"):
@@ -263,7 +268,7 @@ def restore(
 
 
 def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
-    """Whether a database is to the byte what a dump was made of: the end of a restore, say."""
+    """Whether a database equals a dump to the byte."""
     if any(n != held.counts.get(name, 0) for name, n in counts.items()):
         return False
     keys = Keys(store)
@@ -284,14 +289,14 @@ def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
 
 
 def _bytes(file: Path) -> int:
-    """About how much memory the rows of a file take, by the first few."""
+    """Estimate the memory of a file's rows from the first few."""
     with pq.ParquetFile(file) as rows:
         first = next(rows.iter_batches(batch_size=1_000))
         return int(first.nbytes / max(1, len(first)) * rows.metadata.num_rows)
 
 
 def _merge(store: Store, name: str, file: Path) -> Written:
-    """Write rows of which some may be there."""
+    """Merge rows, some of which the database may have."""
     done = Written()
     spec = graph_schema().type(name)
     with pq.ParquetFile(file) as rows:

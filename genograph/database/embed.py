@@ -36,13 +36,18 @@ def embed(
     Raises:
         SourceError: an unknown provider, a dimension that it does not have, or no window loaded.
     """
-    started = time.perf_counter()
     spec = find_provider(provider)
     if model is None:
         model = f"{provider}-{seed}" if spec.seeded and seed else provider
     if not model or "@" in model:
         msg = f"model {model!r}: wanted a name without @"
         raise SourceError(msg)
+    with store.writing():
+        return _embed(store, spec, model, seed, dim)
+
+
+def _embed(store: Store, spec: Provider, model: str, seed: int, dim: int) -> Ledger:
+    started, provider = time.perf_counter(), spec.name
     windows = store.query("MATCH (c:CRE) RETURN c.id AS id, c.sequence AS sequence").sort_by("id")
     if not len(windows):
         msg = "the database has no CRE; load cre first"
@@ -98,7 +103,7 @@ class _Job:
         return self.spec.vectors(ids, sequences, self.seed, self.dim)
 
     def source(self) -> Table:
-        """Make the Source row, with a hash of the windows in place of the hash of a file."""
+        """Make the Source row; its hash is of the windows, since there is no file."""
         digest = hashlib.sha256()
         for name, sequence in zip(self.ids, self.sequences, strict=True):
             digest.update(f"{name}\t{sequence}\n".encode())
@@ -109,7 +114,7 @@ class _Job:
 
 
 def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
-    """Whether the load is on the ledger and the database still has its vectors.
+    """Whether the ledger has the load and the database still has its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.
     """

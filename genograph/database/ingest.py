@@ -21,7 +21,7 @@ from genograph.database.spool import Spool
 from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
 from genograph.files import scratch
-from genograph.loaders import GeneNames, Option, Reading, Source
+from genograph.loaders import GeneNames, Option, Read, Reading, Source
 from genograph.store import Store, Written
 from genograph.tables import Table
 
@@ -47,10 +47,22 @@ def load(
         SourceError: the file is missing, damaged or malformed; the database is as it was.
         StoreError: the database refuses; the same command again finishes the load.
     """
-    started = time.perf_counter()
     path = Path(path)
     spec, read = loaders.loader(source)
     settings = spec.settings(options)
+    with store.writing():
+        return _load(store, spec, read, path, settings, rejects)
+
+
+def _load(
+    store: Store,
+    spec: Source,
+    read: Read,
+    path: Path,
+    settings: Mapping[str, Option],
+    rejects: Path | None,
+) -> Ledger:
+    started, source = time.perf_counter(), spec.name
     counts = store.counts()
     for needed in spec.needs:
         if not counts[needed]:
@@ -210,7 +222,7 @@ def _sort_steps(steps: Sequence[Step]) -> list[Step]:
 
 
 def _must_precede(first: Step, then: Step) -> bool:
-    """Whether `then` needs what `first` gives, and `first` needs nothing that `then` gives."""
+    """Whether `then` needs what `first` gives, and not the other way round."""
     return bool(set(first.gives) & set(then.needs)) and not set(then.gives) & set(first.needs)
 
 

@@ -56,7 +56,7 @@ class Ledger:
 
 
 class Load(NamedTuple):
-    """A load as the database's ledger has it; None is what it does not say.
+    """A load as the database's ledger has it; None where the ledger does not say.
 
     Attributes:
         added: graph rows that the load created, by label and relationship type; None for a load
@@ -100,7 +100,7 @@ def loads(store: Store) -> list[Load]:
 
 
 def state(load: Load, among: Sequence[Load]) -> str:
-    """Whether a load is as it should be, else what to do."""
+    """The state of a load: finished, or what to do."""
     if load.loaded is None:
         return "UNFINISHED: load it again"
     if load.loader in loaders.names():
@@ -144,7 +144,7 @@ def begun(
 
 
 class Entry:
-    """One load's place in the ledger of one database, from before its first row to its end."""
+    """The ledger entry of one load, from before its first row to its end."""
 
     def __init__(self, store: Store, source: Table) -> None:
         """Read what the ledger says already; nothing is written."""
@@ -157,12 +157,12 @@ class Entry:
         self.interrupted = self.id in found and not self.finished
 
     def begin(self) -> None:
-        """Write that the load has begun, where it is not on the ledger yet."""
+        """Write the load's beginning into the ledger, unless it is there."""
         if not self.finished and not self.interrupted:
             self._store.write(self._source)
 
     def note_earlier(self, reading: Reading) -> None:
-        """Note what the ledger says of earlier loads of a file of this name, and what to do."""
+        """Note earlier loads of a file of this name, and what to do about them."""
         own = self._source.rows.to_pylist()[0]
         for load in self._earlier.values():
             if (load.loader, load.file) != (own["loader"], own["file"]):
@@ -205,7 +205,7 @@ class Entry:
         self._store.write(Table.of("Source", columns))
 
     def _unaccounted(self, added: Mapping[str, int]) -> dict[str, int]:
-        """What the whole of an interrupted load created: rows that no other load's ledger has."""
+        """Count the rows that an interrupted load created: those of no other load's ledger."""
         counts = self._store.counts()
         out = {}
         for name in added:
@@ -289,7 +289,7 @@ class Rejects:
 
 
 def harmless(text: str) -> str:
-    """Text for one cell of a file that people open in editors, terminals and spreadsheets."""
+    """The text of a cell, escaped so that no editor, terminal or spreadsheet runs it."""
     out = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f"'{out}" if out[:1] in ("=", "+", "-", "@") else out
 

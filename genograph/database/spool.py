@@ -46,7 +46,7 @@ class Spool:
         self.studies: dict[str, None] = {}
 
     def put(self, table: Table, *, certain: bool = False) -> None:
-        """Keep a table; all rows of a `certain` table are new and all its ends are there."""
+        """Keep a table; `certain` says that all its rows are new and all their ends exist."""
         if not len(table):
             return
         file = self._folder / f"{len(self._parts)}.parquet"
@@ -106,14 +106,14 @@ class Spool:
     def _begins_anew(
         self, spec: Node | Relationship, mark: int, done: dict[tuple[str, int], Written]
     ) -> bool:
-        """Whether relationships begin at nodes that this load has just created."""
+        """Whether the relationships start at nodes that this load created."""
         if isinstance(spec, Node) or (spec.from_label, mark) not in done:
             return False
         nodes = done[spec.from_label, mark]
         return nodes.updated == nodes.unchanged == 0
 
     def _add(self, store: Store, spec: Node | Relationship, parts: Sequence[Part]) -> Written:
-        """Copy in rows that cannot be there yet."""
+        """Copy rows that cannot be in the database yet."""
         if not parts[0].certain:
             self._check_other_ends(store, spec, parts)
         for some in _batches(parts):
@@ -124,7 +124,7 @@ class Spool:
     def _check_other_ends(
         self, store: Store, spec: Node | Relationship, parts: Sequence[Part]
     ) -> None:
-        """Check that the database has the ends that are not rows of this load."""
+        """Check that the database has the end nodes that this load does not bring."""
         if isinstance(spec, Node):
             return
         given = {part.type for part in self._parts}

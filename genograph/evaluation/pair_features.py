@@ -1,4 +1,4 @@
-"""What is known of two genes together: the features of the gradient-boosting baseline.
+"""Features of two genes for the gradient-boosting baseline.
 
 Hides the sparse algebra behind shared terms, partners and regulators; order of a pair is nothing.
 """

@@ -183,7 +183,7 @@ def averaged(
 def signal(
     values: Float32[np.ndarray, "strain axis"], train: Bool[np.ndarray, " strain"], unit: str
 ) -> Bool[np.ndarray, " strain"]:
-    """Which strains change enough genes to be told from noise; see SIGNAL_GENES."""
+    """Which strains change enough genes to differ from noise; see SIGNAL_GENES."""
     threshold = float(np.log2(SIGNAL_FOLD))
     if "log2" not in unit.lower():
         held = values[train]

@@ -61,7 +61,7 @@ class Bench:
 
     @cached_property
     def single_fitness(self) -> Float64[np.ndarray, " perturbation"]:
-        """Measured fitness of the single mutant of every perturbation, NaN where there is none."""
+        """Measured fitness of every perturbation's single mutant, NaN where missing."""
         single = self.cohort.strains.single
         return np.where(single >= 0, self.fitness.value[single], np.nan)
 

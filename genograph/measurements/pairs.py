@@ -63,7 +63,7 @@ class PairTables:
         return self._codes.setdefault(perturbation, len(self._codes))
 
     def tables(self, pairs: Pairs) -> Iterator[Table]:
-        """Yield the rows of some pairs, ends before links.
+        """Yield tables of some pairs; nodes before their relationships.
 
         Raises:
             SourceError: a pair of a perturbation with itself.
@@ -147,7 +147,7 @@ class PairTables:
 
 
 class Seen:
-    """A set of 64-bit numbers that takes many at once, in sorted runs of doubling length."""
+    """A set of 64-bit numbers, kept as sorted runs of doubling length."""
 
     def __init__(self) -> None:
         """Begin empty."""

@@ -103,7 +103,7 @@ def tables(
     source: str,
     chunk: int = CHUNK,
 ) -> Iterator[Table]:
-    """Yield the rows of all measurements, about `chunk` experiments a table, ends before links.
+    """Yield tables of all measurements, about `chunk` experiments each; nodes before relationships.
 
     No key is yielded twice. Memory grows by one chunk and the ids seen.
 
@@ -137,13 +137,13 @@ class _Seen:
     mark: int = field(default_factory=new_mark)
 
     def new(self, label: str, id: str) -> bool:
-        """Record a Study, Environment or Axis; return whether it is the first of its id."""
+        """Record a Study, Environment or Axis; return whether its id is new."""
         known = (label, id) in self.yielded
         self.yielded.add((label, id))
         return not known
 
     def spell(self, perturbation: Perturbation) -> str:
-        """The perturbation as text; screens repeat few perturbations very often."""
+        """The perturbation as text, cached: screens repeat few perturbations very often."""
         text = self.spelled.get(perturbation)
         if text is None:
             text = self.spelled[perturbation] = str(perturbation)
@@ -336,7 +336,7 @@ def number(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> float | None:
-    """Read a cell as a finite number within the limits; None where the cell says not measured.
+    """Read a cell as a finite number within the limits; None where it was not measured.
 
     Raises:
         SourceError: the cell holds anything else; the message has its place.
@@ -361,7 +361,7 @@ def number(
 
 
 def vector(path: object, line: int, names: Sequence[str], fields: Sequence[str]) -> NDArray[Any]:
-    """Read one row of a matrix as float32, NaN where a cell says not measured.
+    """Read one row of a matrix as float32, NaN where a cell was not measured.
 
     `names` are the names of the columns.
 

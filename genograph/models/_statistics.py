@@ -224,7 +224,7 @@ def _average_neighbours(effect: Array, topology: Topology) -> Array:
     """Mean effect of each gene's neighbours by each relation, and whether any is known.
 
     Neighbours by a relation to genes are those genes; by a relation to terms or complexes all genes
-    of the same ones. A gene is no neighbour of its own, so no gene is told its own measurement.
+    of the same ones. A gene is not its own neighbour, so it never gets its own measurement.
     """
     n_gene, reach = topology.n_gene, topology.reach
     of_gene = np.repeat(np.arange(n_gene), np.diff(reach.offsets))

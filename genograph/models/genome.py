@@ -71,7 +71,7 @@ class GenomeConfig(ModelConfig):
     node_identity: float = Field(default=0.3, ge=0.0, le=1.0)
     """Scale of a learned vector for each term and complex."""
     largest_term: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Terms with more than this share of all genes are no meeting place of perturbations."""
+    """Terms with more than this share of all genes are not used as shared nodes."""
     fitness_floor: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Smallest single-mutant fitness whose logarithm is taken; smaller ones count as this."""
 

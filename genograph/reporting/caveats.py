@@ -43,7 +43,7 @@ class Caveat(NamedTuple):
 def find_caveats(
     evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]
 ) -> list[Caveat]:
-    """Reasons for caution, grave ones first; one for each quantity and kind, splits together.
+    """List reasons for caution, gravest first, one for each quantity and kind.
 
     Args:
         evaluation: scores of the run.

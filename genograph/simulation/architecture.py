@@ -27,7 +27,7 @@ SICK_SHARE = 0.22  # share of viable deletions with one: buffering is scaled to 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Who does what, as flat arrays; members are sorted by step, steps by pathway.
+    """The genes' roles as flat arrays; members are sorted by step, steps by pathway.
 
     Attributes:
         n_gene: genes, as 0-based rows throughout.
@@ -78,7 +78,7 @@ class Architecture:
 
 
 class Growth(NamedTuple):
-    """What activities of genes do to a strain.
+    """The effect of gene activities on a strain.
 
     Attributes:
         fitness: [strain] relative to the wild type, which is exactly 1.
@@ -148,7 +148,7 @@ def growth_by_changes(
 
 
 def growth_by_systems(cell: Architecture, flux: Floats) -> Floats:
-    """Fitness [strain] that the systems leave: the product over systems."""
+    """Fitness [strain] after the systems' effects: a product over systems."""
     one, other = flux[:, 0::2], flux[:, 1::2]
     parallel = _output((one + other) / 2.0, cell.half_flux)
     serial = _output(one, cell.half_flux) * _output(other, cell.half_flux)
@@ -157,7 +157,7 @@ def growth_by_systems(cell: Architecture, flux: Floats) -> Floats:
 
 
 def growth_by_genes(cell: Architecture, activity: Floats) -> Floats:
-    """Fitness [strain] that genes leave by effects of their own, outside all systems."""
+    """Fitness [strain] after the genes' own effects, outside all systems."""
     mine = np.flatnonzero(cell.own_effect)
     lost = cell.own_effect[mine] * (1.0 - np.minimum(activity[:, mine], 1.0))
     return np.asarray(np.prod(1.0 - lost, axis=1))

@@ -71,7 +71,7 @@ def draw_promoters(rng: np.random.Generator, n_gene: int, sites: Sites) -> Ints:
 
 
 def draw_genome(rng: np.random.Generator, cell: Architecture, promoters: Ints) -> Genome:
-    """Coding sequences, an order of genes along chromosomes, and their names."""
+    """Draw coding sequences, the order of genes along chromosomes, and names."""
     coding = _coding_sequences(rng, cell)
     n_chromosome = min(16, max(2, cell.n_gene // 60))
     order = rng.permutation(cell.n_gene)
@@ -125,7 +125,7 @@ def draw_genome(rng: np.random.Generator, cell: Architecture, promoters: Ints) -
 
 
 def _names(rng: np.random.Generator, chromosome: int, left: int, right: int) -> list[str]:
-    """Names without their strand: numbered from the centromere out; a repeat becomes `-A`."""
+    """Systematic names without strand, numbered from the centromere out; a repeat gets `-A`."""
     letter = chr(ord("A") + chromosome - 1)
     arms = []
     for arm, n in (("L", left), ("R", right)):

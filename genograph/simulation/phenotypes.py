@@ -57,11 +57,11 @@ class Allele(NamedTuple):
     presence: float
 
     def suffix(self) -> str:
-        """What the screens write behind the systematic name."""
+        """The suffix that screens write after the systematic name."""
         return {"deletion": "", "damp": "_damp"}.get(self.kind, f"_{self.allele}")
 
     def perturbation(self, name: str) -> Perturbation:
-        """The same, as the graph names it."""
+        """The allele as a perturbation of the graph."""
         return Perturbation.of(name, self.kind, self.allele)
 
 
@@ -122,7 +122,7 @@ def _presence(strains: list[tuple[Allele, ...]], n_gene: int) -> Floats:
 def _in_chunks(
     architecture: Architecture, regulation: Regulation, strains: list[tuple[Allele, ...]]
 ) -> Growth:
-    """Growth of strains: those that touch a factor through the cascade, the others directly."""
+    """Growth of strains; only strains that change a factor go through the cascade."""
     factor = {int(row): i for i, row in enumerate(regulation.factor_gene)}
     cascades = np.array([any(a.row in factor for a in s) for s in strains], dtype=bool)
     out = Growth(np.ones(len(strains)), np.ones((len(strains), len(architecture.pathway_system))))

@@ -28,7 +28,7 @@ SCANNED = 8  # promoters at a time: their scores fit in a cache
 
 
 class Sites(NamedTuple):
-    """Planted sites, one row each: who is bound by what, where, and the letters.
+    """Planted sites, one row each: gene, factor, position and letters.
 
     Attributes:
         gene: row of the gene whose promoter holds the site.
@@ -85,7 +85,7 @@ class Regulation:
         raise AssertionError(msg)
 
     def response(self, factor_presence: Floats, change: Floats | None = None) -> Floats:
-        """Log2 change of every gene [strain, gene]; `change` is `settled`, where it is at hand."""
+        """Log2 change of every gene [strain, gene]; `change` as `settle` gives it."""
         if change is None:
             change = self.settled(factor_presence)
         out = _saturated((_active(factor_presence, change) - 1.0) @ self.weight.T)

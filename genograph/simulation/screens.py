@@ -1,4 +1,4 @@
-"""The screens: which strains are measured, with what noise, and what is reported.
+"""The screens: the strains measured, the noise and the values reported.
 
 A single-mutant screen, a genetic-interaction screen of a query panel against arrays (Costanzo
 2010: interaction = double fitness - product of the single fitnesses), an expression compendium

@@ -1,4 +1,4 @@
-"""Where a Neo4j server is and who may enter: an address never holds a password, nor repeats one."""
+"""The address and credentials of a Neo4j server; an address never holds a password."""
 
 import os
 import stat
@@ -39,7 +39,7 @@ def address(uri: str) -> tuple[str, str | None]:
 
 
 def credentials() -> tuple[str, str] | None:
-    """User and password from the environment or the file it names; None where neither is set.
+    """User and password from the environment, or from the file it names; None where unset.
 
     Raises:
         StoreError: half of them, both ways at once, or a file that everyone may read.

@@ -23,7 +23,7 @@ from genograph.tables import Table, Value
 
 
 class Written(NamedTuple):
-    """How many rows of a write were new, changed, or already there and equal."""
+    """Rows of a write by outcome: new, changed or equal to what was there."""
 
     created: int = 0
     updated: int = 0
@@ -101,21 +101,33 @@ class Store(ABC):
     @contextmanager
     @abstractmethod
     def transaction(self, *, rows: int = 0) -> Iterator[None]:
-        """Make all writes within the block one: all of them stay, or none.
+        """Run the block's writes as one transaction: all of them stay, or none.
 
         `rows` is about how many are written, where they are many: what to make room for.
         """
         yield
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other writers out of the database for the time of the block; blocks may be nested.
+
+        All that is read in order to be written belongs into one. Where another process writes, the
+        block waits for it, which is logged.
+
+        Raises:
+            StoreError: the database is open for reading only.
+        """
+        yield
+
     @abstractmethod
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
-        """Set properties of the nodes `n` that the predicate keeps to null; return how many."""
+        """Set properties of the nodes `n` that match the predicate to null; return their number."""
 
     @abstractmethod
     def carry(
         self, type: str, names: Mapping[str, str], where: str, fixed: str, **parameters: Value
     ) -> None:
-        """Make properties of relationships `r` those of the nodes `b` at which they end.
+        """Copy properties of relationships `r` to the nodes `b` where they end.
 
         `names` gives the node's property for each of the relationship's; one that is null is null
         there too. `fixed` is a property of the node that is set to the parameter of its name. The
@@ -124,11 +136,11 @@ class Store(ABC):
 
     @abstractmethod
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
-        """Add rows that are known not to be there."""
+        """Add rows that the database does not have."""
 
     @abstractmethod
     def _update(self, spec: Node | Relationship, rows: pa.Table) -> None:
-        """Set the non-null properties of rows that are known to be there."""
+        """Set the non-null properties of rows that the database has."""
 
     def write(self, table: Table) -> Written:
         """Merge a table; nulls leave what the database has.
@@ -160,7 +172,7 @@ class Store(ABC):
         return Written(len(new), len(changed), int(same.sum()))
 
     def add(self, type: str, files: Sequence[Path]) -> None:
-        """Add the rows of Parquet files that are known to be new.
+        """Add the rows of Parquet files; all of them are new.
 
         The files have the same columns, in the schema's order. Nothing is looked for: a row that is
         there already may be doubled.
@@ -175,7 +187,7 @@ class Store(ABC):
                     self._create(spec, pa.Table.from_batches([batch]))
 
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
-        """The rows of a table that the database has: in_row (0-based) and their properties."""
+        """Those rows of a table that the database has: in_row (0-based) and properties."""
         names = [n for n in table.rows.column_names if n not in spec.key]
         keys = _keyed(table.rows.select(list(spec.key)))
         if isinstance(spec, Node):
@@ -196,7 +208,7 @@ class Store(ABC):
             self.check_ends(spec, column, pc.unique(table.rows[column]), table.source)
 
     def check_ends(self, spec: Relationship, column: str, ids: pa.Array, source: str = "") -> None:
-        """Look for the nodes at which relationships begin (from_id) or end (to_id).
+        """Check that the start nodes (from_id) or end nodes (to_id) exist.
 
         Raises:
             SchemaError: some are not there; the first is named.
@@ -272,7 +284,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
 
 
 def equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> NDArray[Any]:
-    """Which rows the database already has: every property equal, or null in `rows`."""
+    """Which rows the database has already: each property is equal, or null in `rows`."""
     same = np.ones(len(rows), dtype=bool)
     for name in rows.column_names:
         if name in key:

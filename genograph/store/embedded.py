@@ -6,6 +6,7 @@ reach a COPY (a Table has none). A lock file beside the database keeps a second 
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import re
@@ -33,7 +34,17 @@ BYTES_PER_ROW = 1_500
 AFRESH = 3_000_000
 """Rows copied after which the database is opened again."""
 CHUNK = 10_000
+UNLOCKED, CLOSED = -2, -1
+"""In place of a lock's descriptor: of a reader that needs none, and of a store that is closed."""
 ROWS_OF_PART = 250_000
+
+
+_OPEN: dict[tuple[int, int], list[bool]] = {}
+"""Databases that this process has open, by device and inode: for each store, whether it may write.
+
+A file may have several names, each with a lock file of its own; between processes the
+engine's own lock keeps a second writer out.
+"""
 
 
 class EmbeddedStore(Store):
@@ -51,7 +62,9 @@ class EmbeddedStore(Store):
             StoreError: it does not exist (read-only), is in use, damaged, or of another version.
         """
         self.uri = str(path)
-        self._path = path
+        # a link's lock and log are those of the file that it leads to
+        self._path = path = path.resolve()
+        self._inode: tuple[int, int] | None = None
         self._read_only = read_only
         self._depth = 0
         self._spoilt = False
@@ -66,11 +79,14 @@ class EmbeddedStore(Store):
             raise StoreError(msg)
         self._lock = self._acquire(read_only)
         try:
+            if path.exists():
+                self._enter()
             self._database = self._opened(read_only)
             self._connection = ladybug.Connection(self._database)
+            self._enter()
             self._prepare(read_only)
         except (RuntimeError, OSError) as error:
-            os.close(self._lock)
+            self._let_go()
             msg = f"{path}: cannot be opened as a database: {_first_line(error)}"
             raise StoreError(msg) from error
         except StoreError:
@@ -78,13 +94,20 @@ class EmbeddedStore(Store):
             raise
 
     def _opened(self, read_only: bool, rows: int = 0) -> ladybug.Database:
-        """The engine's database; what a killed writer left half-done is finished first."""
+        """Open the engine's database, after finishing what a killed writer left half done."""
 
         def opened(read_only: bool) -> ladybug.Database:
             self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.left_behind(self._path):
+            if self._lock == UNLOCKED:
+                self._let_go()
+                msg = (
+                    f"{self.uri}: a writer of it was killed, and it cannot be mended without the "
+                    f"right to write; open it once where it may be written"
+                )
+                raise StoreError(msg)
             self._hold(self._lock, fcntl.LOCK_EX)
             recovery.discard_unfinished(self._path)
             if read_only:
@@ -94,9 +117,20 @@ class EmbeddedStore(Store):
         return opened(read_only)
 
     def _acquire(self, read_only: bool) -> int:
-        """Take the lock file: shared for readers, exclusive for the one writer."""
+        """Take the lock file: shared for readers, exclusive for the one writer.
+
+        A reader that may not write needs none where none can be made: then nobody can write.
+        """
+        name, how = f"{self._path}.lock", os.O_CLOEXEC
         try:
-            lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                lock = os.open(name, os.O_RDWR | os.O_CREAT | how, 0o666)
+            except OSError as error:
+                if not read_only or error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+                    raise
+                lock = os.open(name, os.O_RDONLY | how)
+        except FileNotFoundError:
+            return UNLOCKED
         except OSError as error:
             msg = f"{self._path}: cannot be opened: {error.strerror}"
             raise StoreError(msg) from error
@@ -104,14 +138,36 @@ class EmbeddedStore(Store):
         return lock
 
     def _hold(self, lock: int, how: int) -> None:
-        """Hold the lock file shared or exclusively, or let it go and refuse."""
+        """Lock the file, shared or exclusive; release it and refuse where another holds it."""
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(lock)
-            self._lock = -1
-            msg = f"{self._path}: in use by another process; wait for it or stop it"
+            self._lock = lock
+            self._let_go()
+            msg = f"{self.uri}: in use by another process; wait for it or stop it"
             raise StoreError(msg) from error
+
+    def _enter(self) -> None:
+        """Note that this process has the file open; refuse a second writer under another name."""
+        if self._inode is not None:
+            return
+        stat = self._path.stat()
+        inode = (stat.st_dev, stat.st_ino)
+        if any(_OPEN.get(inode, ())) or (_OPEN.get(inode) and not self._read_only):
+            self._let_go()
+            msg = f"{self.uri}: is open in this process already; close that store first"
+            raise StoreError(msg)
+        _OPEN.setdefault(inode, []).append(not self._read_only)
+        self._inode = inode
+
+    def _let_go(self) -> None:
+        """Give back the lock and the place among the open files."""
+        if self._inode is not None:
+            _OPEN[self._inode].remove(not self._read_only)
+            self._inode = None
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = CLOSED
 
     def _prepare(self, read_only: bool) -> None:
         tables = self._run("CALL show_tables() RETURN name").column("name").to_pylist()
@@ -203,11 +259,11 @@ class EmbeddedStore(Store):
             raise StoreError(msg) from error
 
     def _renew(self) -> None:
-        """Take a new connection: the engine keeps what a query joined until one is closed.
+        """Open a new connection; the engine frees a query's joins only when one closes.
 
         That is 76 MB for each that looks half a million nodes up, and fills its pool after a few.
         """
-        if self._lock < 0:
+        if self._lock == CLOSED:
             return
         self._connection.close()
         self._connection = ladybug.Connection(self._database)
@@ -231,7 +287,7 @@ class EmbeddedStore(Store):
         rows: pa.Table | None = None,
         parameters: Mapping[str, Value] | None = None,
     ) -> ladybug.QueryResult:
-        """The engine's answer to one statement, which it holds in its pool."""
+        """Run one statement; its answer stays in the engine's pool."""
         text = cypher
         if rows is not None:
             # the engine finds the Arrow table `rows` by its Python name
@@ -268,7 +324,7 @@ class EmbeddedStore(Store):
         return sum(f.stat().st_size for f in files if f.exists())
 
     def _begin_afresh(self, rows: int) -> None:
-        """Open the database again where it has copied many rows, or the file outgrew the pool.
+        """Open the database again after many copied rows, or when the file outgrew the pool.
 
         A checkpoint holds all edges of 131,072 nodes at once, those of all genes for one; and the
         engine keeps gigabytes of what it has copied until the database is closed.
@@ -342,7 +398,7 @@ class EmbeddedStore(Store):
     def _copy(
         self, spec: Node | Relationship, files: Sequence[Path], columns: Sequence[str]
     ) -> None:
-        """Copy Parquet files whose columns begin with the ends where it is a relationship."""
+        """Copy Parquet files; a relationship's files begin with its end columns."""
         quoted = ", ".join(
             "'" + str(f).replace("\\", "\\\\").replace("'", "\\'") + "'" for f in files
         )
@@ -380,7 +436,7 @@ class EmbeddedStore(Store):
 
     def close(self) -> None:
         """See Store."""
-        if self._lock < 0:
+        if self._lock == CLOSED:
             return
         if self._spoilt:
             # the engine would try again to write what the disk refused, and end the process
@@ -389,8 +445,7 @@ class EmbeddedStore(Store):
         else:
             self._connection.close()
             self._database.close()
-        os.close(self._lock)
-        self._lock = -1
+        self._let_go()
 
 
 # what stands in quotes or comments is no word of a query
@@ -405,7 +460,7 @@ _OTHER = re.compile(
 
 
 def _check_reads(cypher: str) -> None:
-    """Refuse what is no reading query, also where the engine's own read mode lets it through.
+    """Refuse a query that does not only read; the engine's read mode lets some through.
 
     Read mode stops writing into the graph. It does not stop COPY … TO, EXPORT and LOAD FROM, which
     write and read files, CALL, which changes settings, and COMMIT, which ends the mode itself.
@@ -430,7 +485,7 @@ def _in_parts(found: ladybug.QueryResult) -> Iterator[pa.Table]:
 
 
 def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
-    """Bytes that the engine may take for pages and answers, within a quarter of the machine's.
+    """The engine's memory for pages and answers in bytes: at most a quarter of the machine's.
 
     More for a reader, whose answers are large, for a large database and for a transaction of many
     rows; never less than the least.

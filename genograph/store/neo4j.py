@@ -53,6 +53,12 @@ CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 60.0
 IDLE_SECONDS = 10.0
 COMMITS_UNHEARD = 3
+WAIT_SECONDS = 2.0
+"""How long a writer waits for another one before it says so."""
+_LOCK = "MERGE (:Database {id: 'writer'})"
+# what a server says to a transaction whose time is up while it waits for a lock
+_ENDED = ("TransactionTimedOut", "LockClientStopped", "Terminated")
+_LOG = logging.getLogger("genograph")
 
 # plan operators that read files, the server itself or whatever a procedure does, not the graph
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
@@ -86,6 +92,7 @@ class Neo4jStore(Store):
         self._read_only = read_only
         self._checked: set[str] = set()
         self._outer: Transaction | None = None
+        self._alone = False
         try:
             self._driver = GraphDatabase.driver(
                 where,
@@ -193,7 +200,7 @@ class Neo4jStore(Store):
                 yield part
 
     def _check(self, text: str, parameters: Mapping[str, Any], cypher: str, *, above: int) -> None:
-        """Plan a query and refuse it where it does more than read, or names what is not there.
+        """Plan a query; refuse one that does more than read, or names what the graph lacks.
 
         What was found to be well is not planned again.
         """
@@ -261,6 +268,51 @@ class Neo4jStore(Store):
         finally:
             self._outer = None
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See Store.
+
+        The lock is an entry of the index of the label Database: a transaction merges a node there
+        and is rolled back when the block ends, so that nobody sees the node. A server whose client
+        is gone ends the transaction, and with it the lock.
+        """
+        self._writable()
+        if self._alone:
+            yield
+            return
+        if not self._try_lock(WAIT_SECONDS):
+            _LOG.warning("%s: another process is writing; waiting for it", self.uri)
+        try:
+            with self._session(WRITE_ACCESS) as session:
+                lock = session.begin_transaction()
+                lock.run(_LOCK).consume()
+                self._alone = True
+                try:
+                    yield
+                finally:
+                    self._alone = False
+                    # where the server was gone for a while, the lock is gone with it
+                    with suppress(DriverError, Neo4jError):
+                        lock.rollback()
+        except (DriverError, Neo4jError) as error:
+            self._fail(error)
+
+    def _try_lock(self, seconds: float) -> bool:
+        """Whether no other process holds the lock, or gives it back within some seconds."""
+        try:
+            with (
+                self._session(WRITE_ACCESS) as session,
+                session.begin_transaction(timeout=seconds) as lock,
+            ):
+                lock.run(_LOCK).consume()
+                lock.rollback()
+        except (DriverError, Neo4jError) as error:
+            code = error.code or "" if isinstance(error, Neo4jError) else ""
+            if not any(ending in code for ending in _ENDED):
+                self._fail(error)
+            return False
+        return True
+
     def erase(self, label: str, names: tuple[str, ...], where: str, **parameters: Value) -> int:
         """See Store."""
         spec = graph_schema().nodes[label]
@@ -275,7 +327,7 @@ class Neo4jStore(Store):
         self._change(carrying(type, names, where, fixed), parameters)
 
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
-        """See Store; a relationship is looked for between its two ends, never from one of them.
+        """See Store; a relationship is looked up between both of its ends.
 
         OPTIONAL makes the planner bind both ends first. Else it may walk all relationships of one
         end, which for a study are all its experiments.
@@ -350,7 +402,7 @@ class Neo4jStore(Store):
         above: int = 0,
         planning: bool = False,
     ) -> _T:
-        """What the work gives, in the open transaction, else in one that may be repeated.
+        """Run the work in the open transaction, else in one that may be repeated.
 
         The driver repeats it for RETRY_SECONDS where the server is gone or refuses for the time
         being. `timeout` is that of each trial, in seconds. A plan is made outside of the open
@@ -444,13 +496,13 @@ class Neo4jStore(Store):
 
 
 def _too_large(error: Neo4jError) -> bool:
-    """Whether a transaction wanted more memory than the server gives to one."""
+    """Whether a transaction ran out of the server's memory."""
     code = error.code or ""
     return "MemoryPoolOutOfMemory" in code or "MemoryLimit" in code
 
 
 def _seeking(cypher: str) -> str:
-    """A query over rows that looks its keys up in the index, one by one.
+    """A query over rows that looks up each key in the index.
 
     The planner goes by statistics that know nothing of an open transaction, and keeps a plan that
     it made while the database was empty, when scanning everything for each row looked cheap.
@@ -468,7 +520,7 @@ def _seeking(cypher: str) -> str:
 
 
 def _batch(rows: pa.Table) -> int:
-    """Rows that go into one statement: fewer where they hold long lists."""
+    """The rows of one statement: fewer where they hold long lists."""
     lists = [c for c in rows.columns if pa.types.is_list(c.type)]
     values = sum(pc.sum(pc.list_value_length(c)).as_py() or 0 for c in lists)
     per_row = max(1, values // len(rows))
@@ -484,7 +536,7 @@ def _operators(plan: dict[str, Any] | None) -> Iterator[str]:  # Any: the driver
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep the driver from logging the notifications that become errors here."""
+    """Stop the driver from logging notifications that become errors here."""
 
     def hide(record: logging.LogRecord) -> bool:
         return False

@@ -113,7 +113,7 @@ def _rows(
     write: Callable[[bytes], int],
     empty: Counter[str],
 ) -> bool:
-    """Write the rows as CSV, count lists without items; whether a text has more than one line."""
+    """Write the rows as CSV; count empty lists, and say whether a text has several lines."""
     many_lines = False
     options = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
     for table in tables:

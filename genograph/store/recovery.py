@@ -1,4 +1,4 @@
-"""Recovery: what a killed writer left beside an embedded database, put right before it is opened.
+"""Recovery: mend what a killed writer left beside an embedded database, before it is opened.
 
 The engine's log does not hold the rows that COPY put into the file. After a kill between a commit
 and the end of its checkpoint, replaying the log would give half of the transaction, or crash. So
@@ -17,12 +17,12 @@ _CHECKPOINT = 0xFE
 
 
 def left_behind(path: Path) -> bool:
-    """Whether a writer of this database was killed at its work."""
+    """Whether a writer of this database was killed."""
     return any(Path(f"{path}{ending}").exists() for ending in (*_LOGS, _SHADOW))
 
 
 def discard_unfinished(path: Path) -> None:
-    """Take away the log of a transaction whose checkpoint was not complete.
+    """Remove the log of a transaction whose checkpoint is incomplete.
 
     A complete one stays, with its pages: the engine puts them into the file when it opens the
     database for writing. The caller holds the database's lock for itself alone.

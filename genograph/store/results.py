@@ -1,5 +1,6 @@
-"""Neo4j's results as Arrow tables, alike to the embedded store's."""
+"""Neo4j's results as Arrow tables, typed as the embedded store types them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +11,8 @@ from genograph.schema import graph_schema
 from genograph.store.shape import Shape
 
 
-def arrow_table(keys: tuple[str, ...], values: list[list[Any]], shape: Shape) -> pa.Table:
-    """A result as Arrow, typed by the schema where the query says which property a column is."""
+def arrow_table(keys: Sequence[str], values: list[list[Any]], shape: Shape) -> pa.Table:
+    """A result as Arrow; columns that are properties get the schema's type."""
     columns = list(zip(*values, strict=True)) if values else [()] * len(keys)
     arrays = []
     for key, column in zip(keys, columns, strict=True):

@@ -33,7 +33,7 @@ than one in DENSE of the range is wanted: looking up would join all of them.
 
 
 class Part(NamedTuple):
-    """Some ids and what a query gave for their nodes, in any order."""
+    """Some ids and a query's rows for their nodes, in any order."""
 
     ids: pa.StringArray
     rows: pa.Table
@@ -50,7 +50,7 @@ def of_nodes(
     timeout: float | None = None,
     **parameters: Value,
 ) -> Iterator[Part]:
-    """What a query gives for nodes `n` with these ids, sorted, in parts.
+    """A query's rows for nodes `n` with these ids, sorted by id, in parts.
 
     `rest` is what follows MATCH (n:label); it returns n.id as its first column and may have
     parameters. `wanted` is how many ids there are in all, `held` how many nodes of the label.
@@ -85,7 +85,7 @@ def of_nodes(
 
 
 class Compared(NamedTuple):
-    """Rows that a database lacks, rows that it has otherwise, and how many it has as they are."""
+    """Rows that a database lacks, rows that differ there, and the number that are equal."""
 
     new: Table
     changed: Table
@@ -93,7 +93,7 @@ class Compared(NamedTuple):
 
 
 def compared(store: Store, table: Table, start: str) -> Compared:
-    """How the database has relationships that begin at the node `start`.
+    """Compare relationships that start at the node `start` with the database's.
 
     Rows come back sorted by the ids at which they end.
     """
@@ -126,7 +126,7 @@ def compared(store: Store, table: Table, start: str) -> Compared:
 
 
 class Keys:
-    """The sorted ids of one label after another; those of the last label are kept."""
+    """The sorted ids of a label; those of the last label asked for are kept."""
 
     def __init__(self, store: Store) -> None:
         """Begin with none."""
@@ -151,7 +151,7 @@ class Keys:
 
 
 def stream(store: Store, type: str, keys: Keys) -> Iterator[pa.Table]:
-    """Yield the rows of a type, every column of the schema, sorted by key; none is left out.
+    """Yield every row of a type with every column of the schema, sorted by key.
 
     Raises:
         StoreError: the database refuses, or rows cannot be told apart by their key.
@@ -177,7 +177,7 @@ def _cut(ids: pa.StringArray, step: int) -> Iterator[pa.StringArray]:
 
 
 def longest(store: Store, type: str) -> int:
-    """The most numbers that the lists of one row of a type hold together, at least 1."""
+    """The largest number of list items in one row of a type, at least 1."""
     spec = graph_schema().type(type)
     match = f"MATCH (x:{type})" if isinstance(spec, Node) else f"MATCH ()-[x:{type}]->()"
     n = 1

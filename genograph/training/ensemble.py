@@ -29,7 +29,7 @@ from genograph.errors import RunError
 from genograph.files import is_draft, write_file
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
-from genograph.run import RECORD_NAME, Run, RunRecord, file_sha256
+from genograph.run import FORMAT, RECORD_NAME, Run, RunRecord, file_sha256
 from genograph.schema import graph_schema
 from genograph.training.examples import StrainBatches, Task, VectorTask, find_examples
 from genograph.training.fit import JOINT, Epoch, Planned, fit
@@ -344,6 +344,7 @@ def _new_record(
     settings = config.model_dump(mode="json")
     text = json.dumps(settings, sort_keys=True)
     return RunRecord(
+        format=FORMAT,
         version=version("genograph"),
         schema_version=graph_schema().version,
         **settings,

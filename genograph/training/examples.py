@@ -179,7 +179,7 @@ class ScalarTask(Task):
 
 
 class VectorTask(Task):
-    """Strains with a vector; the wild type is no example, every model knows it."""
+    """Strains with a vector, without the wild type, which every model knows."""
 
     def __init__(
         self,

@@ -230,7 +230,7 @@ _SELECTION = (
     ),
     Case(
         "CohortError",
-        "values that are no id of an experiment, first",
+        "values that name no experiment, first",
         "The column experiment holds ids of something else.",
         "Return e.id AS experiment, or name the column strain if it holds strains.",
         _by("MATCH (g:Gene) RETURN g.id AS experiment"),

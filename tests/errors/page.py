@@ -5,7 +5,6 @@ error comes with the message that the page promises.
 """
 
 import gzip
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from genograph.database import dump, ingest
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
 from genograph.reporting.pictures import metrics
-from genograph.run import Run
+from genograph.run import FORMAT, Run
 from genograph.schema import parse_strain
 from genograph.store import open_store
 from genograph.training import read_config
@@ -69,13 +68,8 @@ def _changed_cohort(folder: Path) -> object:
     return load_cohort(path)
 
 
-def _other_weights(folder: Path) -> object:
-    record = {"format": 1, "config": read_config().model_dump(mode="json"), "cohort": None}
-    hashes = ("cohort_sha256", "config_sha256", "genes_sha256", "terms_sha256")
-    record |= dict.fromkeys(hashes, "0" * 64) | {"status": "training", "checkpoints": {}}
-    record |= dict.fromkeys(("version", "created", "device", "engine"), "x")
-    text = json.dumps(record)
-    written(folder, text, "run.json")
+def _no_weights(folder: Path) -> object:
+    written(folder, runs.run_files()["run.json"], "run.json")
     return Run.open(folder).checkpoint(0)
 
 
@@ -196,8 +190,8 @@ _GENERAL = (
     ),
     Case(
         "StoreError",
-        "is no dump",
-        "The folder is no dump of a database.",
+        "no dump is here",
+        "The folder is not a dump of a database.",
         "Name a folder that `genograph db dump` wrote.",
         lambda folder: dump.opened(folder),
     ),
@@ -225,7 +219,7 @@ _GENERAL = (
     ),
     Case(
         "CohortError",
-        "is no function for queries",
+        "is not a function for queries",
         "The function is not on the portable list.",
         "docs/cohorts.md lists the functions.",
         _cypher("RETURN system('x') AS x"),
@@ -260,7 +254,7 @@ _GENERAL = (
     ),
     Case(
         "CohortError",
-        "is no cohort directory",
+        "no cohort is here",
         "The folder was not written by `genograph export`.",
         "Name the exported folder.",
         load_cohort,
@@ -288,7 +282,7 @@ _GENERAL = (
     ),
     Case(
         "RunError",
-        "is no run folder, run.json is missing",
+        "no run is here, run.json is missing; name a folder that genograph train wrote",
         "The folder was not written by `genograph train`.",
         "Name the run's folder.",
         Run.open,
@@ -298,7 +292,10 @@ _GENERAL = (
         "damaged run",
         "run.json was changed or cut.",
         "Copy the run again, or train again.",
-        lambda folder: (written(folder, '{"format": 1}', "run.json"), Run.open(folder)),
+        lambda folder: (
+            written(folder, f'{{"format": {FORMAT}}}', "run.json"),
+            Run.open(folder),
+        ),
     ),
     Case(
         "RunError",
@@ -313,7 +310,7 @@ _GENERAL = (
         "The training did not come to its end.",
         "Run the same command again; it resumes. Where it says that all is done, train into a "
         "new folder.",
-        _other_weights,
+        _no_weights,
     ),
     Case(
         "RunError",
@@ -334,21 +331,21 @@ _GENERAL = (
         "no setting is called .*; choose from",
         "A configuration has an unknown key.",
         "Choose one of the message.",
-        lambda folder: read_config(written(folder, "learning = 1\n")),
+        lambda folder: read_config(written(folder, "[training]\nlearning = 1\n")),
     ),
     Case(
         "RunError",
         "setting .*: got",
         "A setting is out of its range or of another kind.",
         "The message has the range.",
-        lambda folder: read_config(written(folder, "members = -1\n")),
+        lambda folder: read_config(written(folder, "[training]\nmembers = -1\n")),
     ),
     Case(
         "RunError",
         "cannot be read as TOML",
         "The configuration cannot be parsed.",
         "Mend the line that is named.",
-        lambda folder: read_config(written(folder, "members = \n")),
+        lambda folder: read_config(written(folder, "[training]\nmembers = \n")),
     ),
 )
 

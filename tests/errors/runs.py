@@ -16,11 +16,12 @@ from safetensors.numpy import save, save_file
 from genograph import allpairs
 from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
+from genograph.config import TrainConfig
 from genograph.errors import GenographError
 from genograph.evaluation import evaluate, load_evaluation, score
 from genograph.evaluation.predictions import (
+    MeasuredPrediction,
     Predictions,
-    ScalarPrediction,
     load_predictions,
     read_truth,
     save_predictions,
@@ -28,10 +29,10 @@ from genograph.evaluation.predictions import (
 from genograph.prediction import predict
 from genograph.reporting import report
 from genograph.reporting.pictures import metrics
-from genograph.run import Run
+from genograph.run import Predicted, Run
 from genograph.simulation import simulate
 from genograph.store import open_store
-from genograph.training import TrainConfig, read_config, train
+from genograph.training import read_config, train
 from genograph.writeback import write_predictions
 
 Provoke = Callable[[Path], object]
@@ -53,7 +54,7 @@ def _config(**settings: object) -> TrainConfig:
 
 
 @functools.cache
-def _files() -> dict[str, bytes]:
+def run_files() -> dict[str, bytes]:
     """The files of a run."""
     with tempfile.TemporaryDirectory(prefix="genograph-") as place:
         folder = train(_small(), _config(), Path(place) / "run").folder
@@ -61,15 +62,17 @@ def _files() -> dict[str, bytes]:
         return {str(path.relative_to(folder)): path.read_bytes() for path in held}
 
 
-def _copied(
-    folder: Path, *, files: dict[str, bytes] | None = None, config: object = None, **changes: object
-) -> Path:
-    """The folder of a run, some of whose files and of what run.json says are changed."""
-    for name, content in (_files() | (files or {})).items():
+def _copied(folder: Path, *, files: dict[str, bytes] | None = None, **changes: object) -> Path:
+    """The folder of a run, some of whose files and of what run.json says are changed.
+
+    Of the tables model and training, a change is of some settings.
+    """
+    for name, content in (run_files() | (files or {})).items():
         (folder / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         written(folder / "run", content, name)
-    record = json.loads(_files()["run.json"]) | changes
-    record["config"] |= config or {}
+    record = json.loads(run_files()["run.json"])
+    for name, value in changes.items():
+        record[name] = record[name] | value if name in ("model", "training") else value
     written(folder / "run", json.dumps(record), "run.json")
     return folder / "run"
 
@@ -148,18 +151,26 @@ def _planned(content: str, name: str = "plan.json") -> Provoke:
     return provoke
 
 
-def _untold(name: str, absent: str) -> Provoke:
-    """A training of fitness alone, where the test fold has all of another phenotype."""
+def _without(*phenotypes: str) -> Cohort:
+    """A cohort without the experiments of some phenotypes."""
     cohort = _small()
-    fold = cohort.strain_fold.copy()
-    fold[getattr(cohort, name).strain] = TEST
-    cohort = replace(cohort, strain_fold=fold, **{absent: None})
-    return lambda folder: train(cohort, _config(heads=("fitness",)), folder / "run")
+    held = {name: m for name, m in cohort.measured.items() if name not in phenotypes}
+    return replace(cohort, measured=held)
+
+
+def _deepset(*models: str, **settings: object) -> Provoke:
+    """A training on embeddings, of a cohort that has those of some models' upstream windows."""
+    cohort = _small()
+    names = tuple(f"{model}:upstream" for model in models)
+    cohort = replace(cohort, genome=replace(cohort.genome, feature_names=names))
+    config = read_config(model="deepset", members=1, epochs=1, device="cpu", **settings)
+    return lambda folder: train(cohort, config, folder / "run")
 
 
 def _scalars(n: int, value: float) -> Predictions:
-    numbers = (np.full(n, value, np.float32) for _ in range(4))
-    return Predictions(ScalarPrediction(np.arange(n), *numbers), None, None)
+    numbers = np.full(n, value, np.float32)
+    found = {name: Predicted(numbers, numbers, None) for name in ("fitness", "interaction")}
+    return {"fitness": MeasuredPrediction(np.arange(n), found)}
 
 
 def _diverged(folder: Path) -> object:
@@ -168,8 +179,8 @@ def _diverged(folder: Path) -> object:
 
 
 def _nothing_measured(folder: Path) -> object:
-    cohort = replace(_small(), expression=None)
-    run = _run(folder, config={"heads": ["expression"]}, cohort_sha256=cohort.sha256)
+    cohort = _without("expression")
+    run = _run(folder, model={"heads": ["expression"]}, cohort_sha256=cohort.sha256)
     return evaluate(run, cohort=cohort)
 
 
@@ -181,7 +192,8 @@ def _others(folder: Path) -> object:
 
 def _beyond(folder: Path) -> object:
     path, cohort = folder / "predictions.safetensors", _small()
-    arrays = {f"fitness/{name}": np.ones(1, np.float32) for name in ScalarPrediction._fields}
+    quantities = ("fitness", "fitness_sd", "interaction", "interaction_sd")
+    arrays = {f"fitness/{name}": np.ones(1, np.float32) for name in quantities}
     arrays["fitness/rows"] = np.array([99])
     save_file(arrays, path, metadata={"cohort_sha256": cohort.sha256})
     return load_predictions(path, cohort)
@@ -223,6 +235,27 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "no model is called .*; choose one of",
+        "A configuration or --model names a model that there is none of.",
+        "Choose one of the message.",
+        lambda folder: read_config(written(folder, '[model]\nname = "oracle"\n')),
+    ),
+    Case(
+        "RunError",
+        "stands outside of the tables .model. and .training.; move it",
+        "A setting in the configuration stands under no table, or under one of another name.",
+        "Settings of the model stand under [model], the others under [training].",
+        lambda folder: read_config(written(folder, "members = 1\n")),
+    ),
+    Case(
+        "RunError",
+        "^no setting is called .*; choose from",
+        "A setting that is given beside the configuration is neither the model's nor training's.",
+        "Choose one of the message.",
+        lambda folder: read_config(learning=1),
+    ),
+    Case(
+        "RunError",
         "the cohort has no .* experiment in its training fold; export more strains or leave",
         "Every strain that was measured for this head is held out.",
         "Export more strains, or leave the head out of heads.",
@@ -230,26 +263,26 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "the cohort has no morphology experiment in its training fold",
-        "Every strain with morphology is held out.",
-        "Export more strains, or leave morphology out of the query.",
-        _untold("morphology", "expression"),
-    ),
-    Case(
-        "RunError",
-        "the cohort has no expression value in its training fold",
-        "Every strain with an expression profile is held out.",
-        "Export more strains, or leave expression out of the query.",
-        _untold("expression", "morphology"),
-    ),
-    Case(
-        "RunError",
         "the cohort has no experiments of .*; nothing to train on",
         "The cohort was exported without the phenotypes that heads names.",
         "Name other heads, or export a cohort that has the phenotypes.",
         lambda folder: train(
-            replace(_small(), morphology=None), _config(heads=("morphology",)), folder / "run"
+            _without("morphology"), _config(heads=("morphology",)), folder / "run"
         ),
+    ),
+    Case(
+        "RunError",
+        "the cohort has no embedding of .* windows, it has .*; embed them",
+        "The model deepset reads embeddings of windows that the cohort has none of.",
+        "Embed them with `genograph cre` and export again, or set windows to those that are there.",
+        _deepset("kmer"),
+    ),
+    Case(
+        "RunError",
+        "the cohort has embeddings of several models .*; export it with one",
+        "The model deepset reads the embeddings of one model, and the cohort has several.",
+        "Export the cohort again with `--embedding` and the model's name.",
+        _deepset("kmer", "enformer", windows="upstream"),
     ),
     Case(
         "RunError",
@@ -326,7 +359,7 @@ CASES: tuple[Case, ...] = (
         "is not a checkpoint of this model; train again",
         "The configuration in run.json is not the one that the weights were trained with.",
         "Put the run's own run.json back, or train again into a new folder.",
-        _predicted(config={"width": 12}),
+        _predicted(model={"width": 12}),
     ),
     Case(
         "RunError",
@@ -337,7 +370,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "damaged run .*Error: .*; train again",
+        "damaged run .is no JSON.*; train again",
         "run.json is no JSON.",
         "Copy the run again, or train again into a new folder.",
         lambda folder: (written(folder, "{", "run.json"), Run.open(folder)),
@@ -347,14 +380,14 @@ CASES: tuple[Case, ...] = (
         "config .*: .*; it was written by another version",
         "The configuration in run.json has a setting that this version has not, or out of range.",
         "Use the version that run.json names, or train again into a new folder.",
-        lambda folder: _run(folder, config={"colour": "red"}),
+        lambda folder: _run(folder, training={"colour": "red"}),
     ),
     Case(
         "RunError",
         "no engine is called .*; choose one of",
         "run.json names an engine that this version has not.",
         "Use the version that run.json names, or put an engine of the message there.",
-        _predicted(engine="steam"),
+        _predicted(facts={"engine": "steam"}),
     ),
     Case(
         "RunError",
@@ -407,10 +440,10 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "has no head fitness; train one that has",
+        "has no head fitness; choose from",
         "All pairs are scored by fitness, which the run was not trained on.",
         "Train a run that has fitness among its heads.",
-        _scored({"config": {"heads": ["expression"]}}),
+        _scored({"model": {"heads": ["expression"]}}),
     ),
     Case(
         "RunError",

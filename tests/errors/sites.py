@@ -20,8 +20,9 @@ _OTHER = ("Error", "Exception", "Interrupt", "Exit", "Abort", "Iteration", "Usag
 INTERNAL = {
     "genograph/engine/bags.py:bag_sum": "genograph itself names the kernel",
     "genograph/evaluation/predictions.py:predict_measured": "both sides come from one cohort",
-    "genograph/evaluation/predictions.py:_predicted": "both sides come from one cohort",
     "genograph/evaluation/scoring.py:positions": "evaluate predicts every measured strain",
+    "genograph/models/_statistics.py:_root_mean_square": "train refuses heads without examples",
+    "genograph/models/_statistics.py:_wild_type_and_deviation": "train refuses such heads",
 }
 """Functions whose errors no user can meet, with the reason; the page does not have them."""
 

@@ -32,9 +32,7 @@ from genograph.database import dump
 from genograph.database.ingest import gene_names, load, sources
 from genograph.engine.topology import Topology
 from genograph.evaluation.predictions import (
-    Predictions,
-    ScalarPrediction,
-    VectorPrediction,
+    MeasuredPrediction,
     load_predictions,
     read_truth,
     save_predictions,
@@ -42,7 +40,8 @@ from genograph.evaluation.predictions import (
 from genograph.evaluation.scores import Calibration, Evaluation, Score, load_evaluation
 from genograph.heterograph import load_dgl, save_dgl, to_networkx
 from genograph.reporting.pictures import metrics
-from genograph.run import Run
+from genograph.run import FORMAT, JOINT, Predicted, Run, RunRecord
+from genograph.schema import graph_schema
 from genograph.store import open_store
 from genograph.training import read_config
 from genograph.training.checkpoint import Progress, load_state, save_state
@@ -216,9 +215,8 @@ def _hashed_anew(folder: Path, file: str) -> Reader:
                 # what is no safetensors has no hash that it could be given
                 parts.append({})
         total = hashlib.sha256()
-        named = ("format", "schema_version", "version", "genes", "symbols", "terms", "term_names")
-        named += ("complexes", "feature_names", "studies", "fitness", "expression", "morphology")
-        own = {name: record[name] for name in named if name in record}
+        others = ("sha256", "genes_sha256", "terms_sha256", "provenance")
+        own = {name: value for name, value in record.items() if name not in others}
         total.update(json.dumps(own, sort_keys=True).encode())
         for arrays in parts:
             for name in sorted(arrays):
@@ -229,19 +227,35 @@ def _hashed_anew(folder: Path, file: str) -> Reader:
         cohort = load_cohort(copy)
         check_bounds(cohort, copy)
         Topology.of(cohort.genome)
-        return to_networkx(cohort), cohort.to_pandas(), cohort.test_strains("random")
+        tables = [cohort.to_pandas(phenotype) for phenotype in cohort.measured]
+        return to_networkx(cohort), tables, cohort.test_strains("random")
 
     return Reader(f"cohort hashed anew, {file}", (good,), run)
 
 
 def _run_files(folder: Path, cohort) -> Iterator[Reader]:
     (folder / "member-0").mkdir(parents=True)
-    config = read_config(device="cpu").model_dump(mode="json")
-    hashes = {"cohort_sha256": cohort.sha256, "genes_sha256": cohort.genome.genes_sha256}
-    record = {"format": 1, "config": config, "config_sha256": "0" * 64, "cohort": None}
-    record |= {"status": "complete", "checkpoints": {}, "terms_sha256": cohort.genome.terms_sha256}
-    record |= dict.fromkeys(("version", "created", "device", "engine"), "made up")
-    (folder / "run.json").write_text(json.dumps(record | hashes), "utf-8")
+    RunRecord(
+        format=FORMAT,
+        version="made up",
+        schema_version=graph_schema().version,
+        **read_config(device="cpu", members=1).model_dump(mode="json"),
+        config_sha256="0" * 64,
+        cohort=None,
+        cohort_sha256=cohort.sha256,
+        genes_sha256=cohort.genome.genes_sha256,
+        terms_sha256=cohort.genome.terms_sha256,
+        seeds=(0,),
+        device="cpu",
+        processes=1,
+        status="complete",
+        created="2026-01-01T00:00:00+00:00",
+        checkpoints={"member-0/model.safetensors": "0" * 64},
+        examples={"train": {"pairs": 9}, "validation": {"pairs": 3}},
+        validation_left_out={"pairs": 0},
+        heads_left_out=("expression",),
+        facts={"engine": "delta", "terms_left_out": 0},
+    ).write(folder)
 
     def run(place: Path) -> object:
         held = Run.open(place)
@@ -267,9 +281,13 @@ def _run_files(folder: Path, cohort) -> Iterator[Reader]:
     )
 
     n = len(cohort.strains)
-    scalars = ScalarPrediction(np.arange(n), *(np.ones(n, np.float32) for _ in range(4)))
-    along = np.ones((n, 3), np.float32)
-    held = Predictions(scalars, None, VectorPrediction(np.arange(n), along, along))
+    rows, ones, along = np.arange(n), np.ones(n, np.float32), np.ones((n, 3), np.float32)
+    scalars = {name: Predicted(ones, ones, None) for name in ("fitness", "interaction")}
+    vectors = {"morphology": Predicted(along, along, cohort.vectors["morphology"].names)}
+    held = {
+        "fitness": MeasuredPrediction(rows, scalars),
+        "morphology": MeasuredPrediction(rows, vectors),
+    }
     save_predictions(held, cohort, folder / "predictions.safetensors")
 
     def predictions(place: Path) -> object:
@@ -282,7 +300,8 @@ def _run_files(folder: Path, cohort) -> Iterator[Reader]:
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     state = folder / "member-0" / "state.safetensors"
-    save_state(state, model, average, average.state_dict(), optimizer, Progress(1, 4, 2.0, 0.1, 1))
+    done = Progress(epoch=1, planned=4, seconds=2.0, best={JOINT: 0.1}, best_epoch={JOINT: 1})
+    save_state(state, model, average, {JOINT: average.state_dict()}, optimizer, done)
 
     def resumed(place: Path) -> object:
         path = place / "member-0" / "state.safetensors"
@@ -322,7 +341,17 @@ file = "../go.obo"
 provider = "kmer"
 seed = 1
 """
-    config = 'members = 2\nepochs = 10\nlearning_rate = 0.01\nheads = ["fitness"]\ndevice = "cpu"\n'
+    config = """
+[model]
+name = "genome"
+heads = ["fitness"]
+[training]
+members = 2
+epochs = 10
+learning_rate = 0.01
+device = "cpu"
+batch = { pairs = 64 }
+"""
     strains = "strain\nYAL001C\nYAL001C+YAL002C\nYAL003C(damp)\nWT\n"
     genes = "# genes\nYAL001C\nYAL002C # a second\n"
     for name, text, read in (

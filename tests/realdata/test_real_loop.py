@@ -20,7 +20,7 @@ from genograph.evaluation import evaluate
 from genograph.exporting import export
 from genograph.prediction import predict
 from genograph.store import open_store
-from genograph.training import TrainConfig, train
+from genograph.training import read_config, train
 from genograph.writeback import write_predictions
 
 N_PAIRS = 10_000
@@ -63,7 +63,7 @@ def test_the_whole_loop_in_both_databases(embedded, real_tables, neo4j, tmp_path
     assert cohort.sha256 == cohorts[1].sha256
 
     minutes = float(os.environ.get("GENOGRAPH_REALDATA_MINUTES", "3"))
-    config = TrainConfig(members=1, minutes=minutes, threads=1)
+    config = read_config(members=1, minutes=minutes, threads=1)
     with timed("training"):
         run = train(cohort, config, tmp_path / "run", cohort_folder=tmp_path / "cohort0")
     with timed("evaluation"):
@@ -96,11 +96,11 @@ def test_the_whole_loop_in_both_databases(embedded, real_tables, neo4j, tmp_path
             assert len(read) == N_PAIRS
             known = run_query(store, BY_RUN, run=run.id).to_pylist()[0]
             assert known["n"] == N_PAIRS
-            assert known["fitness"] == pytest.approx(float(found.fitness.mean()), rel=1e-6)
+            assert known["fitness"] == pytest.approx(float(found["fitness"].mean.mean()), rel=1e-6)
             answers.append((read.to_pylist(), run_query(store, MEASURED).to_pylist()))
             if store.size():
                 print(f"{db}: {store.size() / 1e6:,.0f} MB")
     assert answers[0] == answers[1]
     order = np.argsort(found.strain_ids.to_pylist())
     read = [row["interaction"] for row in answers[0][0]]
-    np.testing.assert_allclose(read, found.interaction[order], rtol=1e-6)
+    np.testing.assert_allclose(read, found["interaction"].mean[order], rtol=1e-6)

@@ -167,7 +167,7 @@ def test_units_of_real_tables_are_never_pooled(loaded, phenotype, studies, units
         assert word in str(caught.value)
     for study in studies:
         cohort = select(store, CohortQuery.of(study=[study]), embedding=())
-        assert len(getattr(cohort, phenotype)) > 0
+        assert len(cohort.measured[phenotype]) > 0
 
 
 def test_a_deleted_genes_own_value_is_negative_in_the_real_kinase_table(
@@ -205,6 +205,7 @@ def test_the_ellipse_of_the_wild_type_is_that_of_an_oval_cell(loaded):
     store, _ = loaded
     cohort = select(store, CohortQuery.of(study=["ohya2005_ellipse"]), embedding=())
     assert cohort.strains.ids.to_pylist() == ["WT"]
-    column = {name: i for i, name in enumerate(cohort.morphology.names)}
-    shape = cohort.morphology.values[:, column["log_e1_e2_A"]]
+    morphology = cohort.vectors["morphology"]
+    column = {name: i for i, name in enumerate(morphology.names)}
+    shape = morphology.values[:, column["log_e1_e2_A"]]
     assert 0.0 < shape.min() < shape.max() < math.log(1.5)
