@@ -26,7 +26,7 @@ def child(folder: Path) -> None:
     import pyarrow.compute as pc
 
     from genograph.exporting import export
-    from genograph.run import Predicted, Prediction, Run, RunRecord
+    from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
     from genograph.schema import graph_schema
     from genograph.store import open_store
     from genograph.training import TrainConfig
@@ -46,6 +46,7 @@ def child(folder: Path) -> None:
     prediction = Prediction(cohort.strains.ids, quantities, genes)
     config, digest = TrainConfig(), "0" * 64
     record = RunRecord(
+        format=FORMAT,
         version="made up",
         schema_version=graph_schema().version,
         **config.model_dump(mode="json"),
