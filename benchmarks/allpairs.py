@@ -16,25 +16,21 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from graphs import screen, synthetic, yeast
+from numpy.typing import NDArray
 from peers import DglCopies
 
 from genograph.cohorts import Cohort, Strains
 from genograph.engine.base import Perturbed
-from genograph.engine.choose import choose_engine
-from genograph.engine.pair_plans import GeneNodes, make_pair_plan
-from genograph.engine.plans import Plan
-from genograph.engine.topology import Topology
-from genograph.models._statistics import perturbation_effects, setting_of, single_effects
-from genograph.models.config import TrainConfig
-from genograph.models.genome import Encoded, GenomeModel
-from genograph.prediction import moments_of
-from genograph.training.examples import Objective
+from genograph.models.genome import Encoded, GenomeConfig, GenomeModel
+from genograph.prediction import _moments
 
+Array = NDArray[Any]
 TILE, COPIES = 64, 4
 LIMIT = 1e-5
 
@@ -43,47 +39,44 @@ class Scorer:
     """Members with random weights, their wild types encoded."""
 
     def __init__(self, cohort: Cohort, members: int) -> None:
-        self.cohort, self.config = cohort, TrainConfig(heads=("fitness",))
-        self.topology = Topology.of(cohort.genome)
-        engine = choose_engine("auto", self.topology)
-        print(f"engine {engine.name} ({engine.why})")
-        setting = setting_of(cohort, self.topology, self.config)
-        features = torch.from_numpy(cohort.genome.features)
-        has = torch.from_numpy(cohort.genome.has_features)
-        self.effects = single_effects(cohort, floor=0.05).log_fitness
-        self.reach = GeneNodes.of(self.topology, "cpu")
+        config = GenomeConfig(heads=("fitness",))
+        self.cohort, self.inputs = cohort, GenomeModel.read_inputs(cohort, config)
+        print(self.inputs.words)
+        fitted = GenomeModel.fit_statistics(cohort, self.inputs, config)
         self.members = []
         for number in range(members):
             torch.manual_seed(number)
-            model = GenomeModel(self.config, self.topology, setting).requires_grad_(False)
-            self.members.append(Objective(model, self.topology, engine, features, has))
-        self.encoded: list[Encoded] = [m.encode() for m in self.members]
+            model = GenomeModel(config, self.inputs, fitted)
+            self.members.append(model.requires_grad_(False))
+        self.encoded: list[Encoded] = [model.encode() for model in self.members]
 
-    def strains(self, pairs: np.ndarray) -> Strains:  # type: ignore[type-arg]
-        single = np.empty(self.topology.n_gene, np.int64)
+    def strains(self, pairs: Array) -> Strains:
         held = self.cohort.strains
-        alone = np.flatnonzero(held.n_perturbed == 1)
-        single[held.gene[held.offsets[alone]]] = alone
+        of_gene = np.empty(self.inputs.topology.n_gene, np.int64)
+        singles = np.flatnonzero(held.n_perturbed == 1)
+        of_gene[held.gene[held.offsets[singles]]] = singles
         return Strains(
             pa.array([f"{a}+{b}" for a, b in pairs]),
             np.arange(len(pairs) + 1, dtype=np.int64) * 2,
             pairs.reshape(-1).astype(np.int64),
             np.zeros(pairs.size, np.float32),
-            single[pairs.reshape(-1)],
+            of_gene[pairs.reshape(-1)],
         )
 
-    def score(self, strains: Strains, *, tiled: bool) -> np.ndarray:  # type: ignore[type-arg]
-        effect = perturbation_effects(strains, self.effects, self.config, "fitness")
-        topology = self.topology
+    def score(self, strains: Strains, *, tiled: bool) -> Array:
+        """Mean interactions; fitness and s.d. are computed too, as `predict` does."""
         if tiled:
-            arrays = (strains.gene, strains.dose, effect)
-            plan = make_pair_plan(self.reach, *(torch.from_numpy(a.reshape(-1, 2)) for a in arrays))
+            plan = self.inputs.plan_combinations(strains, 2)
         else:
-            rows = np.arange(len(strains))
-            made = Plan.of(strains, rows, effect, topology.reach, topology.n_node, at_least=2)
-            plan = made.tensors()
+            plan = self.inputs.plan(strains, "fitness").tensors()
         with torch.no_grad():
-            return moments_of(self.members, self.encoded, plan)["interaction"]
+            found = [
+                model.predict(encoded, plan, "fitness")
+                for model, encoded in zip(self.members, self.encoded, strict=True)
+            ]
+        names = ("fitness", "interaction")
+        moments = {name: _moments([each[name].numpy() for each in found]) for name in names}
+        return moments["interaction"].mean
 
 
 def seconds_of(act: Callable[[], object]) -> float:
@@ -105,7 +98,7 @@ def main() -> None:
     scorer = Scorer(
         screen(yeast() if options.graph == "yeast" else synthetic(), 20_000), options.members
     )
-    n_gene = scorer.topology.n_gene
+    n_gene = scorer.inputs.topology.n_gene
     rng = np.random.default_rng(0)
     first, second = np.meshgrid(np.arange(TILE), np.arange(TILE) + 2048, indexing="ij")
     tile = scorer.strains(np.stack([first.ravel(), second.ravel()], 1))
@@ -119,19 +112,19 @@ def main() -> None:
         parts[at] = scorer.score(scorer.strains(pairs[at]), tiled=False)
     difference = float(np.abs(whole - parts).max() / np.abs(whole).max())
     assert difference < LIMIT, difference
-    copies = DglCopies(scorer.topology, built=False)
+    copies = DglCopies(scorer.inputs.topology, built=False)
     batch = Perturbed(
         COPIES,
         torch.arange(COPIES).repeat_interleave(2),
         torch.from_numpy(pairs[:COPIES].reshape(-1)),
         torch.zeros(2 * COPIES),
     )
-    model = scorer.members[0]
+    layers = scorer.members[0]._stack
     inputs = scorer.encoded[0].wild.states[0]
     acts: dict[str, tuple[int, Callable[[], object]]] = {
         "tiles": (len(tile), lambda: scorer.score(tile, tiled=True)),
         "list": (len(listed), lambda: scorer.score(listed, tiled=False)),
-        "copies": (COPIES, lambda: copies.states(model.model._stack, inputs, batch)),
+        "copies": (COPIES, lambda: copies.states(layers, inputs, batch)),
     }
     found: dict[str, list[float]] = {name: [] for name in acts}
     with torch.no_grad():

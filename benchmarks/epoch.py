@@ -36,7 +36,9 @@ def make(folder: Path, records: int) -> None:
     """Write the cohort."""
     from graphs import screen, synthetic
 
-    screen(synthetic(), records).save(folder)
+    from genograph.cohorts import save_cohort
+
+    save_cohort(screen(synthetic(), records), folder)
 
 
 def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
@@ -44,19 +46,19 @@ def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
     import torch
 
     from genograph.cohorts import TRAIN, load_cohort
-    from genograph.training import fit as fitting
     from genograph.training import read_config, train
+    from genograph.training.validation import Validation
 
     torch.set_num_threads(1)
-    validate, spent = fitting.validate, []
+    score, spent = Validation.score, []
 
-    def timed(*arguments: Any) -> Any:  # noqa: ANN401 - as the function that it stands for
+    def timed(*arguments: Any) -> Any:  # noqa: ANN401 - as the method that it stands for
         start = time.perf_counter()
-        found = validate(*arguments)
+        found = score(*arguments)
         spent.append(time.perf_counter() - start)
         return found
 
-    fitting.validate = timed
+    Validation.score = timed  # type: ignore[assignment, method-assign]
     before = status("RssAnon")
     memory = Memory()
     memory.start()
@@ -72,7 +74,7 @@ def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
         members=1,
         epochs=1,
         steps_per_epoch=steps or whole,
-        pairs=pairs,
+        batch={"pairs": pairs},
         threads=1,
         device="cpu",
         precision=precision,

@@ -1,6 +1,6 @@
-"""Everything that wants a GPU, in one script of a few minutes that needs torch and numpy alone.
+"""Everything that wants a GPU, in one script that needs torch, numpy and pydantic alone.
 
-    python benchmarks/gpu.py                          # on a node with a CUDA device
+    python benchmarks/gpu.py                          # on a node with a CUDA device, minutes
     python benchmarks/gpu.py --device cpu --quick     # the same code, tiny, to see that it runs
 
 1. The kernels: triton against torch.sparse, both ways.
@@ -9,9 +9,9 @@
 3. All pairs of a genome of 6,000 genes, end to end: 18 million double deletions, best ones kept.
 4. An epoch of 1.3e7 double deletions in batches of 65,536, planned on the device.
 
-It imports the package from the checkout; of the libraries that a bare node lacks, what the hot path
-names is stood in for by empty names. Each part has a limit of seconds; what did not fit is
-extrapolated and says so. The last line is JSON.
+It imports the package from the checkout, installed or not; of the libraries that a bare node lacks,
+what the hot path names is stood in for by empty names. Each part has a limit of seconds; what did
+not fit is extrapolated and says so. The last line is JSON.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -42,12 +43,16 @@ class _Anything(type):
 
 
 class Stand(metaclass=_Anything):
-    """Stands for a type that only annotations name."""
+    """Stands for what is named, or made once, while the hot path is imported, and not used."""
+
+    def __init__(self, *_: object) -> None:
+        """Whatever it is made of."""
 
 
 def stand_in(name: str) -> None:
     """Put a module there whose every name is Stand."""
     module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
 
     def named(what: str) -> type[Stand]:
         if what.startswith("__"):
@@ -64,19 +69,47 @@ class Edges(NamedTuple):
     weight: Any
 
 
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "jaxtyping": ("jaxtyping",),
+    "pyarrow": ("pyarrow",),
+    "scipy": ("scipy", "scipy.sparse"),
+    "pandas": (),
+    "safetensors": (),
+    "lightning": (),
+    "dgl": (),
+    "sklearn": (),
+    "ladybug": (),
+}
+"""What a bare node lacks, and the modules of it that the hot path names."""
+
+
 def import_hot_path(*, bare: bool) -> None:
     """Make the package's hot path importable without what only its other parts need."""
     if bare:
         # as if these were not installed
-        for name in ("jaxtyping", "pyarrow", "pydantic", "safetensors", "pandas", "lightning"):
+        for name in LIBRARIES:
             sys.modules[name] = None  # type: ignore[assignment]
-    lacking = [n for n in ("jaxtyping", "pyarrow", "pydantic", "safetensors") if not _there(n)]
-    if "jaxtyping" in lacking:
-        stand_in("jaxtyping")
+    lacking = [name for name in LIBRARIES if not _there(name)]
+    for name in lacking:
+        for module in LIBRARIES[name]:
+            stand_in(module)
     if lacking:
-        stand_in("genograph.cohorts")
-        stand_in("genograph.models.config")
+        for module in ("genograph.cohorts", "genograph.cohorts.ragged"):
+            stand_in(module)
+    place("genograph._schema", ROOT / "schema")
     print(f"stood in for: {', '.join(lacking) or 'nothing'}")
+
+
+def place(name: str, folder: Path) -> None:
+    """Import a folder of the checkout as the part of the package that it is once installed."""
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
 
 
 def _there(name: str) -> bool:
@@ -235,74 +268,54 @@ def propagation(
                 answer[f"B={n} {kind} {name} difference"] = apart
 
 
-SHAPE = {
-    "heads": ("fitness",),
-    "width": 32,
-    "layers": 2,
-    "change": 12,
-    "pooled": 16,
-    "hidden": 48,
-    "projected": 64,
-    "gene_identity": 0.3,
-    "gene_mark": 0.0,
-    "node_identity": 0.3,
-}
-"""Of the default model; compared with the configuration's defaults where pydantic is there."""
+FEATURES = 64
+"""Columns of the genes' features."""
 
 
 def model_of(topology: Any, device: torch.device) -> Any:
     """A genome model of the default shape with random weights, fitness head only."""
-    from genograph.engine.overlap import N_CONTEXT, N_OVERLAP, extent
+    from genograph.engine.choose import choose_engine
+    from genograph.engine.overlap import N_CONTEXT, N_OVERLAP, reach_norm
     from genograph.engine.topology import REACHING
-    from genograph.models.genome import NOISE, GenomeModel, Setting
+    from genograph.models.base import read_quantities
+    from genograph.models.genome import GenomeConfig, GenomeModel
 
-    if _there("pydantic"):
-        from genograph.models.config import ModelConfig
-
-        defaults = ModelConfig(heads=("fitness",))
-        for name, value in SHAPE.items():
-            assert getattr(defaults, name) == value, f"{name} is {getattr(defaults, name)} by now"
-    none, width = torch.zeros(0), SHAPE["projected"]
-    made = {
-        "projection": torch.eye(width),
-        "mean": torch.zeros(width),
+    config = GenomeConfig(heads=("fitness",))
+    features = torch.linspace(-1, 1, FEATURES, device=device)
+    inputs = SimpleNamespace(
+        topology=topology,
+        engine=choose_engine("delta", topology),
+        quantities=read_quantities(SimpleNamespace(vectors={}), config.heads),
+        features=features.expand(topology.n_gene, -1),
+        has_features=torch.ones(topology.n_gene, dtype=torch.bool, device=device),
+    )
+    statistics = {
+        "projection": torch.eye(FEATURES),
+        "mean": torch.zeros(FEATURES),
         "known": torch.zeros(topology.n_node, 3),
         "near": torch.zeros(topology.n_gene, 2 * (len(REACHING) - 1)),
         "effect_scale": torch.tensor(0.2),
-        "extent": extent(topology.reach, topology.n_gene),
+        "reach_norm": reach_norm(topology.reach, topology.n_gene),
         "overlap_scale": torch.ones(N_OVERLAP),
         "context_mean": torch.zeros(N_CONTEXT),
         "context_scale": torch.ones(N_CONTEXT),
-        "expression_gene": torch.zeros(0, dtype=torch.int64),
-        "expression_scale": torch.tensor(1.0),
-        "morphology_reference": none,
-        "morphology_scale": none,
-        "noise": torch.zeros(1, len(NOISE)),
+        "noise_fitness": torch.zeros(1),
+        "noise_interaction": torch.zeros(1),
     }
-    assert set(made) == set(Setting._fields), set(made) ^ set(Setting._fields)
     torch.manual_seed(0)
-    model = GenomeModel(SimpleNamespace(**SHAPE), topology, Setting(**made))
-    return model.to(device)
-
-
-def encoded(model: Any, topology: Any, engine: Any, device: torch.device) -> Any:
-    features = torch.linspace(-1, 1, SHAPE["projected"], device=device)
-    has = torch.ones(topology.n_gene, dtype=torch.bool, device=device)
-    return model.encode(model.inputs(features.expand(topology.n_gene, -1), has, topology), engine)
+    return GenomeModel(config, inputs, statistics).to(device)
 
 
 def all_pairs(
     topology: Any, device: torch.device, side: int, limit: float, answer: dict[str, Any]
 ) -> None:
     """Every double deletion in tiles of side by side genes; the 1,000 largest interactions kept."""
-    from genograph.engine.choose import choose_engine
     from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 
-    model, n = model_of(topology, device).requires_grad_(False), topology.n_gene
-    start = clock(device)
-    engine = choose_engine("delta", topology)
+    start, n = clock(device), topology.n_gene
+    model = model_of(topology, device).requires_grad_(False)
     reach = GeneNodes.of(topology, device)
-    h = encoded(model, topology, engine, device).h
+    h = model.encode().h
     best = torch.zeros(0, device=device)
     which = torch.zeros(0, dtype=torch.int64, device=device)
     blocks = [torch.arange(i, min(i + side, n), device=device) for i in range(0, n, side)]
@@ -315,7 +328,7 @@ def all_pairs(
                 continue
             none = torch.zeros(pairs.shape, device=device)
             plan = make_pair_plan(reach, pairs, none, torch.full_like(none, torch.nan))
-            found = model.fitness(h, plan, topology).interaction
+            found = model.fitness(h, plan).interaction
             best = torch.cat([best, found])
             which = torch.cat([which, pairs[:, 0] * n + pairs[:, 1]])
             top = best.abs().topk(min(1000, len(best))).indices
@@ -340,7 +353,6 @@ def epoch(
     answer: dict[str, Any],
 ) -> None:
     """Steps of AdamW on random double deletions, planned on the device, in both precisions."""
-    from genograph.engine.choose import choose_engine
     from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 
     rng = np.random.default_rng(3)
@@ -349,7 +361,7 @@ def epoch(
     high = np.where(low == high, (high + 1) % n, high)
     pairs = np.stack([np.minimum(low, high), np.maximum(low, high)], 1)
     target = rng.normal(0, 0.05, records).astype(np.float32)
-    reach, engine = GeneNodes.of(topology, device), choose_engine("delta", topology)
+    reach = GeneNodes.of(topology, device)
     for half in (False, True):
         model = model_of(topology, device)
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
@@ -364,8 +376,7 @@ def epoch(
             )
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                h = encoded(model, topology, engine, device).h
-                guess = model.fitness(h, plan, topology).interaction.float()
+                guess = model.fitness(model.encode().h, plan).interaction.float()
             loss = (guess - torch.from_numpy(target[rows]).to(device)).square().mean()
             loss.backward()
             optimizer.step()
@@ -386,7 +397,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    parser.add_argument("--bare", action="store_true", help="as if only torch and numpy were there")
+    parser.add_argument(
+        "--bare", action="store_true", help="as if no more were there than it needs"
+    )
     options = parser.parse_args()
     began, device = time.perf_counter(), torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -174,26 +174,26 @@ def screen(genome: Genome, n_pair: int, *, seed: int = 0) -> Cohort:
     rank.sort()
     low = np.searchsorted(before, rank, side="right") - 1
     high = rank - before[low] + low + 1
-    alone = first_of + np.searchsorted(low, first_of)
+    single = first_of + np.searchsorted(low, first_of)
     m = n + n_pair
     double = np.ones(m, bool)
-    double[alone] = False
+    double[single] = False
     offsets = np.zeros(m + 1, np.int64)
     np.cumsum(1 + double, out=offsets[1:])
     names = pa.array(genome.gene_ids)
     joined = pc.binary_join_element_wise(names.take(pa.array(low)), names.take(pa.array(high)), "+")
     source = np.empty(m, np.int64)
-    source[alone], source[double] = first_of, n + np.arange(n_pair)
+    source[single], source[double] = first_of, n + np.arange(n_pair)
     ids = pa.concat_arrays([names, joined]).take(pa.array(source))
     del source, joined
     gene = np.empty(offsets[-1], np.int64)
-    gene[offsets[alone]] = first_of
+    gene[offsets[single]] = first_of
     start = offsets[:-1][double]
     gene[start], gene[start + 1] = low, high
     del rank, low, high, start
-    strains = Strains(ids, offsets, gene, np.zeros(len(gene), np.float32), alone[gene])
+    strains = Strains(ids, offsets, gene, np.zeros(len(gene), np.float32), single[gene])
     score = rng.normal(0.0, 0.05, m).astype(np.float32)
-    score[alone] = np.nan
+    score[single] = np.nan
     value = rng.uniform(0.6, 1.0, m).astype(np.float32)
     sd = np.full(m, 0.02, np.float32)
     fitness = Fitness(np.arange(m), np.zeros(m, np.int64), value, sd, score, sd)
@@ -202,9 +202,7 @@ def screen(genome: Genome, n_pair: int, *, seed: int = 0) -> Cohort:
         genome,
         strains,
         ("random",),
-        fitness,
-        None,
-        None,
+        {"fitness": fitness},
         np.zeros(n, np.int8),
         fold,
         {"made": "benchmark"},

@@ -26,9 +26,10 @@ def child(folder: Path) -> None:
     import pyarrow.compute as pc
 
     from genograph.exporting import export
-    from genograph.models.config import TrainConfig
-    from genograph.run import Prediction, Run
+    from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
+    from genograph.schema import graph_schema
     from genograph.store import open_store
+    from genograph.training import TrainConfig
     from genograph.writeback import write_predictions
 
     clock = screen.Clock()
@@ -37,16 +38,35 @@ def child(folder: Path) -> None:
     with open_store(path, read_only=True) as store:
         cohort = export(store, folder / "cohort", force=True)
     n, draw = len(cohort.strains), np.random.default_rng(0)
-    names = ("fitness", "fitness_sd", "interaction", "interaction_sd")
-    numbers = {name: draw.uniform(size=n).astype(np.float32) for name in names}
-    none = dict.fromkeys(("expression", "expression_sd", "morphology", "morphology_sd"))
+    quantities = {}
+    for name in ("fitness", "interaction"):
+        mean, sd = draw.uniform(size=(2, n)).astype(np.float32)
+        quantities[name] = Predicted(mean, sd, None)
     genes = cohort.genome.genes_sha256
-    prediction = Prediction(cohort.strains.ids, **numbers, **none, expression_names=(),
-                            morphology_names=(), genes_sha256=genes)  # fmt: skip
-    made_up = dict.fromkeys(("version", "config_sha256", "created"), "made up")
-    manifest = made_up | {"checkpoints": {"0": "made up"}, "cohort_sha256": cohort.sha256,
-                          "genes_sha256": genes}  # fmt: skip
-    run = Run(folder / "run", TrainConfig(), manifest)
+    prediction = Prediction(cohort.strains.ids, quantities, genes)
+    config, digest = TrainConfig(), "0" * 64
+    record = RunRecord(
+        format=FORMAT,
+        version="made up",
+        schema_version=graph_schema().version,
+        **config.model_dump(mode="json"),
+        config_sha256=digest,
+        cohort=None,
+        cohort_sha256=cohort.sha256,
+        genes_sha256=genes,
+        terms_sha256=cohort.genome.terms_sha256,
+        seeds=(0,),
+        device="cpu",
+        processes=1,
+        status="complete",
+        created="made up",
+        checkpoints={"member-0/model.safetensors": digest},
+        examples={},
+        validation_left_out={},
+        heads_left_out=(),
+        facts={},
+    )
+    run = Run(folder / "run", config, record)
     with open_store(path) as store:
         done = clock.time("write", lambda: write_predictions(store, run, prediction, cohort))
         assert done.predicted == n, done
@@ -61,7 +81,7 @@ def child(folder: Path) -> None:
         size = store.size()
     path.unlink()
     row = pc.index_in(cohort.strains.ids, value_set=found["id"].combine_chunks()).to_numpy()
-    assert np.array_equal(found["interaction"].to_numpy()[row], numbers["interaction"])
+    assert np.array_equal(found["interaction"].to_numpy()[row], quantities["interaction"].mean)
     screen.tell(stages=clock.seconds, strains=n, disk_mb=round((size or 0) / 1e6, 1))
 
 

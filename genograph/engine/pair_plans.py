@@ -1,4 +1,4 @@
-"""Crosses: the shared nodes of many strains of few genes, found by torch on the device itself.
+"""Pair plans: the shared nodes of many strains of few genes, found by torch on the device itself.
 
 What `Plan.of(...).tensors()` gives, for strains that all have the same number of perturbations, as
 all pairs of a tile of genes do: on a GPU the integers are made where they are used.
