@@ -12,7 +12,7 @@ from library_oracle import ORACLES, differences, fixture_tables, frames_of_table
 from genograph.cli import cli
 from genograph.cohorts import CohortQuery, list_experiments
 from genograph.cypher import fence, library, lint, query_file
-from genograph.database.query import query as run_query
+from genograph.database.query import query
 from genograph.errors import CohortError
 from genograph.store import open_store
 
@@ -58,7 +58,7 @@ CASES = (
 def answer(store, name, parameters):
     """What a query of the library gives."""
     held = CohortQuery.read(query_file(name), **parameters)
-    return run_query(store, held.cypher, **held.parameters)
+    return query(store, held.cypher, **held.parameters)
 
 
 def worked_out(frames, name, parameters):
@@ -132,7 +132,7 @@ def test_a_query_that_gives_strains_or_experiments_selects_a_cohort(filled):
         pairs = CohortQuery.read(query_file("pairs_with_singles"), study="late2016")
         found = list_experiments(store, pairs)
         assert set(found["strain"].to_pylist()) == set(
-            run_query(store, pairs.cypher, **pairs.parameters)["strain"].to_pylist()
+            query(store, pairs.cypher, **pairs.parameters)["strain"].to_pylist()
         )
         sick = list_experiments(store, CohortQuery.read(query_file("synthetic_sick")))
         assert len(sick) == 3

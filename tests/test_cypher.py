@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genograph.cypher import fence, lint, predicates
 from genograph.cypher.patterns import aliases, matched_names, paths, read_element
 from genograph.cypher.tokens import cut
-from genograph.database.query import query as run_query
+from genograph.database.query import query as ask
 from genograph.errors import CohortError, StoreError
 from genograph.store import open_store
 from genograph.tables import Table
@@ -508,11 +508,11 @@ def test_both_engines_answer_the_portable_functions_alike(db):
         for call, answer in PORTABLE_ANSWERS.items():
             query = f"RETURN {call} AS x"
             assert lint(fence(query)) == (), query
-            found = run_query(filled, query)["x"].to_pylist()
+            found = ask(filled, query)["x"].to_pylist()
             if found != [answer]:
                 wrong[call] = found
         assert wrong == {}
-        found = run_query(filled, f"UNWIND [3, 1, null] AS x RETURN {AGGREGATES}").to_pylist()[0]
+        found = ask(filled, f"UNWIND [3, 1, null] AS x RETURN {AGGREGATES}").to_pylist()[0]
         assert {n: float(v) for n, v in found.items() if n != "f"} == {
             "a": 2.0,
             "b": 4.0,
@@ -521,7 +521,7 @@ def test_both_engines_answer_the_portable_functions_alike(db):
             "e": 2.0,
         }
         assert found["f"] == [3, 1]
-        assert run_query(filled, PATHS).to_pylist() == [{"a": 1, "b": 2, "c": 1}]
+        assert ask(filled, PATHS).to_pylist() == [{"a": 1, "b": 2, "c": 1}]
 
 
 HUB = 3_000
@@ -590,7 +590,7 @@ def test_the_lint_is_silent_about_what_both_answer_alike(query):
 
 def test_a_query_returns_its_rows_and_its_warnings_go_to_the_log(store, caplog):
     with caplog.at_level(logging.WARNING, logger="genograph"):
-        found = run_query(store, "MATCH (g:Gene {symbol: $s}) RETURN [g.id][1] AS id;", s="GEN2")
+        found = ask(store, "MATCH (g:Gene {symbol: $s}) RETURN [g.id][1] AS id;", s="GEN2")
     assert found.to_pydict() == {"id": ["YAL002C"]}
     assert [r.message.split(":")[0] for r in caplog.records] == ["line 1, column 42"]
 
@@ -598,23 +598,23 @@ def test_a_query_returns_its_rows_and_its_warnings_go_to_the_log(store, caplog):
 def test_parameters_must_be_those_of_the_query(store):
     query = "MATCH (g:Gene {symbol: $s}) RETURN g.id AS id"
     with pytest.raises(CohortError, match=r"parameter \$s has no value"):
-        run_query(store, query)
+        ask(store, query)
     with pytest.raises(CohortError, match=r"does not use the parameter other; it has \$s"):
-        run_query(store, query, s="GEN1", other=1)
+        ask(store, query, s="GEN1", other=1)
 
 
 def test_a_refused_query_never_reaches_the_database(store):
     before = store.counts()
     for query in BAD:
         with pytest.raises(CohortError):
-            run_query(store, query)
+            ask(store, query)
     assert store.counts() == before
 
 
 def test_an_unknown_label_is_an_error_with_the_query(db):
     with open_store(db) as empty, pytest.raises(StoreError, match="Nope"):
-        run_query(empty, "MATCH (n:Nope) RETURN n.id AS id")
+        ask(empty, "MATCH (n:Nope) RETURN n.id AS id")
 
 
 def test_the_result_is_an_arrow_table(store):
-    assert isinstance(run_query(store, "RETURN 1 AS x"), pa.Table)
+    assert isinstance(ask(store, "RETURN 1 AS x"), pa.Table)

@@ -145,9 +145,9 @@ def test_the_fitness_of_several_perturbations_is_the_formula_written_out():
 
     def f(v, z):
         own = model.meet.of_node(
-            torch.cat([h[v], topology.features[v], model.statistics["known"][v]])
+            torch.cat([h[v], topology.features[v], model.statistics["known"][v]])[None]
         )
-        return model.meet_out(model.meet(z, own))
+        return model.meet_out(model.meet(z[None], own))[0]
 
     def alone(gene, dose):
         at_dose, at_wild = (

@@ -28,7 +28,7 @@ from genograph.cli.output import FORMULA, visible
 from genograph.cohorts import CohortQuery, load_cohort, read_strains
 from genograph.cypher import fence, lint
 from genograph.database.ingest import build, load
-from genograph.database.query import query as run_query
+from genograph.database.query import query as ask
 from genograph.errors import CohortError, GenographError, StoreError
 from genograph.evaluation import load_evaluation
 from genograph.evaluation.predictions import load_predictions, read_truth
@@ -255,7 +255,7 @@ def test_hostile_ids_are_stored_found_and_never_part_of_a_query(db, monkeypatch)
             )
         assert store.counts()["Gene"] == store.counts()["MEMBER_OF"] == len(ids)
         for name in ids:
-            found = run_query(
+            found = ask(
                 store,
                 "MATCH (g:Gene {id: $id})-[r:REGULATES]->(h:Gene) "
                 "RETURN g.symbol AS symbol, r.source AS source, h.id AS other",
@@ -547,4 +547,4 @@ def test_a_function_that_ends_the_process_takes_matched_variables_only(tmp_path)
             "MATCH (a:Gene {id: 'YCL004C'}) OPTIONAL MATCH (a)-[:INTERACTS_WITH]-(b:Gene) "
             "WITH b RETURN properties(b) AS x, id(b) AS y, labels(b) AS z",
         ):
-            assert isinstance(run_query(store, query), pa.Table)
+            assert isinstance(ask(store, query), pa.Table)

@@ -11,7 +11,7 @@ from genograph.engine.bags import bag_sum
 from genograph.engine.base import Degree, Engine, Layer, Perturbed, States, WildType, still_heard
 from genograph.engine.topology import KINDS, PASSING, Topology, ends
 
-Factors = tuple[Float[Tensor, "target strain"], ...] | None
+Factors = tuple[Float[Tensor, "_ strain"], ...] | None
 """By relation, the factor of each target's mean in each strain; None: 1."""
 Messages = Callable[[Layer, Float[Tensor, "node strain d"], Factors], dict[str, Tensor]]
 

@@ -9,7 +9,7 @@ import pytest
 
 from genograph.cohorts import CohortQuery
 from genograph.cypher import library, query_file
-from genograph.database.query import query as run_query
+from genograph.database.query import query
 from genograph.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -75,7 +75,7 @@ def test_the_library_answers_right_and_within_three_seconds(
     held = CohortQuery.read(query_file(name), **parameters)
     with open_store(predicted, read_only=True) as store:
         started = time.perf_counter()
-        found = run_query(store, held.cypher, **held.parameters)
+        found = query(store, held.cypher, **held.parameters)
         seconds = time.perf_counter() - started
     print(f"\n{name} {parameters}: {len(found):,} rows, {seconds:.2f} s")
     assert differences(found, wanted) is None

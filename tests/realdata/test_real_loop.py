@@ -14,7 +14,7 @@ import pytest
 from measured_build import built
 
 from genograph.cohorts import SPLITS, read_strains
-from genograph.database.query import query as run_query
+from genograph.database.query import query
 from genograph.demonstration import unmeasured_pairs
 from genograph.evaluation import evaluate
 from genograph.exporting import export
@@ -92,12 +92,12 @@ def test_the_whole_loop_in_both_databases(embedded, real_tables, neo4j, tmp_path
             again = write_predictions(store, run, found, cohort, metrics=scores.headline_numbers)
             assert (again.strains_created, again.unchanged) == (0, N_PAIRS)
         with open_store(db, read_only=True) as store:
-            read = run_query(store, PREDICTED, run=run.id)
+            read = query(store, PREDICTED, run=run.id)
             assert len(read) == N_PAIRS
-            known = run_query(store, BY_RUN, run=run.id).to_pylist()[0]
+            known = query(store, BY_RUN, run=run.id).to_pylist()[0]
             assert known["n"] == N_PAIRS
             assert known["fitness"] == pytest.approx(float(found["fitness"].mean.mean()), rel=1e-6)
-            answers.append((read.to_pylist(), run_query(store, MEASURED).to_pylist()))
+            answers.append((read.to_pylist(), query(store, MEASURED).to_pylist()))
             if store.size():
                 print(f"{db}: {store.size() / 1e6:,.0f} MB")
     assert answers[0] == answers[1]
