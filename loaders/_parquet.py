@@ -49,7 +49,7 @@ def columns(path: Path) -> list[Column]:
             for group in _records(footer, _ROW_GROUPS)
             for column in _records(group, _COLUMNS)
         ]
-        out = [Column(m[_VALUES], m[_UNPACKED]) for m in held if isinstance(m, dict)]  # type: ignore[arg-type]
+        out = [Column(m[_VALUES], m[_UNPACKED]) for m in held if isinstance(m, dict)]
     except KeyError as error:
         msg = f"its footer lacks the field {error}"
         raise ValueError(msg) from None
