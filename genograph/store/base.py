@@ -49,6 +49,9 @@ class Store(ABC):
     transaction_bytes: int
     """How much one transaction takes, as Arrow bytes; 0 where every write is one of its own."""
 
+    whole_reads: bool
+    """Whether a reader sees a transaction whole; otherwise it may see a part of it."""
+
     rows_at_once: int
     """How many rows are looked for in one query."""
 
