@@ -1,8 +1,10 @@
 """Predictions into the database: (:Run)-[:PREDICTED]->(:Strain), and properties of the strain.
 
-What a run predicts goes in as one transaction, so that a reader sees all of it or none. So do the
-properties of the strains where they are not too many for it; else they are carried over in parts,
-and no run is the promoted one until all have been.
+What a run predicts goes in as one transaction. Which run is promoted is one property of one node,
+`Database.promoted_run`, so a reader that starts there reads one run's predictions, all of them.
+Strains also carry the promoted run's predictions as properties, and the run that they are of. Where
+a reader sees transactions whole and strains are few enough, these change in the same transaction.
+Else they follow after the promotion: first other runs' are taken off, then this run's are put on.
 """
 
 import itertools
@@ -72,8 +74,9 @@ def write_predictions(
     """Write what a run predicts into a database; all of it or nothing. Twice changes nothing.
 
     Strains that were never measured are created. Predictions that the same run wrote for other
-    strains stay. Of very many strains (over PROMOTED_AT_ONCE) the promotion is done in parts, and
-    where it is interrupted no run is the promoted one until one is written again.
+    strains stay. Into a server, and of very many strains (over PROMOTED_AT_ONCE), the properties of
+    strains follow in transactions of their own; where that is interrupted, some strains carry none,
+    or another run's, until the run is written again.
 
     Args:
         store: the database, open for writing.
@@ -81,8 +84,8 @@ def write_predictions(
         prediction: what it predicts.
         cohort: the one it was trained on.
         metrics: numbers to keep with the run, such as `Evaluation.headline_numbers`.
-        promote: let the strains carry the predictions as properties (predicted_fitness, ...), in
-            place of those of a run that was promoted before.
+        promote: make the run the promoted one (Database.promoted_run), and let the strains carry
+            its predictions as properties (predicted_fitness, ...), in place of other runs'.
 
     Returns:
         How many predictions were written, unchanged, and strains created.
@@ -125,13 +128,13 @@ def _write(
     place = _places(prediction.strain_ids, cohort)
     n, source = len(prediction.strain_ids), f"run {run.id}"
     most = _most(prediction, PROMOTED_AT_ONCE, PROMOTED_VALUES)
-    at_once = n <= most
+    at_once = n <= most and store.whole_reads
     columns = _columns(prediction, slice(0, 0))
     held = {r: name for r, name in promoted_properties().items() if r in columns}
     there = len(store.query("MATCH (r:Run {id: $run}) RETURN r.id AS id", run=run.id)) > 0
     with scratch() as folder:
         spool = Spool(folder, source)
-        spool.put(_run_row(run, metrics, found, promoted=at_once if promote else None))
+        spool.put(_run_row(run, metrics, found))
         for kind, vectors in cohort.vectors.items():
             if kind not in prediction.quantities:
                 continue
@@ -171,15 +174,17 @@ def _write(
         # each is written, and carried to its strain
         with store.transaction(rows=2 * n if at_once else n):
             spool.write(store)
-            if promote:
-                _demote_others(store, run.id)
-                if at_once:
-                    _promote(store, run.id, held)
+            if promote and at_once:
+                _promote(store, run.id)
+                _take_off(store, run.id)
+                _put_on(store, run.id, held)
     if promote and not at_once:
-        for first, last in _ranges(prediction.strain_ids, most):
-            with store.transaction(rows=most):
-                _promote(store, run.id, held, first, last)
-        store.write(Table.of("Run", {"id": [run.id], "promoted": [True]}))
+        _promote(store, run.id)
+        ranges = list(_ranges(prediction.strain_ids, most))
+        for first, last in ranges:
+            _take_off(store, run.id, first, last)
+        for first, last in ranges:
+            _put_on(store, run.id, held, first, last)
     return WrittenBack(n - unchanged, created, unchanged, promote)
 
 
@@ -189,7 +194,7 @@ def _most(prediction: Prediction, rows: int, values: int) -> int:
     return max(1, min(rows, values // max(1, width)))
 
 
-def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bool | None) -> Table:
+def _run_row(run: Run, metrics: Mapping[str, float], genes: str) -> Table:
     record = run.record
     columns: dict[str, list[object]] = {
         "id": [run.id],
@@ -202,8 +207,6 @@ def _run_row(run: Run, metrics: Mapping[str, float], genes: str, *, promoted: bo
         "created": [record.created],
         "metrics": [[f"{name}={value:.4f}" for name, value in metrics.items()] or None],
     }
-    if promoted is not None:
-        columns["promoted"] = [promoted]
     return Table.of("Run", columns)
 
 
@@ -252,37 +255,37 @@ def _strains(ids: pa.StringArray, source: str) -> Iterator[Table]:
     yield Table.of("PERTURBS", columns, source=source)
 
 
-def _demote_others(store: Store, run_id: str) -> None:
-    others = store.query(
-        "MATCH (r:Run) WHERE r.promoted AND r.id <> $run RETURN r.id AS id", run=run_id
-    )
-    for other in others["id"].to_pylist():
-        store.write(Table.of("Run", {"id": [other], "promoted": [False]}))
+def _promote(store: Store, run_id: str) -> None:
+    """Say which run is the database's promoted one."""
+    store.write(Table.of("Database", {"id": ["genograph"], "promoted_run": [run_id]}))
 
 
-def _promote(
+def _take_off(store: Store, run_id: str, first: str | None = None, last: str | None = None) -> None:
+    """Take other runs' predictions off the strains with ids from `first` to before `last`."""
+    within, bounds = _bounds("n", first, last)
+    where = f"n.predicted_run IS NOT NULL AND n.predicted_run <> $run{within}"
+    names = (*promoted_properties().values(), "predicted_run")
+    store.erase("Strain", names, where, run=run_id, **bounds)
+
+
+def _put_on(
     store: Store,
     run_id: str,
     names: Mapping[str, str],
     first: str | None = None,
     last: str | None = None,
 ) -> None:
-    """Make a run's predictions the properties of its strains, and no other run's.
-
-    Of the strains whose ids are not before `first` and are before `last`.
-    """
-    bounds = {n: v for n, v in (("first", first), ("last", last)) if v is not None}
-
-    def within(strain: str) -> str:
-        words = {"first": f" AND $first <= {strain}.id", "last": f" AND {strain}.id < $last"}
-        return "".join(words[name] for name in bounds)
-
-    earlier = f"n.predicted_run IS NOT NULL AND n.predicted_run <> $run{within('n')}"
-    store.erase(
-        "Strain", (*promoted_properties().values(), "predicted_run"), earlier, run=run_id, **bounds
-    )
-    where = f"a.id = $predicted_run{within('b')}"
+    """Make a run's predictions properties of its strains with ids from `first` to before `last`."""
+    within, bounds = _bounds("b", first, last)
+    where = f"a.id = $predicted_run{within}"
     store.carry("PREDICTED", names, where, "predicted_run", predicted_run=run_id, **bounds)
+
+
+def _bounds(strain: str, first: str | None, last: str | None) -> tuple[str, dict[str, str]]:
+    """The predicate of a range of ids, and its parameters."""
+    words = {"first": f" AND $first <= {strain}.id", "last": f" AND {strain}.id < $last"}
+    bounds = {n: v for n, v in (("first", first), ("last", last)) if v is not None}
+    return "".join(words[name] for name in bounds), bounds
 
 
 def _ranges(ids: pa.StringArray, most: int) -> Iterator[tuple[str | None, str | None]]:

@@ -87,6 +87,7 @@ def runs(strains, *, seed):
     """Two runs that predict the strains, one of them not all and without some s.d."""
     draw = np.random.default_rng(seed)
     yield Table.of("Run", {"id": ["first", "second"]})
+    yield Table.of("Database", {"id": ["genograph"], "promoted_run": ["second"]})
     for run, kept in (("first", strains), ("second", strains[1:])):
         n = len(kept)
         some = [None if i % 4 == 3 else v for i, v in enumerate(draw.uniform(0.01, 0.1, n))]
@@ -276,6 +277,16 @@ def unmeasured_pairs(f, go, limit):
     return pd.DataFrame(rows[:limit], columns=["gene_a", "gene_b"])
 
 
+def predictions(f, min_perturbed):
+    promoted = f["Database"]["promoted_run"].tolist()
+    told = f["PREDICTED"][f["PREDICTED"]["from_id"].isin(promoted)]
+    out = told.merge(f["Strain"][["id", "n_perturbed"]], left_on="to_id", right_on="id")
+    out = out[out["n_perturbed"] >= min_perturbed]
+    out = out.rename(columns={"id": "strain", "from_id": "run"}).sort_values("strain")
+    numbers = ["fitness", "fitness_sd", "interaction", "interaction_sd"]
+    return out[["strain", "n_perturbed", "run", "split", *numbers]]
+
+
 def predicted_and_measured(f, run, split):
     told = f["PREDICTED"][f["PREDICTED"]["from_id"] == run]
     if split != "all":
@@ -336,6 +347,7 @@ ORACLES = {
         strains_with_all_phenotypes,
         unmeasured_genes,
         unmeasured_pairs,
+        predictions,
         predicted_and_measured,
         runs_disagree,
         embeddings,
@@ -359,6 +371,7 @@ READ = {
     "PERTURBS": ("kind", "allele"),
     "TESTS": (),
     "FROM_STUDY": (),
+    "Database": ("promoted_run",),
     "PREDICTED": ("fitness", "fitness_sd", "interaction", "interaction_sd", "split"),
 }
 

@@ -139,11 +139,17 @@ def test_a_window_that_is_not_the_sequence_of_its_hash_is_found(store):
     assert "1 CRE have not the sequence of their hash" in found(store)["hashes"][0]
 
 
-def test_a_run_of_other_genes_and_two_promoted_runs_are_found(store):
-    columns = {"id": ["r1", "r2"], "promoted": [True, True], "database_genes_sha256": ["0", None]}
+def test_a_run_of_other_genes_and_predictions_of_another_run_are_found(store):
+    columns = {"id": ["r1", "r2"], "database_genes_sha256": ["0", None]}
     store.write(Table.of("Run", columns))
+    ends = {"from_id": ["r1"], "to_id": ["YAL001W"], "split": ["test"]}
+    store.write(Table.of("PREDICTED", ends))
+    store.write(Table.of("Database", {"id": ["genograph"], "promoted_run": ["r1"]}))
     store.write(Table.of("Strain", {"id": ["YAL001W"], "predicted_run": ["r3"]}))
     spoiled = found(store)
+    assert "0 Strain carry the 1 predictions of r1" in spoiled["predictions"]
+    store.write(Table.of("Database", {"id": ["genograph"], "promoted_run": ["r4"]}))
+    assert "the promoted run r4 is not there" in found(store)["predictions"]
     assert "run r1 was trained when the database had other genes" in spoiled["hashes"]
     assert "run r2 does not say which genes the database had" in spoiled["hashes"]
     assert len(spoiled["predictions"]) == 2

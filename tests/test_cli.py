@@ -204,7 +204,7 @@ def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_
             "RETURN s.id AS id, s.predicted_run AS run, s.predicted_fitness AS f"
         )
         kept = store.query("MATCH (:Run)-[p:PREDICTED]->(:Strain) RETURN count(*) AS n")
-        promoted = store.query("MATCH (r:Run) WHERE r.promoted RETURN r.id AS id")
+        promoted = store.query("MATCH (d:Database) RETURN d.promoted_run AS id")
     assert found["id"].to_pylist() == [first_gene]
     assert found["run"].to_pylist() == [other.id]
     assert kept["n"].to_pylist() == [3]

@@ -44,6 +44,8 @@ CASES = (
     ("unmeasured_genes", {"go": "GO:2", "phenotype": "fitness"}, 0),
     ("unmeasured_pairs", {"go": "GO:1"}, 9),
     ("unmeasured_pairs", {"go": "GO:1", "limit": 4}, 4),
+    ("predictions", {}, 13),
+    ("predictions", {"min_perturbed": 2}, 10),
     ("predicted_and_measured", {"run": "first", "split": "all"}, 13),
     ("predicted_and_measured", {"run": "first", "split": "test"}, 2),
     ("predicted_and_measured", {"run": "nobody"}, 0),

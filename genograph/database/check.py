@@ -313,18 +313,32 @@ def _outside(prop: Property) -> str | None:
 
 
 def _promoted(store: Store) -> Found:
-    """One promoted run at most, and strains carry only its predictions."""
-    runs = store.query("MATCH (r:Run) WHERE r.promoted RETURN r.id AS id")["id"].to_pylist()
-    if len(runs) > 1:
-        yield f"{len(runs)} runs are promoted: {', '.join(sorted(runs))}", "write one of them again"
+    """The promoted run is there, and strains carry its predictions, all of them and no others."""
+    said = store.query("MATCH (d:Database) RETURN d.promoted_run AS run")["run"].to_pylist()
+    promoted = said[0] if said else None
+    again = "write the predictions of the promoted run again"
+    predicted = store.query(
+        "MATCH (r:Run {id: $run}) OPTIONAL MATCH (r)-[p:PREDICTED]->() "
+        "RETURN r.id AS run, count(p) AS n",
+        run=promoted or "",
+    )
+    if promoted is not None and not len(predicted):
+        yield f"the promoted run {promoted} is not there", "write the predictions of a run"
     carried = store.query(
         "MATCH (s:Strain) WHERE s.predicted_run IS NOT NULL "
         "RETURN s.predicted_run AS run, count(*) AS n"
     )
     for run, n in zip(carried["run"].to_pylist(), carried["n"].to_pylist(), strict=True):
-        if run not in runs:
+        if run != promoted:
             what = f"{n:,} Strain carry predictions of {run}, which is not the promoted run"
-            yield what, "write the predictions of the promoted run again"
+            yield what, again
+    of_run = dict(zip(carried["run"].to_pylist(), carried["n"].to_pylist(), strict=True))
+    for wanted in predicted["n"].to_pylist():
+        if of_run.get(promoted, 0) != wanted:
+            what = (
+                f"{of_run.get(promoted, 0):,} Strain carry the {wanted:,} predictions of {promoted}"
+            )
+            yield what, again
 
 
 CHECKS: dict[str, Callable[[Store], Found]] = {

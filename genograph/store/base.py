@@ -52,6 +52,7 @@ class Store(ABC):
         atomic_loads: whether a load of some size fits into one transaction; if not, it is resumed.
         transaction_bytes: how much one transaction takes, as Arrow bytes; 0 where every write is
             one of its own.
+        whole_reads: whether a reader sees a transaction whole; if not, it may see a part of it.
         rows_at_once: how many rows are looked for in one query.
 
     Example:
@@ -69,6 +70,7 @@ class Store(ABC):
     uri: str
     atomic_loads: bool
     transaction_bytes: int
+    whole_reads: bool
     rows_at_once: int
 
     @abstractmethod

@@ -51,6 +51,7 @@ class EmbeddedStore(Store):
     """A database file; see Store."""
 
     atomic_loads = True
+    whole_reads = True
     # what is not committed yet has to stay in the buffer pool, three to four times as large
     transaction_bytes = BUFFER_POOL // 3
     rows_at_once = 1_000_000

@@ -77,6 +77,8 @@ class Neo4jStore(Store):
     """A Neo4j database; see Store."""
 
     atomic_loads = False
+    # it is read-committed: what a query reads later may be of a later commit
+    whole_reads = False
     transaction_bytes = 0
     rows_at_once = 50_000
 

@@ -150,7 +150,7 @@ def commands(scene: Scene, place: Place) -> dict[str, Command]:
             "predicted",
             (opening,),
             lambda said, hook=hook: _all_or_nothing(
-                db, before["predicted"], before["final"], parts=hook is not None
+                db, before["predicted"], before["final"], parts=hook is not None or "://" in db
             ),
             loaded("final", parts=False),
             hook,
@@ -220,19 +220,20 @@ def _kept(db: str, said: str, base: dict[str, int], end: dict[str, int], *, whol
 
 
 def _all_or_nothing(db: str, base: dict[str, int], end: dict[str, int], *, parts: bool) -> None:
-    """The earlier run's predictions are all there; the strains carry one run's, and all of them.
+    """Every run's predictions are all there, and one run is promoted.
 
-    Where they get them in parts, each carries one run's, and which run all of them carry is said
-    only where they do.
+    The strains carry its predictions, all of them; where they get them in parts, each carries one
+    run's or none.
     """
     now = state(db)
     must(now.counts["PREDICTED"] in (base["PREDICTED"], end["PREDICTED"]), f"part of a run: {now}")
     n = base["PREDICTED"]
     must(set(now.predicted.values()) == {n}, f"predictions by run: {now.predicted}")
-    must(sum(now.carried.values()) == n, f"strains with predictions: {now.carried}")
     must(set(now.carried) <= set(now.predicted), f"predictions of no run: {now.carried}")
-    if now.promoted or not parts:
-        must(now.promoted == tuple(now.carried), f"{now.promoted} promoted, {now.carried} carried")
+    must(len(now.promoted) == 1, f"promoted: {now.promoted}")
+    must(now.promoted[0] in now.predicted, f"{now.promoted} promoted, {now.predicted} predicted")
+    if not parts:
+        must(now.carried == {now.promoted[0]: n}, f"{now.promoted} promoted, {now.carried} carried")
 
 
 def _restored(db: str, wanted: Path, aside: Path) -> None:

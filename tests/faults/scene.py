@@ -119,7 +119,7 @@ class State(NamedTuple):
     Attributes:
         predicted: by run, how many strains it predicts.
         carried: by run, how many strains carry its predictions.
-        promoted: the runs that say that strains carry theirs.
+        promoted: the run that the database says is promoted.
     """
 
     counts: dict[str, int]
@@ -145,7 +145,7 @@ def state(db: str) -> State:
         )
 
 
-PROMOTED = "MATCH (r:Run) WHERE r.promoted RETURN r.id AS k"
+PROMOTED = "MATCH (d:Database) WHERE d.promoted_run IS NOT NULL RETURN d.promoted_run AS k"
 
 
 def _by(store: Store, cypher: str) -> dict[str, int]:

@@ -38,6 +38,7 @@ CASES = (
     ("unmeasured_genes", {"go": ROOT, "phenotype": "morphology"}, 500),
     ("unmeasured_pairs", {}, 1_000),
     ("unmeasured_pairs", {"go": "GO:0006259", "limit": 200_000}, 50_000),
+    ("predictions", {}, 100_000),
     ("predicted_and_measured", {"run": "first"}, 20_000),
     ("predicted_and_measured", {"run": "first", "split": "all"}, 100_000),
     ("runs_disagree", TWO, 50_000),
