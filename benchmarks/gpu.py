@@ -190,7 +190,7 @@ def kernels(topology: Any, device: torch.device, repeats: int, answer: dict[str,
 
 def copies(topology: Any, layers: Any, inputs: Tensor, batch: Any) -> Tensor:
     """Whole copies of the genome, messages gathered and scattered edge by edge."""
-    from genograph.engine.topology import KINDS, PASSING, ends
+    from genograph.engine.topology import KINDS, PASSING, find_ends
 
     n = batch.n_strain
     dose = torch.ones(n, topology.n_node, 1, device=inputs.device, dtype=inputs.dtype)
@@ -201,7 +201,7 @@ def copies(topology: Any, layers: Any, inputs: Tensor, batch: Any) -> Tensor:
         parts = {k: sent[:, topology.rows(k)] for k in KINDS}
         received = {k: torch.zeros_like(v) for k, v in parts.items()}
         for number, (relation, reverse) in enumerate(PASSING):
-            source, target = ends(relation, reverse=reverse)
+            source, target = find_ends(relation, reverse=reverse)
             bag = topology.passing[number]
             row = torch.repeat_interleave(
                 torch.arange(bag.shape[0], device=inputs.device), bag.offsets.diff()

@@ -44,7 +44,7 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
     """Blocks of strains and what they perturb, in turns: some one by one, more in batches."""
     from genograph.database.spool import Spool
     from genograph.store import open_store
-    from genograph.tables import Table, new_mark
+    from genograph.tables import Table, make_mark
 
     names = [f"{name}-A" for name in screen.gene_names()]
     pairs = iter((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
@@ -74,7 +74,7 @@ def online(server: Server, *, turns: int, single: int, batched: int) -> dict[str
             }
             fixed = {"kind": "deletion", "allele": "", "dose": 0.0}
             words = {name: [value] * (2 * batched) for name, value in fixed.items()}
-            mark = new_mark()
+            mark = make_mark()
             began = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="genograph-bench-") as folder:
                 spool = Spool(Path(folder), "turn")

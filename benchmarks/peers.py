@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genograph.engine.base import Layer, Perturbed, WildType
 from genograph.engine.dgl import DglEngine
-from genograph.engine.topology import KINDS, PASSING, Topology, ends
+from genograph.engine.topology import KINDS, PASSING, Topology, find_ends
 
 
 class DglCopies:
@@ -45,7 +45,7 @@ class PygCopies:
             self._one[kind].num_nodes = n
         self._types = []
         for number, (relation, reverse) in enumerate(PASSING):
-            source, target = ends(relation, reverse=reverse)
+            source, target = find_ends(relation, reverse=reverse)
             bag = topology.passing[number]
             row = torch.repeat_interleave(torch.arange(bag.shape[0]), bag.offsets.diff())
             etype = (source, ("rev_" if reverse else "") + relation.split(":")[1], target)

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
+from genograph.cohorts.sorting import AT_ONCE, Sorting, find_changes
 
 CHUNK = 50_000
 GENES = 6_000
@@ -111,7 +111,7 @@ def run_duckdb(n: int, folder: Path, memory: int) -> list[int]:
     for batch in ordered.execute("SELECT * FROM experiments ORDER BY id").to_arrow_reader(AT_ONCE):
         part = pa.Table.from_batches([batch])
         ids = part["id"]
-        new = begins(ids) if len(part) else np.zeros(0, bool)
+        new = find_changes(ids) if len(part) else np.zeros(0, bool)
         if len(part) and ids[0].as_py() == last:
             new[0] = False
         last = ids[-1].as_py() if len(part) else last

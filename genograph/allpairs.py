@@ -23,7 +23,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from genograph.cohorts import Cohort, Strains, strains_of
+from genograph.cohorts import Cohort, Strains, make_strains
 from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
 from genograph.files import RECORD, is_draft, read_record, write_file, write_record
@@ -172,7 +172,7 @@ def score_all(
     best = None
     if rank == 0:
         _wait(out, n_shard)
-        best = best_of((_shard(out, s) for s in range(n_shard)), top, by)
+        best = find_best((_shard(out, s) for s in range(n_shard)), top, by)
     return Scored(out, n_strain, n_made, time.perf_counter() - began, best)
 
 
@@ -230,7 +230,7 @@ class _Ranked(NamedTuple):
     numbers: tuple[float | None, ...]
 
 
-def best_of(shards: Iterator[Path], top: int, by: By) -> pa.Table:
+def find_best(shards: Iterator[Path], top: int, by: By) -> pa.Table:
     """The best rows of some shards, read a row group at a time; ties go by the strain's name."""
     kept: list[_Ranked] = []
     for path in shards:
@@ -271,7 +271,7 @@ def _work(run: Run, cohort: Cohort, genes: Sequence[str] | None, size: int) -> _
     if len(names) < size:
         msg = f"got {len(names)} genes, a strain perturbs {size}; list more"
         raise RunError(msg)
-    singles = strains_of([[Perturbation.of(name, "deletion")] for name in names], cohort)
+    singles = make_strains([[Perturbation.of(name, "deletion")] for name in names], cohort)
     n_block = math.ceil(len(names) / TILE[size])
     tiles = list(itertools.combinations_with_replacement(range(n_block), size))
     gene = np.array([row[name] for name in names], np.int64)

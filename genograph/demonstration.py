@@ -112,7 +112,7 @@ def demo(
     with write_file(pairs) as draft, draft.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(["strain"])
-        writer.writerows([pair] for pair in unmeasured_pairs(cohort, n_pairs, seed=seed))
+        writer.writerows([pair] for pair in draw_unmeasured_pairs(cohort, n_pairs, seed=seed))
     found = predict(run, read_strains(pairs, cohort), cohort=cohort)
     with open_store(database) as store:
         tell(0.92, "writing the predictions into the database")
@@ -126,7 +126,7 @@ def demo(
     return Demonstration(scores.summary(), scores.headline, strains, database, page)
 
 
-def unmeasured_pairs(cohort: Cohort, n: int, *, seed: int) -> list[str]:
+def draw_unmeasured_pairs(cohort: Cohort, n: int, *, seed: int) -> list[str]:
     """Double deletions that no experiment of the cohort tests, n of them at random, sorted.
 
     They are of genes whose single deletion was measured, as such strains can be made.

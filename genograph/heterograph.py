@@ -131,8 +131,8 @@ def to_dgl(cohort: Cohort, *, reverse: bool = True) -> "dgl.DGLGraph":
     graph = dgl.heterograph(ends, num_nodes_dict=counts, idtype=torch.int64)
     graph.nodes["gene"].data["feature"] = torch.from_numpy(genome.features.copy())
     graph.nodes["gene"].data["has_feature"] = torch.from_numpy(genome.has_features.copy())
-    graph.nodes["term"].data["size"] = torch.from_numpy(term_size(genome))
-    graph.nodes["term"].data["depth"] = torch.from_numpy(term_depth(genome))
+    graph.nodes["term"].data["size"] = torch.from_numpy(count_term_genes(genome))
+    graph.nodes["term"].data["depth"] = torch.from_numpy(measure_term_depth(genome))
     for kind in types:
         graph.edges[kind.name].data["weight"] = kind.weight
         if kind.direct is not None:
@@ -175,8 +175,8 @@ def to_pyg(cohort: Cohort, *, reverse: bool = True) -> "HeteroData":
         data[kind].num_nodes = genome.n_node(kind)
     data["gene"].x = torch.from_numpy(genome.features.copy())
     data["gene"].has_feature = torch.from_numpy(genome.has_features.copy())
-    data["term"].size = torch.from_numpy(term_size(genome))
-    data["term"].depth = torch.from_numpy(term_depth(genome))
+    data["term"].size = torch.from_numpy(count_term_genes(genome))
+    data["term"].depth = torch.from_numpy(measure_term_depth(genome))
     for edges in _edge_tensors(genome, reverse=reverse):
         data[edges.name].edge_index = torch.stack([edges.source, edges.target])
         data[edges.name].weight = edges.weight
@@ -310,13 +310,13 @@ def to_networkx(cohort: Cohort) -> "nx.MultiDiGraph":
     return graph
 
 
-def term_size(genome: Genome) -> Int64[np.ndarray, " term"]:
+def count_term_genes(genome: Genome) -> Int64[np.ndarray, " term"]:
     """The number of genes under each term, annotated with it or with a term below it."""
     annotated = genome.edges["gene:annotated_with:term"].target
     return np.bincount(annotated, minlength=len(genome.term_ids)).astype(np.int64)
 
 
-def term_depth(genome: Genome) -> Int64[np.ndarray, " term"]:
+def measure_term_depth(genome: Genome) -> Int64[np.ndarray, " term"]:
     """The longest way from each term up to a root, in edges of is_a and part_of; 0 for a root.
 
     Raises:

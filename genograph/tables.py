@@ -22,7 +22,7 @@ _MARKS = itertools.count(1)
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
-def new_mark() -> int:
+def make_mark() -> int:
     """A new mark for `Table.own`, used by no other table."""
     return next(_MARKS)
 
@@ -39,7 +39,7 @@ class Table:
         type: a node label or relationship type.
         rows: the columns.
         source: where the rows are from, for messages.
-        own: 0, or a mark from `new_mark`: of the tables with one mark, none has a key of another,
+        own: 0, or a mark from `make_mark`: of the tables with one mark, none has a key of another,
             and where they give the nodes at which a relationship may begin, it begins at one of
             these. That lets millions of rows in without looking for each.
 
@@ -110,7 +110,7 @@ class Table:
             type: a node label or relationship type.
             columns: values by name.
             source: where the rows are from, for messages.
-            own: 0, or a mark from `new_mark`.
+            own: 0, or a mark from `make_mark`.
 
         Raises:
             SchemaError: as the constructor, or a value that the column's type cannot hold.
@@ -136,7 +136,7 @@ class Table:
             type: a node label or relationship type.
             rows: the columns.
             source: where the rows are from, for messages.
-            own: 0, or a mark from `new_mark`.
+            own: 0, or a mark from `make_mark`.
         """
         table = object.__new__(cls)
         for name, value in (("type", type), ("rows", rows), ("source", source), ("own", own)):
@@ -171,7 +171,7 @@ def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: boo
         if prop.type == "DOUBLE":
             ok = pc.and_(ok, pc.is_finite(column))
         bad = pc.invert(ok)
-        wanted = f"values are {limits(prop)}"
+        wanted = f"values are {describe_limits(prop)}"
     elif prop.choices is not None:
         bad = pc.invert(pc.is_in(column, value_set=pa.array(prop.choices)))
         bad = pc.and_(bad, pc.is_valid(column))
@@ -189,7 +189,7 @@ def _check(column: pa.ChunkedArray, prop: Property, where: str, *, required: boo
             raise SchemaError(msg)
 
 
-def limits(prop: Property) -> str:
+def describe_limits(prop: Property) -> str:
     """The limits of a numeric property in words."""
     words = ["finite"]
     if prop.min is not None:

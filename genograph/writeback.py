@@ -24,7 +24,7 @@ from genograph.files import scratch
 from genograph.run import Prediction, Run, to_lists
 from genograph.schema import graph_schema, names_sha256, parse_strain
 from genograph.store import Store
-from genograph.store.stream import ASTRAL, compared
+from genograph.store.stream import ASTRAL, compare
 from genograph.tables import Table
 
 ROWS_AT_ONCE, VALUES_AT_ONCE = 1_000_000, 20_000_000
@@ -56,7 +56,7 @@ class WrittenBack(NamedTuple):
     promoted: bool
 
 
-def database_genes_sha256(store: Store) -> str:
+def hash_genes(store: Store) -> str:
     """Hash of the database's gene vocabulary: all gene ids, sorted."""
     ids = store.query("MATCH (g:Gene) RETURN g.id AS id")["id"].to_pylist()
     return names_sha256(sorted(ids))
@@ -117,7 +117,7 @@ def _write(
     promote: bool,
 ) -> WrittenBack:
     trained = cohort.provenance.get("database_genes_sha256", cohort.genome.genes_sha256)
-    found = database_genes_sha256(store)
+    found = hash_genes(store)
     if found != trained or prediction.genes_sha256 != run.genes_sha256:
         msg = (
             f"run {run.id} was trained on a database with other genes (vocabulary hash "
@@ -167,7 +167,7 @@ def _write(
             if not there:
                 spool.put(table, certain=True)
                 continue
-            found_rows = compared(store, table, run.id)
+            found_rows = compare(store, table, run.id)
             spool.put(found_rows.new, certain=True)
             spool.put(found_rows.changed)
             unchanged += found_rows.unchanged

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genograph.errors import SourceError
 from genograph.loaders import opened
-from genograph.measurements import MISSING, number
+from genograph.measurements import MISSING, read_number
 
 BLOCK = 32 << 20
 """Bytes that are read at once; about 500,000 rows of a screen."""
@@ -138,7 +138,7 @@ def numbers(path: Path, block: Block, wanted: Sequence[Limits]) -> list[NDArray[
     slow: list[list[float]] = [[] for _ in wanted]
     for row, line in enumerate(block.line.tolist()):
         for w, column, into in zip(wanted, texts, slow, strict=True):
-            value = number(path, line, w.name, column[row], low=w.low, high=w.high)
+            value = read_number(path, line, w.name, column[row], low=w.low, high=w.high)
             into.append(math.nan if value is None else value)
     return [np.array(column, dtype=np.float64) for column in slow]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading
-from genograph.measurements import spelled_strain, vector
+from genograph.measurements import read_strain, read_vector
 from genograph.schema import Perturbation
 
 
@@ -33,7 +33,7 @@ def numbers(
         if len(fields) != len(names) + 1:
             got = f"{len(fields)} columns"
             raise SourceError.at(path, line, None, got, f"{len(names) + 1} as in the header")
-        yield Row(line, fields, vector(path, line, names, fields[1:]))
+        yield Row(line, fields, read_vector(path, line, names, fields[1:]))
 
 
 def of_strains(
@@ -48,7 +48,7 @@ def of_strains(
     for row in rows:
         name = row.fields[0].strip()
         try:
-            strain, unknown = spelled_strain(name, reading.genes.resolve)
+            strain, unknown = read_strain(name, reading.genes.resolve)
         except SchemaError:
             reading.reject("no strain", row.line, name)
             continue

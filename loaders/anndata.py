@@ -28,7 +28,7 @@ from scipy.sparse import csr_matrix
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._bounds import check_ratio
-from genograph.measurements import Axis, Measurement, Study, spelled_strain, tables
+from genograph.measurements import Axis, Measurement, Study, read_strain, tables
 from genograph.schema import WILD_TYPE, Perturbation
 from genograph.tables import Table
 
@@ -289,7 +289,7 @@ def _strain(
     reading: Reading, name: str, n_cell: int, min_cells: int
 ) -> tuple[Perturbation, ...] | None:
     try:
-        strain, unknown = spelled_strain(name, reading.genes.resolve)
+        strain, unknown = read_strain(name, reading.genes.resolve)
     except SchemaError:
         reading.reject("no strain", None, name, n_cell)
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders._singles import Single, derive, single_fitness
-from genograph.measurements import RELATIVE, Measurement, number, tables
+from genograph.measurements import RELATIVE, Measurement, read_number, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -50,7 +50,7 @@ def _measurements(
         reading.rows_read += 1
         if count.strip() != "2":
             raise SourceError.at(path, line, "1 (number of genes)", count or "nothing", "2")
-        epsilon = number(path, line, "4 (epsilon)", score)
+        epsilon = read_number(path, line, "4 (epsilon)", score)
         genes = []
         for column, name in ((2, one), (3, other)):
             if not name.strip():

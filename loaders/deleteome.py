@@ -20,7 +20,7 @@ import numpy as np
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.measurements import Axis, Measurement, tables, vector
+from genograph.measurements import Axis, Measurement, read_vector, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -70,7 +70,7 @@ def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
         if len(fields) != width:
             got = f"{len(fields)} columns"
             raise SourceError.at(path, line, None, got, f"{width} as in the header")
-        numbers = vector(path, line, names, [fields[i] for i in wanted])
+        numbers = read_vector(path, line, names, [fields[i] for i in wanted])
         p = numbers[len(columns) :]
         # written so that NaN passes
         if bad := np.flatnonzero((p < 0.0) | (p > 1.0)).tolist():

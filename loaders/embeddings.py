@@ -23,7 +23,7 @@ from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened
 from genograph.loaders._bounds import DAMAGED_NPZ, check_ratio, check_text, npz
 from genograph.loaders._parquet import columns as parquet_columns
-from genograph.tables import Table, new_mark
+from genograph.tables import Table, make_mark
 
 SOURCE = Source(
     name="embeddings",
@@ -53,7 +53,7 @@ def read(path: Path, reading: Reading, *, model: str) -> Iterator[Table]:
     known = set(reading.query("MATCH (c:CRE) RETURN c.id AS id")["id"].to_pylist())
     seen: set[str] = set()
     dim: int | None = None
-    mark = new_mark()
+    mark = make_mark()
     for ids, vectors in _chunks(path):
         if dim is None:
             dim = vectors.shape[1]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source, opened
-from genograph.measurements import RELATIVE, Measurement, Study, number, spelled_strain, tables
+from genograph.measurements import RELATIVE, Measurement, Study, read_number, read_strain, tables
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -90,7 +90,7 @@ def _measurements(
         reading.rows_read += 1
         text = cells.get("strain", "")
         try:
-            strain, unknown = spelled_strain(text, reading.genes.resolve)
+            strain, unknown = read_strain(text, reading.genes.resolve)
         except SchemaError as error:
             raise SourceError.at(path, line, "strain", text or "nothing", str(error)) from error
         measured = _measured(path, line, cells, study, n_perturbed=len(strain), known=not unknown)
@@ -113,10 +113,10 @@ def _measured(
         raise SourceError.at(path, line, "phenotype", phenotype, wanted)
     unit = cells.get("unit") or RELATIVE
     low = 0.0 if unit == RELATIVE else -float("inf")
-    value = number(path, line, "value", cells.get("value"), low=low)
-    epsilon = number(path, line, "interaction", cells.get("interaction"))
-    epsilon_sd = number(path, line, "interaction_sd", cells.get("interaction_sd"), low=0.0)
-    sd = number(path, line, "sd", cells.get("sd"), low=0.0)
+    value = read_number(path, line, "value", cells.get("value"), low=low)
+    epsilon = read_number(path, line, "interaction", cells.get("interaction"))
+    epsilon_sd = read_number(path, line, "interaction_sd", cells.get("interaction_sd"), low=0.0)
+    sd = read_number(path, line, "sd", cells.get("sd"), low=0.0)
     if value is None and epsilon is None:
         raise SourceError.at(path, line, "value", "nothing", "a value or an interaction")
     for column, spread, of in (("sd", sd, value), ("interaction_sd", epsilon_sd, epsilon)):
@@ -136,7 +136,7 @@ def _measured(
         (),
         value,
         sd,
-        number(path, line, "p", cells.get("p"), low=0.0, high=1.0),
+        read_number(path, line, "p", cells.get("p"), low=0.0, high=1.0),
         epsilon,
         epsilon_sd,
         environment=cells.get("environment", ""),

@@ -14,7 +14,7 @@ import numpy as np
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.measurements import Axis, Measurement, Study, spelled_strain, tables, vector
+from genograph.measurements import Axis, Measurement, Study, read_strain, read_vector, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -53,7 +53,7 @@ def read(
         if len(fields) != len(header):
             got = f"{len(fields)} columns"
             raise SourceError.at(path, line, None, got, f"{len(header)} as in the header")
-        numbers = vector(path, line, names, fields[1:])
+        numbers = read_vector(path, line, names, fields[1:])
         gene = reading.genes.resolve(fields[0])
         if gene is None:
             reading.reject("unknown gene", line, fields[0])
@@ -82,7 +82,7 @@ def _columns(
             got, wanted = "nothing", "a strain in every column of the first line"
             raise SourceError.at(path, line, str(number + 2), got, wanted)
         try:
-            strain, unknown = spelled_strain(name, reading.genes.resolve)
+            strain, unknown = read_strain(name, reading.genes.resolve)
         except SchemaError:
             reading.reject("column: no strain", line, name)
             continue

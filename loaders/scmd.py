@@ -23,7 +23,7 @@ import numpy as np
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.measurements import Axis, Measurement, tables, vector
+from genograph.measurements import Axis, Measurement, read_vector, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -126,7 +126,7 @@ def _measurements(
         if len(fields) != len(axis.names) + 1:
             got = f"{len(fields)} columns"
             raise SourceError.at(path, line, None, got, f"{len(axis.names) + 1} as in the header")
-        values = vector(path, line, axis.names, fields[1:])
+        values = read_vector(path, line, axis.names, fields[1:])
         name = fields[0].strip()
         strain: tuple[Perturbation, ...] = ()
         if wild:

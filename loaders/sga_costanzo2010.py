@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from genograph.loaders import Reading, Source
 from genograph.loaders._columns import BLOCK, Limits, blocks, numbers
 from genograph.loaders._singles import Single, single_fitness
-from genograph.measurements import Pairs, PairTables, screened
+from genograph.measurements import Pairs, PairTables, read_screened
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -166,7 +166,7 @@ def _mutant(name: str, reading: Reading, singles: dict[str, Single]) -> _Mutant:
     gene = reading.genes.resolve(orf)
     if gene is None:
         return _Mutant(Perturbation.of(orf), refused="unknown gene")
-    perturbation = screened(name, gene)
+    perturbation = read_screened(name, gene)
     if perturbation is None:
         return _Mutant(Perturbation.of(gene), refused="unknown allele suffix")
     return _Mutant(perturbation, singles.get(str(perturbation)))

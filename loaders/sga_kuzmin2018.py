@@ -22,7 +22,7 @@ from typing import NamedTuple
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
 from genograph.loaders._sga import strain_perturbation
-from genograph.measurements import RELATIVE, Measurement, number, tables
+from genograph.measurements import RELATIVE, Measurement, read_number, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
 
@@ -163,7 +163,7 @@ class _Screen:
         high: float = float("inf"),
     ) -> float | None:
         name = f"{place + 1} ({HEADER[place][0]})"
-        return number(self._path, line, name, fields[place], low=low, high=high)
+        return read_number(self._path, line, name, fields[place], low=low, high=high)
 
     def _single(
         self, strain: tuple[Perturbation, ...], fitness: float | None, name: str, line: int

@@ -19,7 +19,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, opened, rows
 from genograph.loaders._bounds import check_zip
-from genograph.measurements import RELATIVE, Measurement, number, screened, tables
+from genograph.measurements import RELATIVE, Measurement, read_number, read_screened, tables
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -54,8 +54,8 @@ def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurem
         reading.rows_read += 1
         if not isinstance(name, str) or not name.strip():
             raise SourceError.at(path, line, "1 (strain)", name or "nothing", "a strain name")
-        fitness = number(path, line, "2 (fitness)", cells[0], low=0.0)
-        sd = number(path, line, "3 (s.d.)", cells[1], low=0.0)
+        fitness = read_number(path, line, "2 (fitness)", cells[0], low=0.0)
+        sd = read_number(path, line, "3 (s.d.)", cells[1], low=0.0)
         if fitness is None:
             reading.reject("no fitness", line, name)
             continue
@@ -64,7 +64,7 @@ def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurem
         if gene is None:
             reading.reject("unknown gene", line, name)
             continue
-        perturbation = screened(name, gene)
+        perturbation = read_screened(name, gene)
         if perturbation is None:
             reading.reject("unknown allele suffix", line, name)
             continue

@@ -19,7 +19,7 @@ from genograph.cohorts import (
     save_cohort,
 )
 from genograph.evaluation.predictions import MeasuredPrediction
-from genograph.evaluation.profiles import averaged
+from genograph.evaluation.profiles import average_repeats
 from genograph.evaluation.scores import combine
 from genograph.run import Predicted
 from genograph.training import read_config, train
@@ -180,7 +180,7 @@ def measured_predictions(cohort, *, noise=0.03, seed=1):
         return (values + noise * rng.normal(size=values.shape)).astype(np.float32)
 
     def vector(name, measured):
-        rows, values = averaged(measured)
+        rows, values = average_repeats(measured)
         mean = noisy(np.nan_to_num(values))
         sd = np.full_like(mean, noise)
         return MeasuredPrediction(rows, {name: Predicted(mean, sd, measured.names)})

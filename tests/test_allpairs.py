@@ -13,9 +13,9 @@ from model_cohort import cohort_of
 from test_train import config_of
 
 from genograph import allpairs
-from genograph.allpairs import best_of, read_genes, score_all
+from genograph.allpairs import find_best, read_genes, score_all
 from genograph.cli import cli
-from genograph.cohorts import save_cohort, strains_of
+from genograph.cohorts import make_strains, save_cohort
 from genograph.errors import RunError, SourceError
 from genograph.prediction import predict
 from genograph.run import Run
@@ -57,7 +57,7 @@ def test_every_number_is_the_one_that_predict_gives(trained, tmp_path, small_til
     assert found["strain"].to_pylist() == ids
     assert scored.n_strain == scored.n_made == len(ids)
     assert len(shards(tmp_path / "out")) > 2
-    strains = strains_of(map(parse_strain, ids), cohort)
+    strains = make_strains(map(parse_strain, ids), cohort)
     expected = predict(trained, strains, cohort=cohort)
     for name in ("fitness", "interaction"):
         for mine, theirs in ((name, expected[name].mean), (f"{name}_sd", expected[name].sd)):
@@ -129,7 +129,7 @@ def test_ties_go_by_name_wherever_they_stand(tmp_path):
         numbers = {n: pa.array([0.5] * len(part), pa.float32()) for n in allpairs.NUMBERS}
         table = pa.table({"strain": part, **numbers}, schema=allpairs.SCHEMA)
         pq.write_table(table, tmp_path / f"shard-{number}.parquet")
-    found = best_of(iter(shards(tmp_path)), 3, "interaction")
+    found = find_best(iter(shards(tmp_path)), 3, "interaction")
     assert found["strain"].to_pylist() == ["A", "B", "C"]
 
 

@@ -7,7 +7,7 @@ from test_ingest import DOUBLES, GENES, SINGLES, Piecemeal
 from genograph.cli import main
 from genograph.database import check
 from genograph.database.ingest import load
-from genograph.database.ledger import Entry, begun, loads, state
+from genograph.database.ledger import LedgerEntry, describe_state, list_loads, make_source
 from genograph.measurements import Axis
 from genograph.store import open_store
 from genograph.tables import Table
@@ -53,7 +53,7 @@ def test_a_database_of_finished_loads_is_sound_in_either_store(db):
         assert check.check(store, report=told.append) == []
         assert told == list(check.CHECKS)
         added = {}
-        for entry in loads(store):
+        for entry in list_loads(store):
             for name, n in entry.added.items():
                 added[name] = added.get(name, 0) + n
         counts = store.counts()
@@ -83,7 +83,9 @@ def test_a_load_that_was_interrupted_is_found_and_then_accounted_for(tmp_path):
             load(store, "smf_baryshnikova2010", SINGLES)
         store.left = 10**9
         assert "the load of input.tsv by smf_baryshnikova2010 is not" in found(store)["loads"][0]
-        states = {entry.loader: state(entry, loads(store)) for entry in loads(store)}
+        states = {
+            entry.loader: describe_state(entry, list_loads(store)) for entry in list_loads(store)
+        }
         assert states["smf_baryshnikova2010"] == "UNFINISHED: load it again"
         load(store, "smf_baryshnikova2010", SINGLES)
         assert found(store) == {}
@@ -170,17 +172,17 @@ def test_a_value_outside_the_limits_is_found(store):
 
 
 def test_loads_of_an_older_loader_and_of_two_files_of_one_name_say_what_to_do(store):
-    held = loads(store)
+    held = list_loads(store)
     older = held[0]._replace(loader_version=held[0].loader_version - 1)
-    assert "build again" in state(older, held)
+    assert "build again" in describe_state(older, held)
     other = held[0]._replace(sha256="0", id="x")
-    assert "another file of this name" in state(held[0], [*held, other])
-    assert state(held[0], held) == "loaded"
+    assert "another file of this name" in describe_state(held[0], [*held, other])
+    assert describe_state(held[0], held) == "loaded"
 
 
 def test_a_restore_and_a_load_that_are_not_finished_are_found(store):
     store.write(Table.of("Database", {"id": ["genograph"], "restoring": ["abc"]}))
-    Entry(store, begun("sgd_features", 1, "x.tab", "0" * 64, [], "")).begin()
+    LedgerEntry(store, make_source("sgd_features", 1, "x.tab", "0" * 64, [], "")).begin()
     assert len(found(store)["loads"]) == 2
 
 

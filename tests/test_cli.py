@@ -246,7 +246,7 @@ def test_a_failed_write_back_leaves_nothing(trained, tmp_path, monkeypatch):
     def broken(store, run_id, names, first=None, last=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writeback, "_promote", broken)
+    monkeypatch.setattr(writeback, "_put_on", broken)
     with genograph.open_store(database) as store:
         before = dict(store.counts())
         with pytest.raises(KeyboardInterrupt):

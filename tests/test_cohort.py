@@ -30,7 +30,7 @@ from genograph.cohorts import (
     save_cohort,
     select,
 )
-from genograph.cohorts.folds import gene_folds, paralog_components, strain_folds
+from genograph.cohorts.folds import assign_gene_folds, assign_strain_folds, join_paralogs
 from genograph.cypher import fence, lint
 from genograph.errors import CohortError
 from genograph.exporting import export
@@ -634,10 +634,10 @@ pairs = st.lists(
 @given(pairs, st.lists(st.sets(genes, min_size=0, max_size=3), min_size=1, max_size=80), st.data())
 def test_nothing_of_a_test_strain_is_seen_in_training(paralogs, sets, data):
     folds = Folds(seed=data.draw(st.integers(0, 50)))
-    components = paralog_components(60, _both(paralogs))
-    gene_fold = gene_folds(NAMES, components, folds)
+    components = join_paralogs(60, _both(paralogs))
+    gene_fold = assign_gene_folds(NAMES, components, folds)
     strains = _strains(sets)
-    fold = strain_folds(strains, NAMES, gene_fold, components, folds)
+    fold = assign_strain_folds(strains, NAMES, gene_fold, components, folds)
     # paralogous genes have one fold, and no trained strain has an unseen gene
     assert all(len(set(gene_fold[components.root == r])) == 1 for r in components.root)
     for s, f in zip(sets, fold, strict=True):
@@ -652,7 +652,7 @@ def test_nothing_of_a_test_strain_is_seen_in_training(paralogs, sets, data):
     assert all(len(f) == 1 for f in together.values())
     # other strains beside it move no strain
     half = _strains(sets[::2])
-    alone = strain_folds(half, NAMES, gene_fold, components, folds)
+    alone = assign_strain_folds(half, NAMES, gene_fold, components, folds)
     assert alone.tolist() == fold[::2].tolist()
 
 
@@ -664,22 +664,22 @@ def test_alleles_and_the_two_orders_of_a_pair_stand_together(cohort):
 
 def test_fractions_are_met_and_seeds_differ():
     names = tuple(f"Y{n:05d}" for n in range(20_000))
-    components = paralog_components(20_000, _both([]))
-    fold = gene_folds(names, components, Folds())
+    components = join_paralogs(20_000, _both([]))
+    fold = assign_gene_folds(names, components, Folds())
     assert np.allclose(np.bincount(fold) / 20_000, [0.77, 0.08, 0.15], atol=0.01)
-    other = gene_folds(names, components, Folds(seed=1))
+    other = assign_gene_folds(names, components, Folds(seed=1))
     both = ((fold == TEST) & (other == TEST)).mean()
     assert both == pytest.approx(0.15**2, abs=0.006)
     seen = np.flatnonzero(fold == TRAIN)
     strains = _strains([{int(a), int(b)} for a, b in pairwise(seen)])
-    counts = np.bincount(strain_folds(strains, names, fold, components, Folds()))
+    counts = np.bincount(assign_strain_folds(strains, names, fold, components, Folds()))
     assert np.allclose(counts / len(strains), [0.85, 0.05, 0.10], atol=0.01)
 
 
 def test_no_component_joins_more_than_a_quarter_of_the_genes():
     chain = _both([(i, i + 1) for i in range(59)])
     weight = np.where(chain.source == 30, 0.1, 1.0).astype(np.float32)
-    components = paralog_components(60, chain._replace(weight=weight))
+    components = join_paralogs(60, chain._replace(weight=weight))
     sizes = np.bincount(components.root)
     assert sizes.max() == 15
     assert components.n_cut > 0

@@ -8,8 +8,8 @@ import small_yeast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genograph.cypher import fence, lint, predicates
-from genograph.cypher.patterns import aliases, matched_names, paths, read_element
+from genograph.cypher import fence, lint, read_predicates
+from genograph.cypher.patterns import find_matched_names, read_aliases, read_element, read_paths
 from genograph.cypher.tokens import cut
 from genograph.database.query import query as ask
 from genograph.errors import CohortError, StoreError
@@ -232,7 +232,7 @@ def test_clauses_are_cut_at_their_keywords_and_not_within_brackets_or_names():
 )
 def test_predicates_are_what_and_joins(where, parts):
     clause = fence(f"MATCH (n) WHERE {where} RETURN n.id").clauses[1]
-    assert tuple(predicate.text for predicate in predicates(clause)) == parts
+    assert tuple(predicate.text for predicate in read_predicates(clause)) == parts
 
 
 def _tokens(cypher):
@@ -260,7 +260,7 @@ def test_brackets_are_read_as_nodes_and_relationships(text, name, labels, after,
 
 def test_a_path_is_read_with_its_ends_and_ways():
     clause = fence("MATCH (a)<-[r:IS_A*1..2]-(b), (c)-->(d)-[{sign: 1}]-() RETURN a.id").clauses[0]
-    one, two = paths(clause)
+    one, two = read_paths(clause)
     assert [token.text for token in one.variables] == ["a", "b"]
     (step,) = one.steps
     assert (step.types, step.source, step.target) == ({"IS_A"}, "b", "a")
@@ -272,12 +272,12 @@ def test_a_path_is_read_with_its_ends_and_ways():
 
 def test_names_that_a_pattern_binds_and_nothing_binds_again():
     text = "MATCH p = (a)-[r:IS_A]->(b) WITH a, b AS b, 1 AS r WHERE any(x IN [1] WHERE x = 1)"
-    assert matched_names(_tokens(text)) == {"p", "a", "b"}
+    assert find_matched_names(_tokens(text)) == {"p", "a", "b"}
 
 
 def test_aliases_are_read_with_what_they_name():
     text = "MATCH (g) WITH count(DISTINCT g.id) AS n, g.id AS i, 2 * g.x AS y RETURN size(i) AS k"
-    assert [tuple(alias) for alias in aliases(_tokens(text))] == [
+    assert [tuple(alias) for alias in read_aliases(_tokens(text))] == [
         ("n", "count", "g.id"),
         ("i", "", "g.id"),
         ("y", "", ""),
@@ -287,7 +287,7 @@ def test_aliases_are_read_with_what_they_name():
 
 def test_a_predicate_has_the_parameters_of_its_own_text():
     where = fence("MATCH (n) WHERE n.id = $ab AND n.x IN [$a, $c] RETURN n.id").clauses[1]
-    assert [p.parameters for p in predicates(where)] == [("ab",), ("a", "c")]
+    assert [p.parameters for p in read_predicates(where)] == [("ab",), ("a", "c")]
 
 
 # what differs: query, words of the lint, answer of the embedded store, answer of Neo4j;

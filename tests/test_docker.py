@@ -77,7 +77,7 @@ def test_genograph_waits_for_a_healthy_server_and_knows_its_address(services):
     assert "http://localhost:7474" in check["test"]
     assert {"interval", "timeout", "retries", "start_period"} <= set(check)
     assert services["genograph"]["depends_on"]["neo4j"]["condition"] == "service_healthy"
-    where, database = address.address(services["genograph"]["environment"]["GENOGRAPH_DB"])
+    where, database = address.parse_address(services["genograph"]["environment"]["GENOGRAPH_DB"])
     assert (where, database) == ("neo4j://neo4j:7687", None)
 
 

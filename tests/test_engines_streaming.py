@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from test_train import config_of, metrics
 
 from genograph.cohorts import TRAIN, VALIDATION, load_cohort, save_cohort
-from genograph.cohorts.mapped import mapped
-from genograph.cohorts.ragged import rows_where
+from genograph.cohorts.mapped import map_arrays
+from genograph.cohorts.ragged import find_rows
 from genograph.errors import CohortError
 from genograph.models._statistics import single_effects
 from genograph.models.genome import GenomeModel
@@ -67,7 +67,7 @@ def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_statistics(monk
     for name, one in whole[2].items():
         torch.testing.assert_close(one, parts[2][name], msg=name)
     kept = np.random.default_rng(0).random(50) < 0.4
-    found = rows_where(50, lambda piece: kept[piece])
+    found = find_rows(50, lambda piece: kept[piece])
     np.testing.assert_array_equal(found, np.flatnonzero(kept))
     assert found.dtype == np.int32
 
@@ -123,7 +123,7 @@ def test_mapped_arrays_are_those_of_the_library_and_writing_leaves_the_file_alon
     }
     save_file(arrays, path, metadata={"made": "here"})
     before = path.read_bytes()
-    found, expected = mapped(path), load_file(path)
+    found, expected = map_arrays(path), load_file(path)
     assert set(found) == set(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
@@ -133,7 +133,7 @@ def test_mapped_arrays_are_those_of_the_library_and_writing_leaves_the_file_alon
     assert path.read_bytes() == before
     path.write_bytes(before[:-3])
     with pytest.raises(SafetensorError):
-        mapped(path)
+        map_arrays(path)
 
 
 def test_a_cohort_whose_file_was_changed_on_disk_is_refused(tmp_path):

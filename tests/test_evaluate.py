@@ -20,24 +20,24 @@ from genograph.evaluation import (
     score,
 )
 from genograph.evaluation.baselines import (
-    Folds,
-    boosted,
-    gene_vectors,
-    pair_table,
-    profile_baselines,
-    scalar_baselines,
-    strain_genes,
-    trained_on,
+    FoldRows,
+    count_strain_genes,
+    divide_folds,
+    fit_boosting,
+    fit_profile_baselines,
+    fit_scalar_baselines,
+    make_gene_vectors,
+    make_pair_table,
 )
 from genograph.evaluation.pair_features import (
     PAIR_FEATURES,
     Networks,
+    make_pair_features,
     neighbour_mean,
-    pair_features,
 )
 from genograph.evaluation.predictions import MeasuredPrediction, read_truth, save_predictions
-from genograph.evaluation.profiles import SIGNAL_GENES, averaged, signal
-from genograph.evaluation.scores import calibration, combine, pearson, rmse, spearman
+from genograph.evaluation.profiles import SIGNAL_GENES, average_repeats, find_signal
+from genograph.evaluation.scores import combine, measure_calibration, pearson, rmse, spearman
 from genograph.run import Predicted
 
 
@@ -120,16 +120,19 @@ def test_calibration_of_honest_and_of_overconfident_predictions():
     measured = truth + noise * rng.normal(size=n)
     spread = rng.uniform(0.1, 1.0, n)
     guess = truth + spread * rng.normal(size=n)
-    honest = calibration("fitness_pairs", "random", measured, noise, guess, spread)
+    honest = measure_calibration("fitness_pairs", "random", measured, noise, guess, spread)
     assert honest.within_1 == pytest.approx(0.683, abs=0.03)
     assert honest.within_2 == pytest.approx(0.954, abs=0.02)
     assert honest.z_sd == pytest.approx(1.0, abs=0.05)
     assert honest.stretch == pytest.approx(1.0, abs=0.05)
     assert honest.sd_error_spearman > 0.3
-    bold = calibration("fitness_pairs", "random", measured, noise * 0, guess, spread / 4)
+    bold = measure_calibration("fitness_pairs", "random", measured, noise * 0, guess, spread / 4)
     assert bold.within_2 < 0.7
     assert bold.stretch > 3
-    assert calibration("fitness_pairs", "random", measured, noise, guess, spread * np.nan) is None
+    assert (
+        measure_calibration("fitness_pairs", "random", measured, noise, guess, spread * np.nan)
+        is None
+    )
 
 
 # ---------------------------------------------------------------------- pair features
@@ -141,7 +144,7 @@ def test_pair_features_equal_plain_sets(cohort):
     genes = np.array([[0, 12], [0, 1], [3, 15], *rng.integers(0, N_GENE, (60, 2))])
     single = rng.uniform(0.5, 1, genes.shape).astype(np.float32)
     dose = np.zeros(genes.shape, np.float32)
-    table = pair_features(networks, genes, dose, single)
+    table = make_pair_features(networks, genes, dose, single)
 
     def around(relation, gene, *, reverse=False):
         edge = genome.edges[relation]
@@ -183,8 +186,8 @@ def test_the_two_orders_of_a_pair_have_equal_features(cohort):
     genes = rng.integers(0, N_GENE, (100, 2))
     single = rng.uniform(0.5, 1, genes.shape).astype(np.float32)
     dose = rng.uniform(0, 2, genes.shape).astype(np.float32)
-    one = pair_features(networks, genes, dose, single)
-    other = pair_features(networks, genes[:, ::-1], dose[:, ::-1], single[:, ::-1])
+    one = make_pair_features(networks, genes, dose, single)
+    other = make_pair_features(networks, genes[:, ::-1], dose[:, ::-1], single[:, ::-1])
     np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
@@ -208,33 +211,37 @@ def test_what_is_known_of_neighbours_leaves_the_gene_itself_out(cohort):
 def test_test_measurements_never_reach_a_baseline(cohort):
     rows = np.flatnonzero(cohort.strains.n_perturbed == 2)
     fold = cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
+    folds = divide_folds(fold, fold == TEST)
     rng = np.random.default_rng(4)
     target = rng.normal(size=len(rows))
     other = np.where(fold == TEST, 1e3 * rng.normal(size=len(rows)), target)
-    genes = strain_genes(cohort.strains, rows, N_GENE)
-    vectors = gene_vectors(cohort.genome)
-    table = pair_table(cohort, Networks(cohort.genome), rows, np.ones((len(rows), 2), np.float32))
-    one, two = (scalar_baselines(t, folds, genes, vectors) for t in (target, other))
+    genes = count_strain_genes(cohort.strains, rows, N_GENE)
+    vectors = make_gene_vectors(cohort.genome)
+    table = make_pair_table(
+        cohort, Networks(cohort.genome), rows, np.ones((len(rows), 2), np.float32)
+    )
+    one, two = (fit_scalar_baselines(t, folds, genes, vectors) for t in (target, other))
     for first, second in zip(one, two, strict=True):
         np.testing.assert_array_equal(first.values, second.values)
-    np.testing.assert_array_equal(boosted(table, target, folds), boosted(table, other, folds))
+    np.testing.assert_array_equal(
+        fit_boosting(table, target, folds), fit_boosting(table, other, folds)
+    )
     changed = np.where(fold == TRAIN, rng.normal(size=len(rows)), target)
-    assert not np.allclose(boosted(table, target, folds), boosted(table, changed, folds))
+    assert not np.allclose(fit_boosting(table, target, folds), fit_boosting(table, changed, folds))
 
 
 def test_test_profiles_never_reach_a_baseline(cohort):
-    rows, values = averaged(cohort.vectors["morphology"])
+    rows, values = average_repeats(cohort.vectors["morphology"])
     fold = cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
-    genes = strain_genes(cohort.strains, rows, N_GENE)
-    networks, vectors = Networks(cohort.genome), gene_vectors(cohort.genome)
+    folds = divide_folds(fold, fold == TEST)
+    genes = count_strain_genes(cohort.strains, rows, N_GENE)
+    networks, vectors = Networks(cohort.genome), make_gene_vectors(cohort.genome)
     fitness = np.linspace(0.5, 1, len(rows))
     order = [str(name) for name in cohort.strains.ids.take(rows)]
     changed = values.copy()
     changed[fold == TEST] += 100
     one, two = (
-        profile_baselines(v, folds, genes, networks, vectors, fitness=fitness, order=order)
+        fit_profile_baselines(v, folds, genes, networks, vectors, fitness=fitness, order=order)
         for v in (values, changed)
     )
     assert len(one) == 6
@@ -245,8 +252,8 @@ def test_test_profiles_never_reach_a_baseline(cohort):
 def test_a_strain_of_training_or_validation_cannot_be_scored(cohort):
     fold = cohort.strain_fold
     with pytest.raises(AssertionError):
-        trained_on(fold, fold == TRAIN)
-    folds = trained_on(fold, fold == TEST)
+        divide_folds(fold, fold == TRAIN)
+    folds = divide_folds(fold, fold == TEST)
     assert not set(folds.scored) & (set(folds.train) | set(folds.validation))
 
 
@@ -389,7 +396,7 @@ def test_repeated_profiles_are_averaged_over_what_was_measured():
     vectors = Vectors(
         np.array([4, 4, 2]), np.zeros(3, np.int64), values, ("a", "b"), "x", np.array([], np.int64)
     )
-    rows, mean = averaged(vectors)
+    rows, mean = average_repeats(vectors)
     assert list(rows) == [2, 4]
     np.testing.assert_array_equal(mean, np.array([[5, 6], [2, np.nan]], np.float32))
 
@@ -400,10 +407,10 @@ def test_signal_is_four_genes_that_change_1_7_fold():
     values[1, :SIGNAL_GENES] = 0.76
     values[2, : SIGNAL_GENES - 1] = -5
     train = np.array([True, True, True])
-    assert list(signal(values, train, "log2 fold change")) == [True, False, False]
+    assert list(find_signal(values, train, "log2 fold change")) == [True, False, False]
     z = np.random.default_rng(0).normal(size=(50, 10)).astype(np.float32)
     z[0, :SIGNAL_GENES] = 3
-    assert signal(z, np.ones(50, bool), "z-score")[0]
+    assert find_signal(z, np.ones(50, bool), "z-score")[0]
 
 
 def test_the_perturbed_genes_own_column_is_not_scored(cohort, predictions, evaluation):
@@ -424,18 +431,18 @@ def test_the_training_mean_scores_nothing_when_centred(evaluation):
 
 def test_the_slow_growth_signature_is_exact_where_profiles_are_linear_in_fitness(cohort):
     rng = np.random.default_rng(5)
-    rows, _ = averaged(cohort.vectors["morphology"])
+    rows, _ = average_repeats(cohort.vectors["morphology"])
     fitness = rng.uniform(0.5, 1, N_GENE)
     slope, base = rng.normal(size=8), rng.normal(size=8)
     values = (base + np.outer(1 - fitness, slope)).astype(np.float32)
     fold = cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
-    found = profile_baselines(
+    folds = divide_folds(fold, fold == TEST)
+    found = fit_profile_baselines(
         values,
         folds,
-        strain_genes(cohort.strains, rows, N_GENE),
+        count_strain_genes(cohort.strains, rows, N_GENE),
         Networks(cohort.genome),
-        gene_vectors(cohort.genome),
+        make_gene_vectors(cohort.genome),
         fitness=fitness,
     )
     slow = {b.model: b.values for b in found}["slow-growth signature"]
@@ -443,16 +450,16 @@ def test_the_slow_growth_signature_is_exact_where_profiles_are_linear_in_fitness
 
 
 def test_go_neighbours_average_the_strains_of_the_same_process(cohort):
-    rows, values = averaged(cohort.vectors["morphology"])
+    rows, values = average_repeats(cohort.vectors["morphology"])
     gene = cohort.strains.gene[cohort.strains.offsets[rows]]
     fold = cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
-    found = profile_baselines(
+    folds = divide_folds(fold, fold == TEST)
+    found = fit_profile_baselines(
         values,
         folds,
-        strain_genes(cohort.strains, rows, N_GENE),
+        count_strain_genes(cohort.strains, rows, N_GENE),
         Networks(cohort.genome),
-        gene_vectors(cohort.genome),
+        make_gene_vectors(cohort.genome),
     )
     neighbours = {b.model: b.values for b in found}["GO neighbours"]
     for guess, at in zip(neighbours, folds.scored, strict=True):
@@ -618,5 +625,5 @@ def test_without_validation_strains_the_baselines_still_fit():
     rng = np.random.default_rng(8)
     table = rng.normal(size=(200, 3)).astype(np.float32)
     target = 2 * table[:, 0].astype(np.float64)
-    folds = Folds(np.arange(150), np.array([], np.int64), np.arange(150, 200))
-    assert pearson(boosted(table, target, folds), target[150:]) > 0.8
+    folds = FoldRows(np.arange(150), np.array([], np.int64), np.arange(150, 200))
+    assert pearson(fit_boosting(table, target, folds), target[150:]) > 0.8

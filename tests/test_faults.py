@@ -67,10 +67,10 @@ def test_a_transaction_without_its_checkpoint_is_taken_back_when_the_database_op
     scene.database("most", db)
     before = state(str(db))
     subprocess.run([sys.executable, "-c", COMMITTED_AND_KILLED, str(db)], check=True)
-    assert recovery.left_behind(db)
+    assert recovery.was_killed(db)
     # a reader is enough to put it right
     assert state(str(db)) == before
-    assert not recovery.left_behind(db)
+    assert not recovery.was_killed(db)
 
 
 def record(kind: int, payload: bytes = bytes(8)) -> bytes:
@@ -99,7 +99,7 @@ def test_only_a_log_that_ends_with_a_whole_checkpoint_stays(tmp_path, log, stays
     held, pages = tmp_path / f"graph.db{ending}", tmp_path / "graph.db.shadow"
     held.write_bytes(log)
     pages.write_bytes(b"pages")
-    assert recovery.left_behind(db)
+    assert recovery.was_killed(db)
     recovery.discard_unfinished(db)
     assert (held.exists(), pages.exists()) == (stays, stays)
 

@@ -10,12 +10,12 @@ from genograph.cohorts import RELATIONS, Cohort, Edges, select
 from genograph.errors import CohortError
 from genograph.heterograph import (
     UNDIRECTED,
+    count_term_genes,
     edge_types,
     import_dgl,
     load_dgl,
+    measure_term_depth,
     save_dgl,
-    term_depth,
-    term_size,
     to_dgl,
     to_networkx,
     to_pyg,
@@ -72,7 +72,7 @@ def test_a_message_passes_over_the_heterograph(cohort):
     graph.update_all(
         dgl.function.copy_u("one", "m"), dgl.function.sum("m", "n"), etype="annotated_with"
     )
-    assert graph.nodes["term"].data["n"].tolist() == term_size(cohort.genome).tolist()
+    assert graph.nodes["term"].data["n"].tolist() == count_term_genes(cohort.genome).tolist()
 
 
 def test_the_saved_heterograph_reads_back_equal(cohort, tmp_path):
@@ -82,7 +82,7 @@ def test_the_saved_heterograph_reads_back_equal(cohort, tmp_path):
     for kind in graph.canonical_etypes:
         for a, b in zip(graph.edges(etype=kind), again.edges(etype=kind), strict=True):
             assert a.tolist() == b.tolist()
-    assert again.nodes["term"].data["depth"].tolist() == term_depth(cohort.genome).tolist()
+    assert again.nodes["term"].data["depth"].tolist() == measure_term_depth(cohort.genome).tolist()
     assert [p.name for p in tmp_path.iterdir()] == ["genome.dgl"]
 
 
@@ -138,7 +138,9 @@ def test_without_pyg_the_message_says_what_to_do(cohort, monkeypatch):
 
 
 def test_a_term_is_as_deep_as_its_longest_way_up(cohort):
-    depth = dict(zip(cohort.genome.term_ids, term_depth(cohort.genome).tolist(), strict=True))
+    depth = dict(
+        zip(cohort.genome.term_ids, measure_term_depth(cohort.genome).tolist(), strict=True)
+    )
     assert depth == {"GO:1": 0, "GO:2": 1, "GO:3": 1, "GO:4": 2, "GO:5": 3}
 
 

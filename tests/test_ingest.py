@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genograph.database import ingest
-from genograph.database.ingest import build, load, sources
+from genograph.database.ingest import build, load, read_sources
 from genograph.errors import SourceError, StoreError
 from genograph.store import open_store
 from genograph.store.embedded import EmbeddedStore
@@ -101,7 +101,7 @@ class Piecemeal(Failing):
 
 
 def test_a_list_is_put_in_the_order_in_which_it_can_be_loaded(yeast):
-    order = [step.source for step in sources(yeast / "sources.toml")]
+    order = [step.source for step in read_sources(yeast / "sources.toml")]
     assert order == [
         "sgd_features",
         "experiments_csv",
@@ -113,7 +113,7 @@ def test_a_list_is_put_in_the_order_in_which_it_can_be_loaded(yeast):
 def test_screens_that_need_each_other_stay_as_they_are_listed(yeast):
     more = '\n[[source]]\nloader = "sga_costanzo2010"\nfile = "doubles.txt"\nstudy = "second"\n'
     (yeast / "sources.toml").write_text(LIST + more)
-    steps = sources(yeast / "sources.toml")
+    steps = read_sources(yeast / "sources.toml")
     assert [s.options.get("study") for s in steps[-2:]] == [None, "second"]
 
 
@@ -135,7 +135,7 @@ def test_both_databases_hold_the_same(db, yeast, whole):
         assert store.counts() == whole
         assert all(ledger.skipped for ledger in build(store, yeast / "sources.toml"))
         again = [
-            load(store, s.source, s.path, **s.options) for s in sources(yeast / "sources.toml")
+            load(store, s.source, s.path, **s.options) for s in read_sources(yeast / "sources.toml")
         ]
         assert [ledger.written for ledger in again] == [0] * len(again)
         assert store.counts() == whole
@@ -187,14 +187,14 @@ def test_a_list_that_cannot_be_built_is_refused_before_anything_is_loaded(
 
 def test_a_missing_list_is_refused(tmp_path):
     with pytest.raises(SourceError, match="no such file"):
-        sources(tmp_path / "sources.toml")
+        read_sources(tmp_path / "sources.toml")
 
 
 def test_environment_variables_stand_in_file_names(yeast, monkeypatch):
     monkeypatch.setenv("TABLES", str(yeast))
     file = yeast.parent / "elsewhere.toml"
     file.write_text('[[source]]\nloader = "sgd_features"\nfile = "$TABLES/genes.tab"\n')
-    assert [step.path for step in sources(file)] == [yeast / "genes.tab"]
+    assert [step.path for step in read_sources(file)] == [yeast / "genes.tab"]
 
 
 # ---------------------------------------------------------------- provenance
@@ -340,9 +340,9 @@ def test_a_load_too_large_for_a_transaction_is_finished_by_the_same_command(
 
 def test_rows_of_two_marks_in_one_load_are_not_doubled(tmp_path):
     from genograph.database.spool import Spool
-    from genograph.tables import Table, new_mark
+    from genograph.tables import Table, make_mark
 
-    one, other = new_mark(), new_mark()
+    one, other = make_mark(), make_mark()
     with open_store(tmp_path / "yeast.db") as store:
         spool = Spool(tmp_path, "two")
         spool.put(Table.of("Strain", {"id": ["A", "B"]}, own=one))
@@ -360,9 +360,9 @@ def test_rows_of_two_marks_in_one_load_are_not_doubled(tmp_path):
 def test_ends_that_no_one_gives_are_refused_before_anything_is_copied(tmp_path):
     from genograph.database.spool import Spool
     from genograph.errors import SchemaError
-    from genograph.tables import Table, new_mark
+    from genograph.tables import Table, make_mark
 
-    mark = new_mark()
+    mark = make_mark()
     with open_store(tmp_path / "yeast.db") as store:
         spool = Spool(tmp_path, "screen.txt")
         spool.put(Table.of("Strain", {"id": ["A"]}, own=mark))
@@ -414,6 +414,6 @@ def test_the_order_of_steps_does_not_depend_on_that_of_the_list(yeast):
         turned = entries[turn:] + entries[:turn]
         text = "".join(f"[[source]]\n{entry}\n" for entry in turned)
         (yeast / "sources.toml").write_text(text)
-        order = [step.source for step in ingest.sources(yeast / "sources.toml")]
+        order = [step.source for step in ingest.read_sources(yeast / "sources.toml")]
         assert order[0] == "sgd_features"
         assert order[-1] == "sga_costanzo2010"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from genograph import loaders
-from genograph.database.ingest import gene_names, load
+from genograph.database.ingest import load, read_gene_names
 from genograph.errors import SourceError
 from genograph.schema import Node, graph_schema
 from genograph.store import open_store
@@ -136,7 +136,7 @@ def test_a_fixture_gives_the_expected_rows(name, ready):
 def test_reading_counts_rows_notes_and_rejections_and_yields_only_what_it_gives(name, ready):
     store, case = ready(name), case_of(name)
     spec, read = loaders.loader(name)
-    reading = loaders.Reading(gene_names(store), store.query)
+    reading = loaders.Reading(read_gene_names(store), store.query)
     given = case.get("options", {})
     found = {table.type for table in read(input_of(name), reading, **spec.settings(given))}
     assert found

@@ -17,10 +17,10 @@ from genograph.measurements import (
     Axis,
     Measurement,
     Study,
-    number,
-    screened,
-    spelled_strain,
-    vector,
+    read_number,
+    read_screened,
+    read_strain,
+    read_vector,
 )
 from genograph.measurements import rows as experiments
 from genograph.schema import Perturbation
@@ -192,7 +192,7 @@ def test_a_single_of_another_allele_is_not_the_single(store, tmp_path):
     ],
 )
 def test_allele_suffixes_become_kinds(name, expected):
-    assert screened(name) == expected
+    assert read_screened(name) == expected
 
 
 # ---------------------------------------------------------------- matrices
@@ -270,7 +270,7 @@ def test_text_that_is_not_utf8_or_has_no_rows_is_refused(untouched, tmp_path, te
 
 @pytest.mark.parametrize("text", ["", " ", "NA", "n/a", "NaN", "#N/A", None])
 def test_a_cell_that_says_not_measured_is_none(text):
-    assert number("toy.tsv", 3, "value", text) is None
+    assert read_number("toy.tsv", 3, "value", text) is None
 
 
 @pytest.mark.parametrize(
@@ -278,37 +278,37 @@ def test_a_cell_that_says_not_measured_is_none(text):
 )
 def test_a_cell_that_is_no_finite_number_is_refused(text):
     with pytest.raises(SourceError, match=r"toy\.tsv, line 3, column value: got .* finite number"):
-        number("toy.tsv", 3, "value", text)
+        read_number("toy.tsv", 3, "value", text)
     if text is not True:
         with pytest.raises(SourceError, match=r"toy\.tsv, line 3, column second: got"):
-            vector("toy.tsv", 3, ("first", "second"), ("0.5", text))
+            read_vector("toy.tsv", 3, ("first", "second"), ("0.5", text))
 
 
 def test_cells_are_read_as_they_stand():
-    read = [number("t", 1, "v", text) for text in ("1", "-.5", "+2.", "1e-3", " 7 ", 3, 0.25)]
+    read = [read_number("t", 1, "v", text) for text in ("1", "-.5", "+2.", "1e-3", " 7 ", 3, 0.25)]
     assert read == [1.0, -0.5, 2.0, 0.001, 7.0, 3.0, 0.25]
-    values = vector("t", 1, ("a", "b", "c", "d"), ("1", " NA", "-2.5E1", ""))
+    values = read_vector("t", 1, ("a", "b", "c", "d"), ("1", " NA", "-2.5E1", ""))
     np.testing.assert_array_equal(values, np.array([1, np.nan, -25, np.nan], np.float32))
     assert values.dtype == np.float32
     with pytest.raises(SourceError, match="column b: got 1e39"):
-        vector("t", 1, ("a", "b"), ("1", "1e39"))
+        read_vector("t", 1, ("a", "b"), ("1", "1e39"))
 
 
 def test_bare_names_ids_and_the_wild_type_spell_strains():
     known = {"AAA1": "YAL001W", "BBB1": "YAL002C", "tA": "tA(UGC)A", "tA(UGC)A": "tA(UGC)A"}
-    assert spelled_strain("AAA1", known.get).strain == (Perturbation("YAL001W"),)
-    assert spelled_strain("WT", known.get) == ((), ())
-    assert [str(p) for p in spelled_strain("BBB1(damp)+AAA1", known.get).strain] == [
+    assert read_strain("AAA1", known.get).strain == (Perturbation("YAL001W"),)
+    assert read_strain("WT", known.get) == ((), ())
+    assert [str(p) for p in read_strain("BBB1(damp)+AAA1", known.get).strain] == [
         "YAL002C(damp)",
         "YAL001W",
     ]
-    assert spelled_strain("BBB1+NOPE+NADA", known.get) == ((), ("NOPE", "NADA"))
+    assert read_strain("BBB1+NOPE+NADA", known.get) == ((), ("NOPE", "NADA"))
     for text in ("AAA1+AAA1", "AAA1 BBB1", "", "AAA1(lost)", "AAA1(deletion@0.5)"):
         with pytest.raises(SchemaError):
-            spelled_strain(text, known.get)
+            read_strain(text, known.get)
     # a name with brackets has no spelling in a strain id, and is not taken for another gene
     with pytest.raises(SchemaError):
-        spelled_strain("tA(UGC)A", known.get)
+        read_strain("tA(UGC)A", known.get)
 
 
 def test_two_doses_of_one_perturbation_in_a_strain_are_refused():

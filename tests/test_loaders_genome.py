@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from genograph import loaders
-from genograph.database.ingest import gene_names, load
+from genograph.database.ingest import load, read_gene_names
 from genograph.errors import SourceError
 from genograph.loaders import GeneNames, Reading, TermIds, _fasta, cre, paralogs, rows
 from genograph.store import open_store
@@ -49,7 +49,7 @@ def fresh(genome, tmp_path):
 def tables_of(name, path, store, **options):
     """All rows of each type that a loader yields, as a set of tuples."""
     spec, read = loaders.loader(name)
-    reading = Reading(gene_names(store), store.query)
+    reading = Reading(read_gene_names(store), store.query)
     out = {}
     for table in read(path, reading, **spec.settings(options)):
         found = out.setdefault(table.type, set())
@@ -162,7 +162,7 @@ def test_reverse_complement_is_its_own_inverse_with_ambiguous_bases():
 
 
 def test_names_resolve_by_id_then_symbol_then_unambiguous_alias(toy):
-    names = gene_names(toy)
+    names = read_gene_names(toy)
     assert names.resolve("yal001w") == "YAL001W"
     assert names.resolve("AAA1") == "YAL001W"
     assert names.resolve("YAL902C") == "YAL002C"
@@ -424,7 +424,7 @@ def test_the_loader_of_the_guide_works_and_has_twenty_lines(toy, tmp_path, monke
     file.write_text("BBB1\tAAA1\t.5\nYAL001W\tYAL902C\t.4\nYXX999W\tAAA1\t1\nAAA1\tCCC1\t1\n")
     spec, read = loaders.loader("coexpression")
     assert spec.needs == ("Gene",)
-    reading = Reading(gene_names(toy), toy.query)
+    reading = Reading(read_gene_names(toy), toy.query)
     (table,) = read(file, reading)
     assert table.rows.to_pylist() == [
         {"from_id": "YAL001W", "to_id": "YAL002C", "source": "coexpression", "score": 0.5},
@@ -436,4 +436,4 @@ def test_the_loader_of_the_guide_works_and_has_twenty_lines(toy, tmp_path, monke
     with pytest.raises(
         SourceError, match=r"pairs\.tsv, line 2, column 3 \(correlation\): got much"
     ):
-        list(read(file, Reading(gene_names(toy), toy.query)))
+        list(read(file, Reading(read_gene_names(toy), toy.query)))

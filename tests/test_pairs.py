@@ -22,7 +22,7 @@ from genograph.measurements import (
     PairTables,
     Seen,
     Study,
-    number,
+    read_number,
     tables,
 )
 from genograph.schema import Perturbation
@@ -195,7 +195,7 @@ def test_numbers_of_a_column_are_those_of_its_cells(tmp_path_factory, cells):
     block = next(blocks(file, columns=2))
     try:
         expected = [
-            number(file, i, "2 (score)", c, low=-1.0, high=1e6) for i, c in enumerate(cells, 1)
+            read_number(file, i, "2 (score)", c, low=-1.0, high=1e6) for i, c in enumerate(cells, 1)
         ]
     except SourceError as error:
         with pytest.raises(SourceError, match=re.escape(str(error))):

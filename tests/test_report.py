@@ -18,8 +18,8 @@ from genograph.evaluation.scores import Calibration
 from genograph.reporting import report
 from genograph.reporting.caveats import find_caveats, find_interval
 from genograph.reporting.figures import running_median
-from genograph.reporting.page import page
-from genograph.reporting.pictures import metrics, pictures
+from genograph.reporting.page import render_page
+from genograph.reporting.pictures import draw_pictures, read_metrics
 
 
 class Page(HTMLParser):
@@ -119,7 +119,7 @@ def test_names_from_data_are_escaped(run, html):
     found = score(cohort, measured_predictions(cohort))
     row = found.rows[0]._replace(model='<script>alert("x")</script>')
     evil = replace(found, rows=(row,), notes=("<img src=x onerror=alert(1)>",))
-    text = page(run, cohort, evil, [], [])
+    text = render_page(run, cohort, evil, [], [])
     assert "<script>" not in text
     assert "<img" not in text
 
@@ -145,20 +145,20 @@ def test_a_report_of_another_cohort_is_refused(run):
 def test_metrics_are_read_by_column_and_damage_is_refused(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("member,step,loss,validation_fitness\n0,1,2.5,\n0,2,1.5,0.4\n")
-    columns = metrics(path)
+    columns = read_metrics(path)
     assert list(columns["loss"]) == [2.5, 1.5]
     assert np.isnan(columns["validation_fitness"][0])
     path.write_text("member,step,loss\n0,1,many\n")
     with pytest.raises(RunError, match="damaged metrics"):
-        metrics(path)
+        read_metrics(path)
     with pytest.raises(RunError, match="no metrics"):
-        metrics(tmp_path / "none.csv")
+        read_metrics(tmp_path / "none.csv")
 
 
 def test_a_cohort_without_pairs_still_gets_its_pictures():
     cohort = small_cohort(pairs=False, repeats=False)
     predictions = measured_predictions(cohort)
-    found = pictures(cohort, score(cohort, predictions), predictions, {})
+    found = draw_pictures(cohort, score(cohort, predictions), predictions, {})
     titles = [each.title for each in found]
     assert "Predicted against measured: fitness of singles" in titles
     assert not any("interaction" in title for title in titles)

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genograph.cli import cli
-from genograph.cli.output import FORMULA, visible
+from genograph.cli.output import FORMULA, escape_controls
 from genograph.cohorts import CohortQuery, load_cohort, read_strains
 from genograph.cypher import fence, lint
 from genograph.database.ingest import build, load
@@ -182,7 +182,7 @@ LITERAL_PARTS = {
 CYPHER = re.compile(r"\b(MATCH|MERGE|CREATE|COPY|LOAD|RETURN|EXPLAIN|UNWIND|SET|WHERE|CALL)\b")
 SENDS = {
     *("query", "_run", "_change", "execute", "run", "_check", "execute_write", "_answer"),
-    *("parts", "query_parts", "of_nodes", "_of_nodes", "erase", "carry", "clear"),
+    *("parts", "query_parts", "read_nodes", "_of_nodes", "erase", "carry"),
 }
 
 
@@ -284,7 +284,7 @@ def test_exported_csv_has_no_formula_and_loses_nothing(tmp_path):
 
 
 def test_a_terminal_obeys_nothing_that_data_or_file_names_hold(tmp_path):
-    assert visible("a\x1b[31m\n\u202eb") == "a\\x1b[31m\\n\\u202eb"
+    assert escape_controls("a\x1b[31m\n\u202eb") == "a\\x1b[31m\\n\\u202eb"
     path = str(tmp_path / "genes.db")
     with open_store(path) as store:
         store.write(Table.of("Gene", {"id": ["\x1b]0;title\x07", "YAL001C"]}))

@@ -54,7 +54,7 @@ def test_both_ways_of_reading_by_id_give_each_row_once_in_any_order_of_ids(fille
         monkeypatch.setattr(stream, "MANY", many)
         for wanted in (ids, ids[1::3], ids[::13]):
             parts = list(
-                stream.of_nodes(
+                stream.read_nodes(
                     store, "Strain", rest, cut(wanted, 7), wanted=len(wanted), held=len(ids)
                 )
             )
@@ -79,7 +79,7 @@ def test_few_that_stand_together_among_many_are_read_as_a_range(filled, monkeypa
 
     monkeypatch.setattr(type(store), "query", noted)
     for wanted, how in ((ids[20:60:3], "range"), (ids[20:60:5], "look up")):
-        found = stream.of_nodes(
+        found = stream.read_nodes(
             store, "Strain", "RETURN n.id", [pa.array(wanted)], wanted=9, held=999
         )
         (part,) = found
@@ -111,7 +111,7 @@ def test_ids_that_a_server_sees_within_a_range_of_others_are_not_given_with_them
     ids = sorted((a + b for a in ODD for b in LETTERS), key=str.encode)
     store = ByUnits(ids)
     assert "\U0001d11eA" in store.query("", first="\u0153A", last="\uff5eA")["id"].to_pylist()
-    parts = stream.of_nodes(store, "Strain", "", cut(ids, 11), wanted=len(ids), held=len(ids))
+    parts = stream.read_nodes(store, "Strain", "", cut(ids, 11), wanted=len(ids), held=len(ids))
     for part in parts:
         assert sorted(part.rows["id"].to_pylist()) == sorted(part.ids.to_pylist())
 

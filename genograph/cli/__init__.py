@@ -18,7 +18,7 @@ from genograph.cli.demo import demo
 from genograph.cli.evaluate import evaluate
 from genograph.cli.export import export
 from genograph.cli.load import load
-from genograph.cli.output import visible
+from genograph.cli.output import escape_controls
 from genograph.cli.predict import predict
 from genograph.cli.query import query
 from genograph.cli.report import report
@@ -89,7 +89,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except GenographError as error:
-        click.echo(f"error: {visible(str(error))}", err=True)
+        click.echo(f"error: {escape_controls(str(error))}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
@@ -104,5 +104,5 @@ def main() -> None:
     except OSError as error:
         # a full disk, a folder for reading only
         where = f"{error.filename}: " if error.filename is not None else ""
-        click.echo(f"error: {visible(where + (error.strerror or str(error)))}", err=True)
+        click.echo(f"error: {escape_controls(where + (error.strerror or str(error)))}", err=True)
         sys.exit(1)

@@ -8,7 +8,7 @@ import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, show
-from genograph.cli.query import parameters_of
+from genograph.cli.query import parse_parameters
 from genograph.errors import CohortError
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def query_of(file: Path | None, param: tuple[str, ...], flags: Mapping[str, Any]) -> "CohortQuery":
+def build_query(
+    file: Path | None, param: tuple[str, ...], flags: Mapping[str, Any]
+) -> "CohortQuery":
     """The query that the flags write, or that a file or the library holds; not both."""
     from genograph.cohorts import CohortQuery
     from genograph.cypher import query_file
@@ -55,7 +57,7 @@ def query_of(file: Path | None, param: tuple[str, ...], flags: Mapping[str, Any]
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         msg = f"{named}: cannot be joined with a .cypher file; put it into the file's query"
         raise CohortError(msg)
-    return CohortQuery.read(query_file(str(file)) or file, **parameters_of(param))
+    return CohortQuery.read(query_file(str(file)) or file, **parse_parameters(param))
 
 
 @click.command()
@@ -86,7 +88,7 @@ def cohort(
     """
     from genograph.cohorts import list_experiments
 
-    query = query_of(file, param, flags)
+    query = build_query(file, param, flags)
     if print_cypher:
         click.echo(query.text, nl=False)
         return

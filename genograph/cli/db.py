@@ -66,7 +66,7 @@ def check(db: str, style: str | None) -> None:
     if not found:
         click.echo(f"{db}: {len(check.CHECKS)} checks, nothing is wrong", err=True)
         return
-    show(check.as_table(found), style)
+    show(check.tabulate(found), style)
     click.echo(f"{db}: {len(found)} finding{'' if len(found) == 1 else 's'}", err=True)
     sys.exit(1)
 
@@ -109,7 +109,7 @@ def restore(folder: Path, db: str) -> None:
     """
     from genograph.database import dump
 
-    dump.opened(folder)
+    dump.open_dump(folder)
     with open_db(db, read_only=False) as store:
         held = dump.restore(store, folder, report=_tell)
     click.echo(f"{db}: {sum(held.values()):,} rows", err=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genograph.cli.cohort import query_of, selecting
+from genograph.cli.cohort import build_query, selecting
 from genograph.cli.database import db_option, open_db
 
 
@@ -81,7 +81,7 @@ def export(
     from genograph.cohorts import Folds, Subgraph
     from genograph.exporting import export as run
 
-    query = query_of(file, param, flags)
+    query = build_query(file, param, flags)
     with open_db(db, read_only=True) as store:
         made = run(
             store,

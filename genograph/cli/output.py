@@ -58,7 +58,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with control characters escaped, so that a terminal obeys none of them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -99,7 +99,7 @@ def _table(rows: "pa.Table") -> None:
     for field in rows.schema:
         number = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
         justify: Literal["left", "right"] = "right" if number else "left"
-        view.add_column(Text(visible(field.name)), justify=justify, overflow="fold")
+        view.add_column(Text(escape_controls(field.name)), justify=justify, overflow="fold")
     for row in rows.to_pylist():
         view.add_row(*(Text(_text(v)) for v in row.values()))
     # away from a terminal there is no width to keep to, and folded words are hard to search
@@ -116,7 +116,7 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         shown = ", ".join(_text(v) for v in value[:6])
         return shown + (f", … ({len(value)})" if len(value) > 6 else "")
-    return visible(str(value))
+    return escape_controls(str(value))
 
 
 @contextmanager

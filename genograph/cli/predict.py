@@ -197,8 +197,8 @@ def _written(
     quiet: bool,
 ) -> None:
     """Write the predictions of strains, from a CSV or a table's column, into the database."""
-    from genograph.cohorts import read_strains, strains_of
-    from genograph.database.ingest import gene_names
+    from genograph.cohorts import make_strains, read_strains
+    from genograph.database.ingest import read_gene_names
     from genograph.evaluation import EVALUATION, load_evaluation
     from genograph.prediction import predict as score
     from genograph.schema import parse_strain
@@ -206,9 +206,9 @@ def _written(
 
     with open_db(db, read_only=False) as store:
         if isinstance(strains, Path):
-            wanted = read_strains(strains, cohort, resolve=gene_names(store).resolve)
+            wanted = read_strains(strains, cohort, resolve=read_gene_names(store).resolve)
         else:
-            wanted = strains_of(map(parse_strain, strains["strain"].to_pylist()), cohort)
+            wanted = make_strains(map(parse_strain, strains["strain"].to_pylist()), cohort)
         with progress("predict", quiet=quiet) as tell:
             found = score(run, wanted, cohort=cohort, device=device, report=tell)
         scores = run.folder / EVALUATION

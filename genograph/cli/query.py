@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genograph.tables import Value
 
 
-def parameters_of(given: tuple[str, ...]) -> "dict[str, Value]":
+def parse_parameters(given: tuple[str, ...]) -> "dict[str, Value]":
     """Parameters from NAME=VALUE words; a value that is JSON is read as JSON, else as text."""
     from genograph.cypher import TAKEN
 
@@ -68,7 +68,7 @@ def query(
     if cypher is None:
         msg = "CYPHER is missing: a query, a .cypher file, or a name that --list shows"
         raise click.UsageError(msg)
-    file, parameters = query_file(cypher), parameters_of(param)
+    file, parameters = query_file(cypher), parse_parameters(param)
     if file is not None:
         from genograph.cohorts import CohortQuery
 

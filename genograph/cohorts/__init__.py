@@ -19,7 +19,7 @@ from genograph.cohorts.folds import Folds
 from genograph.cohorts.genome import WHOLE, Subgraph, read_genome
 from genograph.cohorts.query import CohortQuery, explain_empty
 from genograph.cohorts.select import list_experiments, select
-from genograph.cohorts.strains import read_strains, strains_of
+from genograph.cohorts.strains import make_strains, read_strains
 
 __all__ = [
     "FOLDS",
@@ -41,9 +41,9 @@ __all__ = [
     "explain_empty",
     "list_experiments",
     "load_cohort",
+    "make_strains",
     "read_genome",
     "read_strains",
     "save_cohort",
     "select",
-    "strains_of",
 ]

@@ -289,7 +289,7 @@ class Cohort:
     def sha256(self) -> str:
         """Hash of every array and vocabulary; equal for the same selection of the same data."""
         total = hashlib.sha256()
-        manifest, genome, labels = content(self)
+        manifest, genome, labels = collect_content(self)
         total.update(json.dumps(manifest, sort_keys=True).encode())
         for arrays in (genome, labels):
             for name in sorted(arrays):
@@ -338,7 +338,7 @@ SPLITS = ("random", "one_gene_unseen", "all_genes_unseen")
 Arrays = dict[str, NDArray[Any]]
 
 
-def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
+def collect_content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
     """What is hashed and saved: names and units, arrays of the genome, arrays of the labels."""
     g = cohort.genome
     manifest: dict[str, Any] = {
@@ -358,7 +358,7 @@ def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
         for name, array in edges._asdict().items():
             genome[f"{relation}/{name}"] = array
     s = cohort.strains
-    joined, offsets = packed(s.ids)
+    joined, offsets = pack(s.ids)
     labels: Arrays = {
         "strain/id": joined,
         "strain/id_offsets": offsets,
@@ -380,7 +380,7 @@ def content(cohort: Cohort) -> tuple[dict[str, Any], Arrays, Arrays]:
     return manifest, genome, labels
 
 
-def packed(ids: pa.StringArray) -> tuple[NDArray[Any], NDArray[Any]]:
+def pack(ids: pa.StringArray) -> tuple[NDArray[Any], NDArray[Any]]:
     """An Arrow string array as UTF-8 bytes (uint8) and offsets (int64) from 0."""
     _, where, raw = ids.buffers()
     offsets: NDArray[Any] = np.zeros(1, np.int64)
@@ -394,7 +394,7 @@ def packed(ids: pa.StringArray) -> tuple[NDArray[Any], NDArray[Any]]:
     return text, offsets
 
 
-def unpacked(text: NDArray[Any], offsets: Int64[np.ndarray, " strain_1"]) -> pa.StringArray:
+def unpack(text: NDArray[Any], offsets: Int64[np.ndarray, " strain_1"]) -> pa.StringArray:
     """The Arrow string array of `packed`; the text is not copied.
 
     Raises:

@@ -31,10 +31,10 @@ from genograph.cohorts.data import (
     Genome,
     Strains,
     Vectors,
-    content,
-    unpacked,
+    collect_content,
+    unpack,
 )
-from genograph.cohorts.mapped import mapped, write_arrays
+from genograph.cohorts.mapped import map_arrays, write_arrays
 from genograph.errors import CohortError
 from genograph.files import RECORD, read_record, write_folder, write_record
 from genograph.schema import graph_schema
@@ -42,7 +42,7 @@ from genograph.schema import graph_schema
 MANIFEST = "manifest.json"
 
 
-class Axis(BaseModel):
+class AxisRecord(BaseModel):
     """The columns of a vector phenotype."""
 
     model_config = RECORD
@@ -50,14 +50,14 @@ class Axis(BaseModel):
     unit: str
 
 
-class Manifest(BaseModel):
+class CohortManifest(BaseModel):
     """manifest.json: the names that arrays follow, versions and hashes.
 
     Each vector phenotype that the cohort has is a further field, its axis.
     """
 
     model_config = RECORD | {"extra": "allow"}
-    __pydantic_extra__: dict[str, Axis] = Field(init=False)
+    __pydantic_extra__: dict[str, AxisRecord] = Field(init=False)
     format: int
     schema_version: int
     version: str
@@ -74,12 +74,12 @@ class Manifest(BaseModel):
     provenance: dict[str, Any] = {}  # Any: JSON
 
     @property
-    def axes(self) -> Mapping[str, Axis]:
+    def axes(self) -> Mapping[str, AxisRecord]:
         """The axis of each vector phenotype."""
         return self.__pydantic_extra__ or {}
 
     @model_validator(mode="after")
-    def _known_axes(self) -> "Manifest":
+    def _known_axes(self) -> "CohortManifest":
         known = {phenotype.name for phenotype in graph_schema().modelled if phenotype.axis}
         for name in self.axes:
             if name not in known:
@@ -116,14 +116,14 @@ def save_cohort(
         PosixPath('copy')
     """
     folder = Path(folder)
-    manifest, genome, labels = content(cohort)
+    manifest, genome, labels = collect_content(cohort)
     manifest |= {
         "sha256": cohort.sha256,
         "genes_sha256": cohort.genome.genes_sha256,
         "terms_sha256": cohort.genome.terms_sha256,
         "provenance": dict(cohort.provenance),
     }
-    record = Manifest.model_validate(manifest)
+    record = CohortManifest.model_validate(manifest)
     with write_folder(folder, force=force, mark=MANIFEST, error=CohortError) as draft:
         write_arrays(draft / "genome.safetensors", genome)
         write_arrays(draft / "labels.safetensors", labels)
@@ -153,7 +153,7 @@ def load_cohort(folder: Path | str) -> Cohort:
     folder = Path(folder)
     manifest = read_record(
         folder / MANIFEST,
-        Manifest,
+        CohortManifest,
         error=CohortError,
         kind="cohort",
         advice="export it again",
@@ -161,9 +161,9 @@ def load_cohort(folder: Path | str) -> Cohort:
         versions={"format": FORMAT, "schema_version": graph_schema().version},
     )
     try:
-        genome_arrays = mapped(folder / "genome.safetensors")
+        genome_arrays = map_arrays(folder / "genome.safetensors")
         # of tens of millions of experiments a training touches the rows of its batches
-        labels = mapped(folder / "labels.safetensors")
+        labels = map_arrays(folder / "labels.safetensors")
     except FileNotFoundError as error:
         msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
         raise CohortError(msg) from error
@@ -183,7 +183,7 @@ def load_cohort(folder: Path | str) -> Cohort:
     return cohort
 
 
-def _assemble(manifest: Manifest, genome: Arrays, labels: Arrays) -> Cohort:
+def _assemble(manifest: CohortManifest, genome: Arrays, labels: Arrays) -> Cohort:
     edges = {
         relation: Edges(*(genome[f"{relation}/{name}"] for name in Edges._fields))
         for relation in RELATIONS
@@ -221,7 +221,7 @@ def _assemble(manifest: Manifest, genome: Arrays, labels: Arrays) -> Cohort:
             genome["direct"],
         ),
         Strains(
-            unpacked(labels["strain/id"], labels["strain/id_offsets"]),
+            unpack(labels["strain/id"], labels["strain/id_offsets"]),
             labels["strain/offsets"],
             labels["strain/gene"],
             labels["strain/dose"],

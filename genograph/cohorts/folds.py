@@ -67,7 +67,7 @@ class Components(NamedTuple):
     n_cut: int
 
 
-def paralog_components(n_gene: int, edges: Edges) -> Components:
+def join_paralogs(n_gene: int, edges: Edges) -> Components:
     """Join genes by their paralogy, strongest first, never more than a quarter of all genes."""
     root = list(range(n_gene))
     size = [1] * n_gene
@@ -94,7 +94,7 @@ def paralog_components(n_gene: int, edges: Edges) -> Components:
     return Components(np.array([top(g) for g in range(n_gene)], np.int64), n_cut)
 
 
-def gene_folds(
+def assign_gene_folds(
     gene_ids: tuple[str, ...], components: Components, folds: Folds
 ) -> Int8[np.ndarray, " gene"]:
     """TRAIN, VALIDATION or TEST for each gene; the genes of a component have one fold."""
@@ -103,7 +103,7 @@ def gene_folds(
     return _fold(place, folds.test_genes, folds.validation_genes)
 
 
-def strain_folds(
+def assign_strain_folds(
     strains: Strains,
     gene_ids: tuple[str, ...],
     gene_fold: Int8[np.ndarray, " gene"],

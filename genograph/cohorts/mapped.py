@@ -28,7 +28,7 @@ TYPES = {
 FILLED = 1 << 20
 
 
-def mapped(path: Path) -> dict[str, Array]:
+def map_arrays(path: Path) -> dict[str, Array]:
     """Every array of a safetensors file, mapped; writing to one changes memory, never the file.
 
     Raises:

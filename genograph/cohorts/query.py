@@ -19,11 +19,11 @@ from genograph.cypher import (
     Predicate,
     check_parameters,
     fence,
-    predicates,
     read_parameters,
+    read_predicates,
     without_parameters,
 )
-from genograph.cypher.patterns import parameter_names
+from genograph.cypher.patterns import find_parameters
 from genograph.database.query import query_parts
 from genograph.errors import CohortError
 from genograph.schema import graph_schema
@@ -221,7 +221,7 @@ class CohortQuery:
 _MEMBER = "MATCH (g)-[:MEMBER_OF]->(c:Complex)"
 
 
-def experiment_ids(
+def read_experiment_ids(
     store: Store, query: CohortQuery, folder: Path, *, timeout: float | None
 ) -> Sorting:
     """The ids of the experiments that a query selects, as rows `id`; not looked up yet.
@@ -342,9 +342,9 @@ def _explain_branch(
             # both leave some, and a MATCH without its WHERE may be very large
             prefix += f"\n{clause.text}"
             continue
-        pieces = predicates(clause)
+        pieces = read_predicates(clause)
         if clause.keyword != "WHERE":
-            pieces = (Predicate(clause.text, parameter_names(clause.tokens)),)
+            pieces = (Predicate(clause.text, find_parameters(clause.tokens)),)
         for n_piece in range(1, len(pieces) + 1):
             grown = f"{prefix}\n{clause.text}"
             if clause.keyword == "WHERE":

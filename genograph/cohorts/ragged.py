@@ -18,31 +18,31 @@ PIECE = 2**18
 """Records looked at together."""
 
 
-def pieces(n: int) -> Iterator[slice]:
+def cut_pieces(n: int) -> Iterator[slice]:
     """Consecutive slices that cover 0 to n."""
     for start in range(0, n, PIECE):
         yield slice(start, min(start + PIECE, n))
 
 
-def rows_where(n: int, kept: Callable[[slice], Array]) -> Array:
+def find_rows(n: int, kept: Callable[[slice], Array]) -> Array:
     """The rows of n, ascending, for which `kept` is true; `kept` is called a slice at a time.
 
     Wider where n asks for it.
     """
     kind = np.int32 if n < 2**31 else np.int64
     mask = np.zeros(n, bool)
-    for piece in pieces(n):
+    for piece in cut_pieces(n):
         mask[piece] = kept(piece)
     out = np.empty(int(np.count_nonzero(mask)), kind)
     filled = 0
-    for piece in pieces(n):
+    for piece in cut_pieces(n):
         rows = np.flatnonzero(mask[piece])
         out[filled : filled + len(rows)] = rows + piece.start
         filled += len(rows)
     return out
 
 
-def ragged(
+def take_ragged(
     offsets: Int64[np.ndarray, " row_1"], rows: Int64[np.ndarray, " taken"]
 ) -> tuple[Int64[np.ndarray, " entry"], Int64[np.ndarray, " taken_1"]]:
     """The entries of some rows of a ragged array, in order, and the offsets of the result."""
@@ -52,7 +52,7 @@ def ragged(
     return np.repeat(start - new[:-1], length) + np.arange(new[-1]), new
 
 
-def n_perturbed_of(strains: Strains, rows: Array | slice) -> Int64[np.ndarray, " strain"]:
+def count_perturbed(strains: Strains, rows: Array | slice) -> Int64[np.ndarray, " strain"]:
     """How many perturbations some strains have, without counting those of all."""
     if isinstance(rows, slice):
         count: Array = np.diff(strains.offsets[rows.start : rows.stop + 1])
@@ -65,7 +65,7 @@ def n_perturbed_of(strains: Strains, rows: Array | slice) -> Int64[np.ndarray, "
 def take_strains(strains: Strains, rows: Array) -> Strains:
     """The strains of these rows, in this order; `single` still holds rows of the cohort."""
     wide = np.asarray(rows, np.int64)
-    entry, offsets = ragged(strains.offsets, wide)
+    entry, offsets = take_ragged(strains.offsets, wide)
     return Strains(
         strains.ids.take(pa.array(wide)),
         offsets,
@@ -79,7 +79,7 @@ VALUES_AT_ONCE = 2**22
 """Values of vectors looked at together."""
 
 
-def vector_pieces(
+def cut_vectors(
     vectors: Vectors, rows: Int64[np.ndarray, " row"]
 ) -> Iterator[Int64[np.ndarray, " piece"]]:
     """Rows of a matrix of vectors, in pieces that hold a bounded number of values."""

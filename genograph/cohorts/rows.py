@@ -17,7 +17,7 @@ from genograph.cohorts.sorting import Sorting
 from genograph.errors import CohortError
 from genograph.schema import Perturbation
 from genograph.store import Store
-from genograph.store.stream import Part, of_nodes
+from genograph.store.stream import FoundNodes, read_nodes
 
 NUMBERS = ("value", "sd", "interaction", "interaction_sd")
 
@@ -46,7 +46,7 @@ class Vocabulary:
             self._number.setdefault(text, len(self._number))
             for text in texts.dictionary.to_pylist()
         ]
-        out: NDArray[Any] = np.array(known, np.int32)[whole_numbers(texts.indices)]
+        out: NDArray[Any] = np.array(known, np.int32)[to_integers(texts.indices)]
         return out
 
 
@@ -65,7 +65,7 @@ _EXPERIMENT = "n.id AS id, s.id AS strain, u.id AS study, " + ", ".join(
 _PERTURBATION = "n.id AS id, g.id AS gene, p.kind AS kind, p.allele AS allele, p.dose AS dose"
 
 
-def experiment_rows(
+def read_experiments(
     store: Store, ids: Sorting, said: Vocabularies, timeout: float | None
 ) -> Iterator[pa.Table]:
     """The experiments with these ids (rows `id`), in their order, a table for each part.
@@ -78,22 +78,22 @@ def experiment_rows(
     rest = f"MATCH (n)-[:TESTS]->(s:Strain) MATCH (n)-[:FROM_STUDY]->(u:Study) RETURN {_EXPERIMENT}"
     odd: list[str] = []
     for some, found in _of_nodes(store, "Experiment", rest, ids, timeout):
-        odd += _odd(some, found)
+        odd += _find_odd(some, found)
         if not odd:
             yield _experiments(store, some, found, said)
     if odd:
-        raise _not_one(store, odd)
+        raise _explain_odd(store, odd)
 
 
-def single_rows(
+def read_single_experiments(
     store: Store, phenotype: str, said: Vocabularies, timeout: float | None
 ) -> pa.Table:
     """Every experiment of a phenotype that tests a strain with one of the perturbations in `said`.
 
-    Sorted by id, as `experiment_rows` gives them.
+    Sorted by id, as `read_experiments` gives them.
 
     Raises:
-        CohortError: as `experiment_rows`.
+        CohortError: as `read_experiments`.
     """
     # looked up by their ids, the embedded engine would join all strains there are
     found = store.query(
@@ -107,13 +107,13 @@ def single_rows(
     found = found.filter(pc.is_in(strains, value_set=said.perturbation.texts))
     ids = pc.unique(found["id"].combine_chunks().cast(pa.string()))
     ids = ids.take(pc.sort_indices(ids))
-    odd = _odd(ids, found)
+    odd = _find_odd(ids, found)
     if odd:
-        raise _not_one(store, odd)
+        raise _explain_odd(store, odd)
     return _experiments(store, ids, found, said)
 
 
-def _odd(ids: pa.StringArray, found: pa.Table) -> list[str]:
+def _find_odd(ids: pa.StringArray, found: pa.Table) -> list[str]:
     """The ids that do not have exactly one row."""
     times = np.bincount(_row(found, ids), minlength=len(ids))
     odd: list[str] = ids.take(pa.array(np.flatnonzero(times != 1))).to_pylist()
@@ -136,7 +136,7 @@ def _experiments(
     return pa.table(part)
 
 
-def _not_one(store: Store, odd: list[str]) -> CohortError:
+def _explain_odd(store: Store, odd: list[str]) -> CohortError:
     """The message about ids that do not have exactly one row."""
     known = store.query(
         "MATCH (e:Experiment {id: in_id}) RETURN in_id AS id", rows=pa.table({"in_id": odd})
@@ -155,7 +155,7 @@ def _not_one(store: Store, odd: list[str]) -> CohortError:
     return CohortError(msg)
 
 
-def perturbation_rows(
+def read_perturbations(
     store: Store, ids: Sorting, said: Vocabularies, timeout: float | None
 ) -> Iterator[pa.Table]:
     """The strains with these ids (rows `id`) and their perturbations, a table for each part.
@@ -172,13 +172,13 @@ def perturbation_rows(
         yield _perturbations(store, some, found, said)
 
 
-def single_perturbation_rows(
+def read_single_perturbations(
     store: Store, ids: pa.StringArray, said: Vocabularies, timeout: float | None
 ) -> pa.Table:
-    """What single mutants carry, as `perturbation_rows` gives it for these sorted ids.
+    """What single mutants carry, as `read_perturbations` gives it for these sorted ids.
 
     Raises:
-        CohortError: as `perturbation_rows`.
+        CohortError: as `read_perturbations`.
     """
     found = store.query(
         "MATCH (n:Strain)-[p:PERTURBS]->(g:Gene) WHERE coalesce(n.n_perturbed, 1) = 1 "
@@ -222,13 +222,13 @@ def _spelled(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
     """The perturbations as strain ids spell them; each distinct one is spelled once."""
     parts = [*(columns[n] for n in ("gene", "kind", "allele")), columns["dose"].cast(pa.string())]
     key = pc.binary_join_element_wise(*parts, "\n").dictionary_encode()
-    _, first = np.unique(whole_numbers(key.indices), return_index=True)
+    _, first = np.unique(to_integers(key.indices), return_index=True)
     one = [columns[n].take(pa.array(first)).to_pylist() for n in ("gene", "kind", "allele", "dose")]
     spelled = [str(Perturbation(*values)) for values in zip(*one, strict=True)]
     return pa.DictionaryArray.from_arrays(key.indices, pa.array(spelled, pa.string()))
 
 
-def whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
+def to_integers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row"]:
     """A column of whole numbers, none of which is null."""
     out: NDArray[Any] = column.to_numpy(zero_copy_only=False).astype(np.int64)
     return out
@@ -236,12 +236,12 @@ def whole_numbers(column: pa.Array | pa.ChunkedArray) -> Int64[np.ndarray, " row
 
 def _of_nodes(
     store: Store, label: str, rest: str, ids: Sorting, timeout: float | None
-) -> Iterator[Part]:
+) -> Iterator[FoundNodes]:
     held = store.query(f"MATCH (n:{label}) RETURN count(*) AS n")["n"][0].as_py()
     parts = (part["id"].combine_chunks() for part in ids.parts(distinct=True))
-    return of_nodes(store, label, rest, parts, wanted=ids.rows, held=held, timeout=timeout)
+    return read_nodes(store, label, rest, parts, wanted=ids.rows, held=held, timeout=timeout)
 
 
 def _row(found: pa.Table, ids: pa.Array) -> Int64[np.ndarray, " row"]:
     """The position of each row's id among these ids, which have all of them."""
-    return whole_numbers(pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids))
+    return to_integers(pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=ids))

@@ -20,21 +20,21 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, packed, unpacked
-from genograph.cohorts.folds import Folds, gene_folds, paralog_components, strain_folds
+from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, pack, unpack
+from genograph.cohorts.folds import Folds, assign_gene_folds, assign_strain_folds, join_paralogs
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.mapped import Columns
-from genograph.cohorts.query import CohortQuery, experiment_ids
+from genograph.cohorts.query import CohortQuery, read_experiment_ids
 from genograph.cohorts.rows import (
     NUMBERS,
     Vocabularies,
-    experiment_rows,
-    perturbation_rows,
-    single_perturbation_rows,
-    single_rows,
-    whole_numbers,
+    read_experiments,
+    read_perturbations,
+    read_single_experiments,
+    read_single_perturbations,
+    to_integers,
 )
-from genograph.cohorts.sorting import AT_ONCE, Sorting, begins
+from genograph.cohorts.sorting import AT_ONCE, Sorting, find_changes
 from genograph.errors import CohortError
 from genograph.files import scratch
 from genograph.measurements import RELATIVE
@@ -92,11 +92,11 @@ def select(
         >>> sorted(cohort.measured)
         ['expression', 'fitness']
     """
-    with _put_aside() as folder:
-        ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
+    with _spill_folder() as folder:
+        ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
         read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
-        found = _found(store, ids, folder, singles=singles, timeout=timeout)
-        placed = _placed(found, folder)
+        found = _read_found(store, ids, folder, singles=singles, timeout=timeout)
+        placed = _place(found, folder)
         strains = _strains(found, read, folder)
         _join(placed, strains)
         groups, n_outside = _groups(placed, found.said)
@@ -119,8 +119,8 @@ def select(
             if each is not None:
                 measured[phenotype.name] = each
     genome = read.genome
-    components = paralog_components(len(genome.gene_ids), genome.edges["gene:paralog_of:gene"])
-    gene_fold = gene_folds(genome.gene_ids, components, folds)
+    components = join_paralogs(len(genome.gene_ids), genome.edges["gene:paralog_of:gene"])
+    gene_fold = assign_gene_folds(genome.gene_ids, components, folds)
     counts = dict(read.counts) | {
         "experiments_selected": found.n_selected,
         "experiments_of_phenotypes_not_carried_left_out": found.n_other,
@@ -157,7 +157,7 @@ def select(
         studies,
         measured,
         gene_fold,
-        strain_folds(strains.strains, genome.gene_ids, gene_fold, components, folds),
+        assign_strain_folds(strains.strains, genome.gene_ids, gene_fold, components, folds),
         provenance,
     )
 
@@ -189,9 +189,9 @@ def list_experiments(
         ('simulated_smf', 'YAL001C')
     """
     said = Vocabularies()
-    with _put_aside() as folder:
-        ids = experiment_ids(store, query, folder / "ids", timeout=timeout)
-        found = pa.concat_tables(experiment_rows(store, ids, said, timeout)).combine_chunks()
+    with _spill_folder() as folder:
+        ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
+        found = pa.concat_tables(read_experiments(store, ids, said, timeout)).combine_chunks()
     plain = {
         name: getattr(said, name).texts.take(found[name].combine_chunks())
         for name in ("phenotype", "unit", "study")
@@ -202,7 +202,7 @@ def list_experiments(
 
 
 @contextmanager
-def _put_aside() -> Iterator[Path]:
+def _spill_folder() -> Iterator[Path]:
     """A folder for rows beyond memory; mapped files stay readable after it is removed."""
     with scratch() as folder:
         try:
@@ -226,7 +226,7 @@ class _Found(NamedTuple):
     n_single_other: int
 
 
-def _found(
+def _read_found(
     store: Store, ids: Sorting, folder: Path, *, singles: bool, timeout: float | None
 ) -> _Found:
     """Read the selected experiments, their strains and their single mutants.
@@ -239,7 +239,7 @@ def _found(
     strain_ids = Sorting(folder / "strain_ids", "id")
     n_selected = n_other = 0
     units: set[int] = set()
-    for rows in experiment_rows(store, ids, said, timeout):
+    for rows in read_experiments(store, ids, said, timeout):
         phenotypes = said.phenotype.texts.to_pylist()
         phenotype = rows["phenotype"].to_numpy()
         carried = np.isin(phenotype, [k for k, name in enumerate(phenotypes) if name in _carried()])
@@ -258,7 +258,7 @@ def _found(
         )
         raise CohortError(msg)
     strains = Sorting(folder / "strains", "id")
-    for rows in perturbation_rows(store, strain_ids, said, timeout):
+    for rows in read_perturbations(store, strain_ids, said, timeout):
         strains.put(rows)
     n_single_other = 0
     if singles:
@@ -267,7 +267,7 @@ def _found(
         experiments.put(more)
         new = pc.unique(more["strain"].combine_chunks())
         new = new.take(pc.sort_indices(new))
-        strains.put(single_perturbation_rows(store, new, said, timeout))
+        strains.put(read_single_perturbations(store, new, said, timeout))
     return _Found(experiments, strains, said, n_selected, n_other, n_single_other)
 
 
@@ -279,7 +279,7 @@ def _single_experiments(
     Only those in the units of the selected fitness, or relative to the wild type where none is
     selected; the second is how many there are in another unit.
     """
-    found = single_rows(store, "fitness", said, timeout)
+    found = read_single_experiments(store, "fitness", said, timeout)
     texts = said.unit.texts.to_pylist()
     wanted = sorted(units) if units else [k for k, unit in enumerate(texts) if unit == RELATIVE]
     fits = np.isin(found["unit"].to_numpy(), wanted)
@@ -311,7 +311,7 @@ class _Placed(NamedTuple):
     n: int
 
 
-def _placed(found: _Found, folder: Path) -> _Placed:
+def _place(found: _Found, folder: Path) -> _Placed:
     columns = Columns(folder / "every")
     links = Sorting(folder / "links", "strain")
     vectors = {each.name: _Measured() for each in graph_schema().modelled if each.axis}
@@ -352,14 +352,14 @@ def _strains(found: _Found, read: Read, folder: Path) -> _Kept:
     names = found.said.perturbation.texts
     gene_row = _rows(found.said.gene.texts, pa.array(read.genome.gene_ids, pa.string()))
     # a screen has few spellings and millions of rows: the spellings are sorted, not the rows
-    rank = whole_numbers(pc.rank(names, tiebreaker="dense"))
+    rank = to_integers(pc.rank(names, tiebreaker="dense"))
     single = np.full(len(names), -1, np.int64)
     columns.append(offsets=np.zeros(1, np.int64), id_offsets=np.zeros(1, np.int64))
     n = n_outside = n_perturbation = n_byte = 0
     bare: list[str] = []
     n_bare = 0
     for part in found.strains.parts(distinct=True):
-        count = whole_numbers(pc.list_value_length(part["gene"]))
+        count = to_integers(pc.list_value_length(part["gene"]))
         owner = np.repeat(np.arange(len(part)), count)
         gene, name, dose = (
             part[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -374,7 +374,7 @@ def _strains(found: _Found, read: Read, folder: Path) -> _Kept:
         columns.append(gene=gene[order], dose=dose[order], perturbation=name[order])
         columns.append(offsets=n_perturbation + np.cumsum(count[inside]))
         ids = part["id"].combine_chunks().filter(pa.array(inside))
-        text, ends = packed(ids)
+        text, ends = pack(ids)
         columns.append(id=text, id_offsets=n_byte + ends[1:])
         row = _rows(names, ids)
         single[row >= 0] = n + row[row >= 0]
@@ -389,7 +389,7 @@ def _strains(found: _Found, read: Read, folder: Path) -> _Kept:
     for (number,) in columns.parts(["perturbation"], AT_ONCE):
         columns.append(single=single[number])
     strains = Strains(
-        unpacked(columns.mapped("id", np.uint8), columns.mapped("id_offsets", np.int64)),
+        unpack(columns.mapped("id", np.uint8), columns.mapped("id_offsets", np.int64)),
         columns.mapped("offsets", np.int64),
         columns.mapped("gene", np.int64),
         columns.mapped("dose", np.float32),
@@ -406,7 +406,7 @@ def _join(placed: _Placed, kept: _Kept) -> None:
     strain = placed.columns.full("strain", placed.n, np.int32(-1))
     met = 0
     for part in placed.links.parts():
-        number = np.cumsum(begins(part["strain"])) - 1
+        number = np.cumsum(find_changes(part["strain"])) - 1
         n = int(number[-1]) + 1
         strain[part["place"].to_numpy()] = kept.columns.read("place", met, n)[number]
         met += n
@@ -466,7 +466,7 @@ def _rows(
     """Where the values of a column are among names, -1 where they are not."""
     vocabulary = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
     found = pc.index_in(column, value_set=vocabulary)
-    return whole_numbers(pc.fill_null(found, -1))
+    return to_integers(pc.fill_null(found, -1))
 
 
 def _scalars(

@@ -83,7 +83,7 @@ class Sorting:
             texts = part[self._key].combine_chunks()
             part = part.take(pc.sort_indices(texts))
             if distinct:
-                part = part.filter(pa.array(begins(part[self._key])))
+                part = part.filter(pa.array(find_changes(part[self._key])))
             if len(part):
                 yield part
         for file in self._runs:
@@ -97,7 +97,7 @@ class Sorting:
         return sorted({sample[k * len(sample) // n_part] for k in range(1, n_part)})
 
 
-def begins(sorted_texts: pa.ChunkedArray) -> Bool[np.ndarray, " row"]:
+def find_changes(sorted_texts: pa.ChunkedArray) -> Bool[np.ndarray, " row"]:
     """Which rows differ from the one before."""
     texts = sorted_texts.combine_chunks()
     new: NDArray[Any] = np.ones(len(texts), np.bool_)

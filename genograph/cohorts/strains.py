@@ -12,7 +12,7 @@ from genograph.errors import SchemaError, SourceError
 from genograph.schema import Perturbation, parse_strain, strain_id
 
 
-def strains_of(
+def make_strains(
     genotypes: Iterable[Iterable[Perturbation]], cohort: Cohort, *, where: str = "strains"
 ) -> Strains:
     """Strains as arrays on a cohort's genes, sorted by id; repeats are merged.
@@ -122,4 +122,4 @@ def read_strains(
     if not genotypes:
         msg = f"{path}: holds no strains"
         raise SourceError(msg)
-    return strains_of(genotypes, cohort, where=str(path))
+    return make_strains(genotypes, cohort, where=str(path))

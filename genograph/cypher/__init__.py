@@ -2,20 +2,20 @@
 
 from genograph.cypher.fence import TAKEN, check_parameters, fence
 from genograph.cypher.library import (
-    Entry,
+    LibraryQuery,
     library,
     query_file,
     read_parameters,
     without_parameters,
 )
 from genograph.cypher.lint import Warned, lint
-from genograph.cypher.patterns import Predicate, predicates
+from genograph.cypher.patterns import Predicate, read_predicates
 from genograph.cypher.tokens import Clause, Statement, Token
 
 __all__ = [
     "TAKEN",
     "Clause",
-    "Entry",
+    "LibraryQuery",
     "Predicate",
     "Statement",
     "Token",
@@ -24,8 +24,8 @@ __all__ = [
     "fence",
     "library",
     "lint",
-    "predicates",
     "query_file",
     "read_parameters",
+    "read_predicates",
     "without_parameters",
 ]

@@ -8,7 +8,7 @@ through (LOAD CSV, procedures, two statements).
 from collections.abc import Mapping, Sequence
 
 from genograph.cypher.functions import FUNCTIONS, OF_GRAPH
-from genograph.cypher.patterns import matched_names, plain_name
+from genograph.cypher.patterns import find_matched_names, plain_name
 from genograph.cypher.tokens import (
     CLAUSES,
     Clause,
@@ -138,7 +138,7 @@ def _check_graph_functions(tokens: tuple[Token, ...]) -> None:
 
     The embedded engine ends the whole process at nodes(null), so no value may reach them.
     """
-    matched = matched_names(tokens)
+    matched = find_matched_names(tokens)
     for i, token in enumerate(tokens[:-1]):
         if token.key not in OF_GRAPH or tokens[i + 1].text != "(" or is_name(tokens, i):
             continue

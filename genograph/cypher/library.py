@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r"\s*//\s*:param\s+(\w+)\s*=>\s*(.*?)\s*")
 _DECLARED = re.compile(r"\s*//\s*:param\b")
 
 
-class Entry(NamedTuple):
+class LibraryQuery(NamedTuple):
     """A query of the library.
 
     Attributes:
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 @cache
-def library() -> tuple[Entry, ...]:
+def library() -> tuple[LibraryQuery, ...]:
     """Every query of the library, sorted by name."""
     folder = Path(str(files("genograph._library")))
     return tuple(_read_entry(path) for path in sorted(folder.glob("*.cypher")))
@@ -94,9 +94,9 @@ def without_parameters(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not _DECLARED.match(line)).strip()
 
 
-def _read_entry(path: Path) -> Entry:
+def _read_entry(path: Path) -> LibraryQuery:
     text = path.read_text("utf-8")
     defaults = read_parameters(text, path)
     title = re.split(r"[:.\n]", text.removeprefix("//"), maxsplit=1)[0].strip()
     required = tuple(sorted(fence(text).parameters - set(defaults)))
-    return Entry(path.stem, title, defaults, required, path)
+    return LibraryQuery(path.stem, title, defaults, required, path)

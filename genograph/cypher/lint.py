@@ -9,7 +9,13 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from genograph.cypher.functions import DIFFERENT, ONLY_EMBEDDED, ONLY_NEO4J
-from genograph.cypher.patterns import Step, accesses, distinguished, paths, within
+from genograph.cypher.patterns import (
+    PathStep,
+    read_accesses,
+    read_distinct_pairs,
+    read_paths,
+    within,
+)
 from genograph.cypher.tokens import CLAUSES, Clause, Statement, Token, ends_operand, is_name
 from genograph.schema import graph_schema
 
@@ -174,7 +180,7 @@ def _check_orders(clauses: Sequence[Clause]) -> Iterator[Warned]:
         inside.text
         for clause in clauses
         if clause.keyword.endswith("MATCH")
-        for part in paths(clause)
+        for part in read_paths(clause)
         for inside in part.variables
     }
     for i, clause in enumerate(clauses):
@@ -218,8 +224,8 @@ def _check_patterns(clauses: Sequence[Clause]) -> Iterator[Warned]:
         if not clause.keyword.endswith("MATCH"):
             continue
         where = clauses[i + 1] if i + 1 < len(clauses) else None
-        apart = distinguished(where) if where and where.keyword == "WHERE" else frozenset()
-        parts = paths(clause)
+        apart = read_distinct_pairs(where) if where and where.keyword == "WHERE" else frozenset()
+        parts = read_paths(clause)
         steps = [step for part in parts for step in part.steps]
         for step in steps:
             yield from _check_length(step)
@@ -254,13 +260,13 @@ def _check_filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
 
     Ladybug 0.22 applies them to the wrong rows where a node has more than 2,048 such relationships.
     """
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     used: set[str] = set()
     for clause in clauses:
         if clause.keyword.endswith("MATCH"):
-            steps += [step for part in paths(clause) for step in part.steps]
+            steps += [step for part in read_paths(clause) for step in part.steps]
         elif clause.keyword == "WHERE":
-            used |= {access.variable for access in accesses(clause.tokens)}
+            used |= {access.variable for access in read_accesses(clause.tokens)}
         else:
             for step in steps[:_COMPARED]:
                 ends = {step.source, step.target}
@@ -276,7 +282,7 @@ def _check_filters(clauses: Sequence[Clause]) -> Iterator[Warned]:
             steps, used = [], set()
 
 
-def _check_length(step: Step) -> Iterator[Warned]:
+def _check_length(step: PathStep) -> Iterator[Warned]:
     """Warn of what differs in a relationship of variable length."""
     if not step.star:
         return
@@ -299,7 +305,7 @@ def _check_length(step: Step) -> Iterator[Warned]:
         )
 
 
-def _may_be_one(one: Step, two: Step, apart: frozenset[frozenset[str]]) -> bool:
+def _may_be_one(one: PathStep, two: PathStep, apart: frozenset[frozenset[str]]) -> bool:
     """Whether two relationships of a MATCH could be the same one."""
     if one.types and two.types and not one.types & two.types:
         return False

@@ -96,7 +96,7 @@ def read_element(tokens: Sequence[Token], opening: int) -> Element:
     )
 
 
-def elements(tokens: Sequence[Token]) -> Iterator[Element]:
+def read_elements(tokens: Sequence[Token]) -> Iterator[Element]:
     """Yield what every round or square bracket holds, read as a node or a relationship."""
     for i, token in enumerate(tokens):
         if token.key in ("(", "["):
@@ -117,7 +117,7 @@ def _keys(inner: Sequence[Token]) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """A relationship of a path.
 
     Attributes:
@@ -144,10 +144,10 @@ class Path(NamedTuple):
     """One path of a MATCH: the variables of its nodes, and its relationships."""
 
     variables: tuple[Token, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
 
 
-def paths(clause: Clause) -> tuple[Path, ...]:
+def read_paths(clause: Clause) -> tuple[Path, ...]:
     """The paths of a MATCH clause; a node without a variable has a name of its own."""
     tokens = clause.tokens
     out, depth, first = [], 0, 1
@@ -163,7 +163,7 @@ def paths(clause: Clause) -> tuple[Path, ...]:
 def _path(tokens: Sequence[Token]) -> Path:
     variables: list[Token] = []
     names: list[str] = []
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     i, leftwards = 0, False
     relationship: Element | None = None
     at: Token | None = None
@@ -190,13 +190,13 @@ def _path(tokens: Sequence[Token]) -> Path:
     return Path(tuple(variables), tuple(steps))
 
 
-def _step(element: Element | None, ends: tuple[str, str], directed: bool, at: Token) -> Step:
+def _step(element: Element | None, ends: tuple[str, str], directed: bool, at: Token) -> PathStep:
     if element is None:
-        return Step(frozenset(), *ends, directed, (), at, "", mapped=False)
+        return PathStep(frozenset(), *ends, directed, (), at, "", mapped=False)
     labels = () if element.excludes else element.labels
     types = frozenset(label.upper() for label in labels)
     name = element.name.text if element.name else ""
-    return Step(types, *ends, directed, element.star, at, name, mapped=bool(element.keys))
+    return PathStep(types, *ends, directed, element.star, at, name, mapped=bool(element.keys))
 
 
 class Predicate(NamedTuple):
@@ -206,7 +206,7 @@ class Predicate(NamedTuple):
     parameters: tuple[str, ...]
 
 
-def predicates(where: Clause) -> tuple[Predicate, ...]:
+def read_predicates(where: Clause) -> tuple[Predicate, ...]:
     """The predicates that a WHERE clause joins by AND; all of it as one where it has an OR."""
     depth = 0
     cuts = [1]
@@ -221,7 +221,7 @@ def predicates(where: Clause) -> tuple[Predicate, ...]:
     for first, last in pairwise([*cuts, len(where.tokens)]):
         tokens = where.tokens[first:last]
         tokens = tokens[1:] if tokens and tokens[0].key == "AND" else tokens
-        out.append(Predicate(_text(where, tokens), parameter_names(tokens)))
+        out.append(Predicate(_text(where, tokens), find_parameters(tokens)))
     return tuple(out)
 
 
@@ -233,12 +233,12 @@ def _text(clause: Clause, tokens: Sequence[Token]) -> str:
     return clause.text[tokens[0].start - start : tokens[-1].start + len(tokens[-1].text) - start]
 
 
-def parameter_names(tokens: Sequence[Token]) -> tuple[str, ...]:
+def find_parameters(tokens: Sequence[Token]) -> tuple[str, ...]:
     """The names of the $parameters among some tokens, sorted."""
     return tuple(sorted({token.text[1:] for token in tokens if token.kind == "parameter"}))
 
 
-def distinguished(where: Clause) -> frozenset[frozenset[str]]:
+def read_distinct_pairs(where: Clause) -> frozenset[frozenset[str]]:
     """The pairs of variables that a WHERE clause says to be different: a.id < b.id."""
     found = set()
     texts = [token.text for token in where.tokens]
@@ -256,7 +256,7 @@ class Access(NamedTuple):
     name: str
 
 
-def accesses(tokens: Sequence[Token]) -> Iterator[Access]:
+def read_accesses(tokens: Sequence[Token]) -> Iterator[Access]:
     """Yield every property that is read of a variable; not those of the value of a property."""
     for i in range(1, len(tokens) - 1):
         before, after = tokens[i - 1], tokens[i + 1]
@@ -275,7 +275,7 @@ class Binding(NamedTuple):
     carried: bool
 
 
-def bindings(tokens: Sequence[Token]) -> Iterator[Binding]:
+def read_bindings(tokens: Sequence[Token]) -> Iterator[Binding]:
     """Yield the names of `... AS name` and `name IN ...`."""
     for i, token in enumerate(tokens):
         if i == 0 or token.kind not in ("word", "quoted"):
@@ -297,11 +297,11 @@ def plain_name(token: Token) -> str:
     return _unquoted(token).lower() if token.kind in ("word", "quoted") else ""
 
 
-def matched_names(tokens: Sequence[Token]) -> frozenset[str]:
+def find_matched_names(tokens: Sequence[Token]) -> frozenset[str]:
     """The plain names that stand for nodes, relationships or paths and for nothing else."""
     matched = {
         plain_name(element.name)
-        for element in elements(tokens)
+        for element in read_elements(tokens)
         if element.name
         and not element.called
         and (element.labelled or element.after in (")", "{", "]", "*"))
@@ -309,7 +309,7 @@ def matched_names(tokens: Sequence[Token]) -> frozenset[str]:
     for i in range(1, len(tokens) - 2):
         if tokens[i - 1].key in ("MATCH", ",") and tokens[i + 1].key == "=":
             matched |= {plain_name(tokens[i])} if tokens[i + 2].key == "(" else set()
-    again = {plain_name(binding.name) for binding in bindings(tokens) if not binding.carried}
+    again = {plain_name(binding.name) for binding in read_bindings(tokens) if not binding.carried}
     return frozenset(matched - again - {""})
 
 
@@ -324,7 +324,7 @@ class Alias(NamedTuple):
     value: str
 
 
-def aliases(tokens: Sequence[Token]) -> Iterator[Alias]:
+def read_aliases(tokens: Sequence[Token]) -> Iterator[Alias]:
     """Yield every alias of the text, in its order."""
     for i in range(1, len(tokens)):
         if tokens[i].kind != "word" or tokens[i - 1].key != "AS":

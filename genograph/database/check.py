@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from genograph.database.ledger import loads
+from genograph.database.ledger import list_loads
 from genograph.measurements import Axis
 from genograph.schema import Node, Property, Relationship, graph_schema, names_sha256
 from genograph.store import Store
@@ -75,7 +75,7 @@ def _first(store: Store, cypher: str) -> str:
 
 
 def _unfinished(store: Store) -> Found:
-    for load in loads(store):
+    for load in list_loads(store):
         if load.loaded is None:
             began = f", begun {load.started}" if load.started else ""
             what = f"the load of {load.file} by {load.loader} is not finished{began}"
@@ -94,7 +94,7 @@ _NOT_LOADED = ("Database", "Source", "LOADED_FROM", "Run", "PREDICTED", "PREDICT
 
 def _counted(store: Store) -> Found:
     """Counts against ledgers: every row was created by a load that says so."""
-    held = loads(store)
+    held = list_loads(store)
     if any(load.loaded is None for load in held):
         # which of its rows are there is only known when it is finished
         return
@@ -354,7 +354,7 @@ CHECKS: dict[str, Callable[[Store], Found]] = {
 }
 
 
-def as_table(findings: list[Finding]) -> pa.Table:
+def tabulate(findings: list[Finding]) -> pa.Table:
     """The findings as rows."""
     columns = {n: [getattr(f, n) for f in findings] for n in Finding._fields}
     return pa.table({n: pa.array(v, pa.string()) for n, v in columns.items()})

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from genograph.database.ledger import digest_of
+from genograph.database.ledger import hash_file
 from genograph.errors import StoreError
 from genograph.files import RECORD, read_record, scratch, write_folder, write_record
 from genograph.schema import graph_schema
 from genograph.store import Store, Written, offline
-from genograph.store.stream import Keys, longest, stream
+from genograph.store.stream import Keys, find_longest, stream
 from genograph.tables import Table
 
 FORMAT = 1
@@ -47,7 +47,7 @@ class DumpFile(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class DumpManifest(BaseModel):
     """manifest.json: the files of a dump."""
 
     model_config = RECORD
@@ -118,11 +118,11 @@ def dump(
             if not counts[name]:
                 continue
             rows = 0
-            per_file = max(1, min(ROWS_PER_FILE, VALUES_PER_FILE // longest(store, name)))
+            per_file = max(1, min(ROWS_PER_FILE, VALUES_PER_FILE // find_longest(store, name)))
             for number, parts in enumerate(_files(stream(store, name, keys), per_file)):
                 file = draft / f"{name}-{number:04d}.parquet"
                 n = _write(file, parts)
-                files.append(DumpFile(name=file.name, type=name, rows=n, sha256=digest_of(file)))
+                files.append(DumpFile(name=file.name, type=name, rows=n, sha256=hash_file(file)))
                 rows += n
             if rows != counts[name]:
                 msg = (
@@ -132,11 +132,11 @@ def dump(
                 raise StoreError(msg)
             report(name, rows)
         files.sort(key=lambda file: file.name)
-        manifest = Manifest(
+        manifest = DumpManifest(
             format=FORMAT, schema_version=graph_schema().version, files=tuple(files)
         )
         write_record(draft / MANIFEST, manifest)
-    return opened(folder)
+    return open_dump(folder)
 
 
 def neo4j_import(
@@ -217,7 +217,7 @@ def _write(file: Path, parts: list[pa.Table]) -> int:
     return int(rows.num_rows)
 
 
-def opened(folder: Path | str) -> Dump:
+def open_dump(folder: Path | str) -> Dump:
     """Read a dump's manifest and check that its files have the sizes and hashes it states.
 
     Raises:
@@ -226,7 +226,7 @@ def opened(folder: Path | str) -> Dump:
     folder = Path(folder)
     manifest = read_record(
         folder / MANIFEST,
-        Manifest,
+        DumpManifest,
         error=StoreError,
         kind="dump",
         advice="dump again",
@@ -242,10 +242,10 @@ def opened(folder: Path | str) -> Dump:
         if not known or not named or not path.is_file():
             msg = f"{folder}: damaged dump: {file.name!s:.80} of {file.type!s:.80} is missing"
             raise StoreError(msg)
-        if digest_of(path) != file.sha256:
+        if hash_file(path) != file.sha256:
             msg = f"{path}: does not match its hash in {MANIFEST}; it was changed or damaged"
             raise StoreError(msg)
-    return Dump(folder, manifest.files, digest_of(folder / MANIFEST))
+    return Dump(folder, manifest.files, hash_file(folder / MANIFEST))
 
 
 def restore(
@@ -274,7 +274,7 @@ def restore(
         ...     genograph.restore(store, "yeast-dump")["Gene"]
         120
     """
-    held = opened(folder)
+    held = open_dump(folder)
     with store.writing():
         return _restore(store, held, report)
 
@@ -334,7 +334,7 @@ def _holds(store: Store, counts: Mapping[str, int], held: Dump) -> bool:
                 if file is None or parts is None:
                     return False
                 _write(folder / "rows.parquet", parts)
-                if digest_of(folder / "rows.parquet") != file.sha256:
+                if hash_file(folder / "rows.parquet") != file.sha256:
                     return False
     return True
 

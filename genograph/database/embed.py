@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from genograph.database.ledger import Entry, Ledger, begun
+from genograph.database.ledger import Ledger, LedgerEntry, make_source
 from genograph.embeddings import Provider, Vectors, find_provider
 from genograph.errors import SourceError
 from genograph.loaders.embeddings import tables
@@ -71,7 +71,7 @@ def _embed(store: Store, spec: Provider, model: str, seed: int, dim: int) -> Led
         raise SourceError(msg)
     ids = windows["id"].to_pylist()
     job = _Job(spec, ids, windows["sequence"].to_pylist(), model, seed, dim)
-    entry = Entry(store, job.source())
+    entry = LedgerEntry(store, job.source())
     if _has_all(store, entry, job):
         return Ledger(f"embed_{provider}", _FILE, 0, 0, 0, {}, {}, 0.0, skipped=True)
 
@@ -127,10 +127,10 @@ class _Job:
         settings = [f"dim={self.dim}", f"model={self.model}"]
         settings += [f"seed={self.seed}"] if self.spec.seeded else []
         loader = f"embed_{self.spec.name}"
-        return begun(loader, self.spec.version, _FILE, digest.hexdigest(), settings, "")
+        return make_source(loader, self.spec.version, _FILE, digest.hexdigest(), settings, "")
 
 
-def _has_all(store: Store, entry: Entry, job: _Job) -> bool:
+def _has_all(store: Store, entry: LedgerEntry, job: _Job) -> bool:
     """Whether the ledger has the load and the database still has its vectors.
 
     Three windows are looked at: a load under the same model name writes over all of them.

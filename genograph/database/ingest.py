@@ -16,7 +16,7 @@ from pathlib import Path
 
 from genograph import loaders
 from genograph.database.embed import embed
-from genograph.database.ledger import Entry, Ledger, begun, digest_of, listed
+from genograph.database.ledger import Ledger, LedgerEntry, find_rejects, hash_file, make_source
 from genograph.database.spool import Spool
 from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
@@ -25,10 +25,10 @@ from genograph.loaders import GeneNames, Option, Read, Reading, Source
 from genograph.store import Store, Written
 from genograph.tables import Table
 
-__all__ = ["Ledger", "Step", "build", "gene_names", "load", "sources"]
+__all__ = ["BuildStep", "Ledger", "build", "load", "read_gene_names", "read_sources"]
 
 
-def gene_names(store: Store) -> GeneNames:
+def read_gene_names(store: Store) -> GeneNames:
     """Read the names of the loaded genes: ids, symbols and aliases."""
     return GeneNames(
         store.query("MATCH (g:Gene) RETURN g.id AS id, g.symbol AS symbol, g.aliases AS aliases")
@@ -89,12 +89,12 @@ def _load(
     if not path.is_file():
         msg = f"{path}: no such file"
         raise SourceError(msg)
-    entry = Entry(store, _make_source(spec, path, settings))
+    entry = LedgerEntry(store, _make_source(spec, path, settings))
     with (
         scratch() as folder,
-        listed(rejects, store, entry) as unused,
+        find_rejects(rejects, store, entry) as unused,
     ):
-        reading = Reading(gene_names(store), store.query)
+        reading = Reading(read_gene_names(store), store.query)
         if unused is not None:
             reading.on_reject = unused.row
         entry.note_earlier(reading)
@@ -133,11 +133,11 @@ def _load(
 def _make_source(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
     """Make the Source row of a load that is about to begin."""
     words = [f"{name}={value}" for name, value in sorted(settings.items())]
-    return begun(spec.name, spec.version, path.name, digest_of(path), words, spec.licence)
+    return make_source(spec.name, spec.version, path.name, hash_file(path), words, spec.licence)
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """One entry of a list of sources.
 
     Attributes:
@@ -155,7 +155,7 @@ class Step:
     needs: tuple[str, ...]
 
 
-def sources(path: Path) -> list[Step]:
+def read_sources(path: Path) -> list[BuildStep]:
     """Read the steps of a sources.toml, in the order in which they must be loaded.
 
     A `[[source]]` has `loader`, `file` (relative to the list; `~` and `$NAME` are filled in) and
@@ -185,7 +185,7 @@ def sources(path: Path) -> list[Step]:
     return _sort_steps(steps + [_read_embed(path, entry) for entry in raw.get("embed", [])])
 
 
-def _read_source(path: Path, entry: Mapping[str, Option]) -> Step:
+def _read_source(path: Path, entry: Mapping[str, Option]) -> BuildStep:
     options = dict(entry)
     name, file = options.pop("loader", None), options.pop("file", None)
     if not isinstance(name, str) or not isinstance(file, str):
@@ -201,13 +201,13 @@ def _read_source(path: Path, entry: Mapping[str, Option]) -> Step:
     if not where.is_file():
         msg = f"{path}: {where}: no such file"
         raise SourceError(msg)
-    return Step(name, where, options, spec.gives, spec.needs)
+    return BuildStep(name, where, options, spec.gives, spec.needs)
 
 
 _EMBED_OPTIONS: Mapping[str, type] = {"model": str, "seed": int, "dim": int}
 
 
-def _read_embed(path: Path, entry: Mapping[str, Option]) -> Step:
+def _read_embed(path: Path, entry: Mapping[str, Option]) -> BuildStep:
     options = dict(entry)
     provider = options.pop("provider", None)
     if not isinstance(provider, str) or provider not in PROVIDERS:
@@ -220,16 +220,16 @@ def _read_embed(path: Path, entry: Mapping[str, Option]) -> Step:
             known = ", ".join(f"{n} ({k.__name__})" for n, k in _EMBED_OPTIONS.items())
             msg = f"{path}: an [[embed]] has {name} = {value!r}; its options: {known}"
             raise SourceError(msg)
-    return Step(provider, None, options, ("Embedding", "EMBEDDED_AS"), ("CRE",))
+    return BuildStep(provider, None, options, ("Embedding", "EMBEDDED_AS"), ("CRE",))
 
 
-def _sort_steps(steps: Sequence[Step]) -> list[Step]:
+def _sort_steps(steps: Sequence[BuildStep]) -> list[BuildStep]:
     """Sort steps so that each follows those that give what it needs; else keep their order.
 
     Two steps that each give what the other needs (two SGA screens) keep their order.
     """
     waiting = list(steps)
-    out: list[Step] = []
+    out: list[BuildStep] = []
     while waiting:
         ready = (s for s in waiting if not any(_must_precede(o, s) for o in waiting if o is not s))
         step = next(ready, waiting[0])
@@ -238,7 +238,7 @@ def _sort_steps(steps: Sequence[Step]) -> list[Step]:
     return out
 
 
-def _must_precede(first: Step, then: Step) -> bool:
+def _must_precede(first: BuildStep, then: BuildStep) -> bool:
     """Whether `then` needs what `first` gives, and not the other way round."""
     return bool(set(first.gives) & set(then.needs)) and not set(then.gives) & set(first.needs)
 
@@ -277,7 +277,7 @@ def build(
         >>> ledgers[0].source, ledgers[0].skipped
         ('sgd_features', True)
     """
-    steps = sources(Path(path))
+    steps = read_sources(Path(path))
     there = {name for name, n in store.counts().items() if n}
     for step in steps:
         there |= set(step.gives)
@@ -294,7 +294,7 @@ def build(
         else:
             spec, _ = loaders.loader(step.source)
             settings = spec.settings(step.options)
-            if Entry(store, _make_source(spec, step.path, settings)).finished:
+            if LedgerEntry(store, _make_source(spec, step.path, settings)).finished:
                 ledger = Ledger(step.source, step.path.name, 0, 0, 0, {}, {}, 0.0, skipped=True)
             else:
                 ledger = load(store, step.source, step.path, rejects=rejects, **step.options)

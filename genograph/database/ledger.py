@@ -87,7 +87,7 @@ class Load(NamedTuple):
 _LISTS = ("settings", "reasons", "added")
 
 
-def loads(store: Store) -> list[Load]:
+def list_loads(store: Store) -> list[Load]:
     """Every load on the ledger, in the order of loader, file and id."""
     returned = ", ".join(f"s.{name} AS {name}" for name in Load._fields)
     found = store.query(f"MATCH (s:Source) RETURN {returned}").to_pylist()
@@ -101,7 +101,7 @@ def loads(store: Store) -> list[Load]:
     return out
 
 
-def state(load: Load, among: Sequence[Load]) -> str:
+def describe_state(load: Load, among: Sequence[Load]) -> str:
     """The state of a load: finished, or what to do."""
     if load.loaded is None:
         return "UNFINISHED: load it again"
@@ -134,7 +134,7 @@ def status(store: Store) -> pa.Table:
         >>> set(loaded["state"].to_pylist())
         {'loaded'}
     """
-    held = loads(store)
+    held = list_loads(store)
     columns = {
         "loader": pa.array([load.loader for load in held], pa.string()),
         "file": pa.array([load.file for load in held], pa.string()),
@@ -142,7 +142,7 @@ def status(store: Store) -> pa.Table:
         "rejected": pa.array([load.rows_rejected for load in held], pa.int64()),
         "licence": pa.array([load.licence for load in held], pa.string()),
         "loaded": pa.array([load.loaded for load in held], pa.string()),
-        "state": pa.array([state(load, held) for load in held], pa.string()),
+        "state": pa.array([describe_state(load, held) for load in held], pa.string()),
     }
     return pa.table(columns)
 
@@ -151,13 +151,13 @@ def _counts(words: Sequence[str]) -> dict[str, int]:
     return {name: int(n) for name, _, n in (word.partition("=") for word in words)}
 
 
-def digest_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as raw:
         return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
-def begun(
+def make_source(
     loader: str, loader_version: int, file: str, sha256: str, settings: Sequence[str], licence: str
 ) -> Table:
     """The Source of a load that is about to begin; `settings` are name=value, sorted."""
@@ -177,7 +177,7 @@ def begun(
     return Table.of("Source", columns)
 
 
-class Entry:
+class LedgerEntry:
     """The ledger entry of one load, from before its first row to its end."""
 
     def __init__(self, store: Store, source: Table) -> None:
@@ -185,7 +185,7 @@ class Entry:
         self._store = store
         self._source = source
         self.id: str = source.rows["id"][0].as_py()
-        found = {load.id: load for load in loads(store)}
+        found = {load.id: load for load in list_loads(store)}
         self._earlier = found
         self.finished = self.id in found and found[self.id].loaded is not None
         self.interrupted = self.id in found and not self.finished
@@ -243,7 +243,7 @@ class Entry:
         counts = self._store.counts()
         out = {}
         for name in added:
-            others = [load.added or {} for load in loads(self._store) if load.id != self.id]
+            others = [load.added or {} for load in list_loads(self._store) if load.id != self.id]
             out[name] = max(0, counts[name] - sum(other.get(name, 0) for other in others))
         return out
 
@@ -275,7 +275,7 @@ class Rejects:
     def row(self, line: int | None, count: int, reason: str, detail: str) -> None:
         """Add one rejected row, or `count` of them at one place."""
         place = "" if line is None else str(line)
-        self._rows.append(f"{place}\t{count}\t{harmless(reason)}\t{harmless(detail)}\n")
+        self._rows.append(f"{place}\t{count}\t{escape_cell(reason)}\t{escape_cell(detail)}\n")
         if len(self._rows) >= 10_000:
             self._flush()
 
@@ -322,14 +322,16 @@ class Rejects:
             self._draft.drop()
 
 
-def harmless(text: str) -> str:
+def escape_cell(text: str) -> str:
     """The text of a cell, escaped so that no editor, terminal or spreadsheet runs it."""
     out = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f"'{out}" if out[:1] in ("=", "+", "-", "@") else out
 
 
 @contextmanager
-def listed(rejects: Path | None, store: Store, entry: Entry) -> Iterator[Rejects | None]:
+def find_rejects(
+    rejects: Path | None, store: Store, entry: LedgerEntry
+) -> Iterator[Rejects | None]:
     """The list of a load's rejected rows in the folder `rejects` or beside the database.
 
     None where neither is there: a load into a server without `rejects` keeps the counts only.

@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 4_000_000
 BYTES_AT_ONCE = 256 << 20
 
 
-class Part(NamedTuple):
+class SpooledTable(NamedTuple):
     """One table on disk."""
 
     type: str
@@ -42,7 +42,7 @@ class Spool:
         """Begin empty; `source` is what messages call the rows."""
         self._folder = folder
         self._source = source
-        self._parts: list[Part] = []
+        self._parts: list[SpooledTable] = []
         self.studies: dict[str, None] = {}
 
     def put(self, table: Table, *, certain: bool = False) -> None:
@@ -53,7 +53,9 @@ class Spool:
         held = table.rows.column_names
         names = tuple(c for c in graph_schema().type(table.type).columns if c in held)
         spill(table.rows.select(list(names)), file)
-        part = Part(table.type, file, len(table), table.rows.nbytes, names, table.own, certain)
+        part = SpooledTable(
+            table.type, file, len(table), table.rows.nbytes, names, table.own, certain
+        )
         self._parts.append(part)
         if table.type == "Study":
             self.studies |= dict.fromkeys(table.rows["id"].to_pylist())
@@ -112,7 +114,9 @@ class Spool:
         nodes = done[spec.from_label, mark]
         return nodes.updated == nodes.unchanged == 0
 
-    def _add(self, store: Store, spec: Node | Relationship, parts: Sequence[Part]) -> Written:
+    def _add(
+        self, store: Store, spec: Node | Relationship, parts: Sequence[SpooledTable]
+    ) -> Written:
         """Copy rows that cannot be in the database yet."""
         if not parts[0].certain:
             self._check_other_ends(store, spec, parts)
@@ -122,7 +126,7 @@ class Spool:
         return Written(created=sum(part.rows for part in parts))
 
     def _check_other_ends(
-        self, store: Store, spec: Node | Relationship, parts: Sequence[Part]
+        self, store: Store, spec: Node | Relationship, parts: Sequence[SpooledTable]
     ) -> None:
         """Check that the database has the end nodes that this load does not bring."""
         if isinstance(spec, Node):
@@ -136,9 +140,9 @@ class Spool:
             store.check_ends(spec, column, ends, self._source)
 
 
-def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
+def _batches(parts: Sequence[SpooledTable]) -> Iterator[list[SpooledTable]]:
     """Group neighbouring tables that have the same columns and can be written at once."""
-    held: list[Part] = []
+    held: list[SpooledTable] = []
     for part in parts:
         rows, size = sum(p.rows for p in held), sum(p.bytes for p in held)
         full = rows + part.rows > ROWS_AT_ONCE or size + part.bytes > BYTES_AT_ONCE

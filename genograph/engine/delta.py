@@ -25,15 +25,19 @@ from genograph.engine.base import (
     WildType,
     still_heard,
 )
-from genograph.engine.reachable import Reachable, Rows
+from genograph.engine.reachable import ChangedNodes, Reachable
 from genograph.engine.shared import SharedEngine
-from genograph.engine.topology import KINDS, PASSING, Topology, ends
+from genograph.engine.topology import KINDS, PASSING, Topology, find_ends
 
 EPSILON = 1e-5
 """Of LayerNorm, torch's default."""
 
 SENDS = tuple(
-    tuple(n for n, (name, reverse) in enumerate(PASSING) if ends(name, reverse=reverse)[0] == kind)
+    tuple(
+        n
+        for n, (name, reverse) in enumerate(PASSING)
+        if find_ends(name, reverse=reverse)[0] == kind
+    )
     for kind in KINDS
 )
 """Relations by which each kind of node sends."""
@@ -111,7 +115,7 @@ class DeltaEngine(Engine):
         layer: Layer,
         wild: WildType,
         depth: int,
-        rows: list[Rows],
+        rows: list[ChangedNodes],
         change: Tensor,
         *,
         last: bool,
@@ -148,7 +152,7 @@ class DeltaEngine(Engine):
         layer: Layer,
         wild: WildType,
         depth: int,
-        rows: list[Rows],
+        rows: list[ChangedNodes],
         change: Tensor,
         *,
         last: bool,
@@ -199,7 +203,7 @@ class DeltaEngine(Engine):
         rest = wild.states[depth + 1].index_select(0, found.node)
         return answer * found.dose[:, None] - rest
 
-    def _heard(self, perturbed: Rows, table: Tensor, dtype: torch.dtype) -> Tensor:
+    def _heard(self, perturbed: ChangedNodes, table: Tensor, dtype: torch.dtype) -> Tensor:
         """The factor by which each found row's mean over each relation's sources grows when only
         sources that still send are counted, [row * relation]."""
         graph, n_node, n_relation = self._graph, self.topology.n_node, len(PASSING)
@@ -230,12 +234,12 @@ class DeltaEngine(Engine):
         for number, (name, reverse) in enumerate(PASSING):
             bag = self.topology.passing[number]
             ones = torch.ones((bag.shape[1], 1), dtype=dtype, device=out.device)
-            out[number, self.topology.rows(ends(name, reverse=reverse)[1])] = bag_sum(ones, bag)[
-                :, 0
-            ]
+            out[number, self.topology.rows(find_ends(name, reverse=reverse)[1])] = bag_sum(
+                ones, bag
+            )[:, 0]
         return out
 
-    def _silenced(self, layer: Layer, state: Tensor, heard: Tensor, found: Rows) -> Tensor:
+    def _silenced(self, layer: Layer, state: Tensor, heard: Tensor, found: ChangedNodes) -> Tensor:
         """What the unchanged sources add to found rows because fewer of them are counted."""
         added = state.new_zeros(len(found.node), state.shape[1])
         factor = heard.view(-1, len(PASSING)) - 1.0
@@ -243,7 +247,7 @@ class DeltaEngine(Engine):
             rows = torch.nonzero(factor[:, number])[:, 0]
             if not len(rows):
                 continue
-            source, target = (self.topology.rows(k) for k in ends(name, reverse=reverse))
+            source, target = (self.topology.rows(k) for k in find_ends(name, reverse=reverse))
             bag = self.topology.passing[number]
             node = found.node[rows] - target.start
             start, count = bag.offsets[node], bag.offsets[node + 1] - bag.offsets[node]
@@ -262,8 +266,8 @@ class _Plan(NamedTuple):
     """The integers of one call of the kernel."""
 
     graph: _Graph
-    source: Rows
-    found: Rows
+    source: ChangedNodes
+    found: ChangedNodes
     base: Tensor
     n_node: int
 

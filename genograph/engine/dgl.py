@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genograph.engine.base import Degree, Layer
 from genograph.engine.shared import Factors, WholeGenome
-from genograph.engine.topology import KINDS, PASSING, Topology, ends
+from genograph.engine.topology import KINDS, PASSING, Topology, find_ends
 from genograph.heterograph import import_dgl
 
 
@@ -22,7 +22,7 @@ class DglEngine(WholeGenome):
         self._dgl = import_dgl()
         edges, weights = {}, {}
         for number, (relation, reverse) in enumerate(PASSING):
-            source, target = ends(relation, reverse=reverse)
+            source, target = find_ends(relation, reverse=reverse)
             bag = topology.passing[number]
             rows = torch.repeat_interleave(
                 torch.arange(bag.shape[0], device=bag.column.device), bag.offsets.diff()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genograph.cohorts import Strains
-from genograph.cohorts.ragged import ragged
+from genograph.cohorts.ragged import take_ragged
 from genograph.engine.bags import Bag, make_bag
 from genograph.engine.topology import REACHING, Reach
 
@@ -82,10 +82,10 @@ class Plan(NamedTuple):
 
     def take(self, rows: Int64[np.ndarray, " strain"]) -> "Plan":
         """The plan of these strains, in this order."""
-        p, p_offsets = ragged(self.p_offsets, rows)
-        m, m_offsets = ragged(self.m_offsets, rows)
-        i, i_offsets = ragged(self.i_offsets, m)
-        w, w_offsets = ragged(self.w_offsets, i)
+        p, p_offsets = take_ragged(self.p_offsets, rows)
+        m, m_offsets = take_ragged(self.m_offsets, rows)
+        i, i_offsets = take_ragged(self.i_offsets, m)
+        w, w_offsets = take_ragged(self.w_offsets, i)
         return Plan(
             p_offsets,
             self.gene[p],
@@ -175,7 +175,7 @@ class Plan(NamedTuple):
         key = distinct_of_p[p_of_i] * (int(node.max(initial=0)) + 1) + node
         _, of_entry, entry = np.unique(key, return_index=True, return_inverse=True)
         n_entry = len(of_entry)
-        w, w_offsets = ragged(self.w_offsets, of_entry)
+        w, w_offsets = take_ragged(self.w_offsets, of_entry)
         column = np.repeat(distinct_of_p[p_of_i[of_entry]], np.diff(w_offsets)) * len(REACHING)
         shared_ways = make_bag(
             torch.from_numpy(np.repeat(np.arange(n_entry), np.diff(w_offsets))),
@@ -270,10 +270,10 @@ def _plan(
     n_node: int,
     at_least: int,
 ) -> Plan:
-    p, p_offsets = ragged(strains.offsets, rows)
+    p, p_offsets = take_ragged(strains.offsets, rows)
     gene = strains.gene[p]
     strain_of_p = np.repeat(np.arange(len(rows)), np.diff(p_offsets))
-    entry, e_offsets = ragged(reach.offsets, gene)
+    entry, e_offsets = take_ragged(reach.offsets, gene)
     p_of_e = np.repeat(np.arange(len(gene)), np.diff(e_offsets))
     # one key orders by strain, then node; a stable sort keeps perturbations in order within
     key = strain_of_p[p_of_e] * n_node + reach.node[entry]

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genograph.engine.topology import PASSING, Topology, ends
+from genograph.engine.topology import PASSING, Topology, find_ends
 
 Array = NDArray[Any]
 MOST_BYTES = 2**28
@@ -42,11 +42,11 @@ class Outgoing(NamedTuple):
         return first
 
 
-def outgoing(topology: Topology) -> Outgoing:
+def sort_by_source(topology: Topology) -> Outgoing:
     """The edges of a topology by source."""
     parts: list[tuple[Array, ...]] = []
     for number, (name, reverse) in enumerate(PASSING):
-        from_kind, to_kind = ends(name, reverse=reverse)
+        from_kind, to_kind = find_ends(name, reverse=reverse)
         bag = topology.passing[number]
         source = bag.column.cpu().numpy() + topology.rows(from_kind).start
         target = np.repeat(np.arange(bag.shape[0]), np.diff(bag.offsets.cpu().numpy()))
@@ -67,7 +67,7 @@ def outgoing(topology: Topology) -> Outgoing:
     )
 
 
-class Rows(NamedTuple):
+class ChangedNodes(NamedTuple):
     """The nodes of each strain that differ at one depth: by strain, then node.
 
     Attributes:
@@ -98,7 +98,7 @@ class Reachable:
     """What each gene's perturbation changes, found when first asked for and kept."""
 
     def __init__(self, topology: Topology) -> None:
-        self.edges = outgoing(topology)
+        self.edges = sort_by_source(topology)
         self.n_gene, self.n_node = topology.n_gene, topology.n_node
         self._degree = np.diff(self.edges.offsets)
         self._bits: OrderedDict[tuple[int, int], Array] = OrderedDict()
@@ -114,7 +114,7 @@ class Reachable:
         *,
         wanted: Int64[np.ndarray, " wanted"] | None = None,
         device: torch.device | str = "cpu",
-    ) -> list[Rows]:
+    ) -> list[ChangedNodes]:
         """The rows that differ before the first layer and after each.
 
         Perturbations of one gene of one strain (two alleles) act one on what the other leaves.
@@ -141,7 +141,7 @@ class Reachable:
             doses[at[there]] = product[there]
             offsets = np.searchsorted(of_strain, np.arange(n_strain + 1))
             arrays = (offsets.astype(np.int64), of_strain, node, doses)
-            layers.append(Rows(*(torch.from_numpy(a).to(device) for a in arrays)))
+            layers.append(ChangedNodes(*(torch.from_numpy(a).to(device) for a in arrays)))
         return layers
 
     def measured(self, n_layer: int, *, sample: int = SAMPLE) -> Reached:

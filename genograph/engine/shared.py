@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genograph.engine.bags import bag_sum
 from genograph.engine.base import Degree, Engine, Layer, Perturbed, States, WildType, still_heard
-from genograph.engine.topology import KINDS, PASSING, Topology, ends
+from genograph.engine.topology import KINDS, PASSING, Topology, find_ends
 
 Factors = tuple[Float[Tensor, "_ strain"], ...] | None
 """By relation, the factor of each target's mean in each strain; None: 1."""
@@ -51,7 +51,7 @@ def _factors(topology: Topology, dose: Float[Tensor, "node strain"]) -> Factors:
     found = []
     for number, (relation, reverse) in enumerate(PASSING):
         bag = topology.passing[number]
-        of_source = dose[topology.rows(ends(relation, reverse=reverse)[0])]
+        of_source = dose[topology.rows(find_ends(relation, reverse=reverse)[0])]
         ones = torch.ones_like(of_source[:, :1])
         found.append(still_heard(bag_sum(ones, bag), bag_sum(of_source, bag)))
     return tuple(found)
@@ -104,7 +104,7 @@ class SharedEngine(WholeGenome):
             bag = self.topology.passing[number]
             if not len(bag.column):
                 continue
-            source, target = ends(relation, reverse=reverse)
+            source, target = find_ends(relation, reverse=reverse)
             # strains stand in the row, so that one walk over the edges serves them all
             x = state[self.topology.rows(source)].reshape(bag.shape[1], n * width)
             mean = bag_sum(x, bag).view(bag.shape[0], n, width)

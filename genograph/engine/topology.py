@@ -150,7 +150,7 @@ def threads(wanted: int, n_node: int) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def ends(relation: str, *, reverse: bool) -> tuple[str, str]:
+def find_ends(relation: str, *, reverse: bool) -> tuple[str, str]:
     """Kinds of source and target of a passing relation."""
     source, _, target = relation.split(":")
     return (target, source) if reverse else (source, target)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, Num
 from scipy.sparse import csr_matrix
 
 from genograph.cohorts import TEST, TRAIN, VALIDATION, Cohort, Genome, Strains
-from genograph.evaluation.pair_features import Networks, neighbour_mean, pair_features
+from genograph.evaluation.pair_features import Networks, make_pair_features, neighbour_mean
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Ridge penalties that are tried."""
@@ -40,7 +40,7 @@ class Baseline(NamedTuple):
     values: Num[np.ndarray, "..."]
 
 
-class Folds(NamedTuple):
+class FoldRows(NamedTuple):
     """Positions among the measured strains: where to learn, choose and score."""
 
     train: Int64[np.ndarray, " train"]
@@ -55,7 +55,7 @@ class GeneVectors(NamedTuple):
     random: Float32[np.ndarray, "gene component"]
 
 
-def gene_vectors(genome: Genome, *, seed: int = 0) -> GeneVectors:
+def make_gene_vectors(genome: Genome, *, seed: int = 0) -> GeneVectors:
     """Whitened principal components of the CRE embeddings and random normal vectors, as many.
 
     Genes without an embedding have zeros; `embedded` is None where no gene has one.
@@ -75,9 +75,9 @@ def gene_vectors(genome: Genome, *, seed: int = 0) -> GeneVectors:
     return GeneVectors(embedded, generator.normal(size=(n_gene, n)).astype(np.float32))
 
 
-def scalar_baselines(
+def fit_scalar_baselines(
     target: Float64[np.ndarray, " measured"],
-    folds: Folds,
+    folds: FoldRows,
     genes: csr_matrix,
     vectors: GeneVectors,
 ) -> tuple[Baseline, ...]:
@@ -105,7 +105,9 @@ def scalar_baselines(
     return tuple(out)
 
 
-def strain_genes(strains: Strains, rows: Int64[np.ndarray, " row"], n_gene: int) -> csr_matrix:
+def count_strain_genes(
+    strains: Strains, rows: Int64[np.ndarray, " row"], n_gene: int
+) -> csr_matrix:
     """Which genes the strains of `rows` perturb and how much: |1 - dose|, [row, gene]."""
     count = strains.n_perturbed[rows]
     strain = np.repeat(np.arange(len(rows)), count)
@@ -115,7 +117,7 @@ def strain_genes(strains: Strains, rows: Int64[np.ndarray, " row"], n_gene: int)
     return csr_matrix((change, (strain, strains.gene[entry])), shape=(len(rows), n_gene))
 
 
-def pair_table(
+def make_pair_table(
     cohort: Cohort,
     networks: Networks,
     rows: Int64[np.ndarray, " pair"],
@@ -124,10 +126,12 @@ def pair_table(
     """PAIR_FEATURES of the cohort's strains `rows`, which have two perturbations each."""
     start = cohort.strains.offsets[rows]
     entry = np.stack([start, start + 1], axis=1)
-    return pair_features(networks, cohort.strains.gene[entry], cohort.strains.dose[entry], single)
+    return make_pair_features(
+        networks, cohort.strains.gene[entry], cohort.strains.dose[entry], single
+    )
 
 
-def single_table(
+def make_single_table(
     cohort: Cohort,
     networks: Networks,
     rows: Int64[np.ndarray, " single"],
@@ -160,9 +164,9 @@ def single_table(
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def profile_baselines(
+def fit_profile_baselines(
     values: Float32[np.ndarray, "measured axis"],
-    folds: Folds,
+    folds: FoldRows,
     genes: csr_matrix,
     networks: Networks,
     vectors: GeneVectors,
@@ -175,7 +179,7 @@ def profile_baselines(
     Args:
         values: one profile each strain, NaN where not measured.
         folds: positions in the first axis.
-        genes: as for `scalar_baselines`.
+        genes: as for `fit_scalar_baselines`.
         networks: of the genome.
         vectors: of genes.
         fitness: of each strain, measured or predicted from training; adds the slow-growth
@@ -184,7 +188,7 @@ def profile_baselines(
         order: systematic name of each strain; adds the running median in that order, which knows
             no biology and finds plate and position effects.
     """
-    mean = column_mean(values[folds.train])
+    mean = average_columns(values[folds.train])
     n_scored = len(folds.scored)
     out = [Baseline("mean", np.repeat(mean[None], n_scored, axis=0))]
     if fitness is not None:
@@ -202,7 +206,7 @@ def profile_baselines(
     return tuple(out)
 
 
-def column_mean(values: Num[np.ndarray, "row axis"]) -> Float64[np.ndarray, " axis"]:
+def average_columns(values: Num[np.ndarray, "row axis"]) -> Float64[np.ndarray, " axis"]:
     """Mean of the measured values of each column, NaN where there is none."""
     measured = np.isfinite(values)
     total = np.where(measured, values, 0.0).sum(axis=0, dtype=np.float64)
@@ -213,7 +217,7 @@ def column_mean(values: Num[np.ndarray, "row axis"]) -> Float64[np.ndarray, " ax
 
 def _slow_growth(
     values: Float32[np.ndarray, "measured axis"],
-    folds: Folds,
+    folds: FoldRows,
     fitness: Float64[np.ndarray, " measured"],
     mean: Float64[np.ndarray, " axis"],
 ) -> Float64[np.ndarray, "scored axis"]:
@@ -233,7 +237,7 @@ def _slow_growth(
 
 def _go_neighbours(
     values: Float32[np.ndarray, "measured axis"],
-    folds: Folds,
+    folds: FoldRows,
     genes: csr_matrix,
     networks: Networks,
     mean: Float64[np.ndarray, " axis"],
@@ -265,7 +269,7 @@ def _go_neighbours(
 
 def _name_order(
     values: Float32[np.ndarray, "measured axis"],
-    folds: Folds,
+    folds: FoldRows,
     order: Sequence[str],
     mean: Float64[np.ndarray, " axis"],
 ) -> Float64[np.ndarray, "scored axis"]:
@@ -301,7 +305,7 @@ def _normed(columns: Num[np.ndarray, "measured column"]) -> Float32[np.ndarray, 
 def _ridge(
     inputs: Float32[np.ndarray, "measured column"],
     target: Num[np.ndarray, "measured axis"],
-    folds: Folds,
+    folds: FoldRows,
 ) -> Float64[np.ndarray, "scored axis"]:
     """Ridge regression by the normal equations, a target a column, NaN where one is not known.
 
@@ -332,7 +336,7 @@ def _ridge(
 
 
 def _sparse_ridge(
-    inputs: csr_matrix, target: Float64[np.ndarray, " measured"], folds: Folds
+    inputs: csr_matrix, target: Float64[np.ndarray, " measured"], folds: FoldRows
 ) -> Float64[np.ndarray, " scored"]:
     """Ridge regression on sparse columns; the penalty is chosen as in `_ridge`."""
     from sklearn.linear_model import Ridge
@@ -351,10 +355,10 @@ def _sparse_ridge(
     return best[1]
 
 
-def boosted(
+def fit_boosting(
     features: Float32[np.ndarray, "measured feature"],
     target: Float64[np.ndarray, " measured"],
-    folds: Folds,
+    folds: FoldRows,
     *,
     seed: int = 0,
 ) -> Float64[np.ndarray, " scored"]:
@@ -372,7 +376,7 @@ def boosted(
 def _boosted(
     table: Float32[np.ndarray, "measured feature"],
     target: Float64[np.ndarray, " measured"],
-    folds: Folds,
+    folds: FoldRows,
     seed: int,
 ) -> Float64[np.ndarray, " scored"]:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -402,13 +406,15 @@ def _boosted(
     raise AssertionError
 
 
-def trained_on(fold: Num[np.ndarray, " measured"], scored: Bool[np.ndarray, " measured"]) -> Folds:
+def divide_folds(
+    fold: Num[np.ndarray, " measured"], scored: Bool[np.ndarray, " measured"]
+) -> FoldRows:
     """Folds of measured strains from their fold numbers and which are to be scored.
 
     A strain that training or validation used is never scored.
     """
     assert (fold[scored] == TEST).all()
-    return Folds(
+    return FoldRows(
         np.flatnonzero(fold == TRAIN),
         np.flatnonzero(fold == VALIDATION),
         np.flatnonzero(scored),

@@ -47,7 +47,7 @@ PAIR_FEATURES = (
     "n_target_low",
     "n_target_high",
 )
-"""Names of the columns of `pair_features`; `low` and `high` are the smaller and larger of two."""
+"""Columns of `make_pair_features`; `low` and `high` are the smaller and larger of two."""
 
 Single = Float32[np.ndarray, "pair 2"]
 
@@ -96,7 +96,7 @@ class _Overlap(NamedTuple):
     cosine: Float64[np.ndarray, " pair"]
 
 
-def pair_features(
+def make_pair_features(
     networks: Networks,
     genes: Int64[np.ndarray, "pair 2"],
     dose: Float32[np.ndarray, "pair 2"],

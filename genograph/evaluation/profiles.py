@@ -6,15 +6,15 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from genograph.cohorts import SPLITS, TEST, TRAIN, Strains, Vectors
 from genograph.evaluation.baselines import (
     Baseline,
-    Folds,
-    column_mean,
-    profile_baselines,
-    strain_genes,
-    trained_on,
+    FoldRows,
+    average_columns,
+    count_strain_genes,
+    divide_folds,
+    fit_profile_baselines,
 )
 from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.scores import MODEL, Score, pearson, rmse, spearman
-from genograph.evaluation.scoring import Bench, positions, refuse_missing
+from genograph.evaluation.scoring import Bench, find_positions, refuse_missing
 from genograph.schema import Phenotype
 
 SIGNAL_FOLD = 1.7
@@ -35,8 +35,8 @@ def _score_genes(
     bench: Bench, name: str, vectors: Vectors, predicted: MeasuredPrediction
 ) -> list[Score]:
     """Profiles of strains with signal, per strain across genes."""
-    rows, values = averaged(vectors)
-    own = own_columns(bench.cohort.strains, rows, vectors.gene)
+    rows, values = average_repeats(vectors)
+    own = find_own_columns(bench.cohort.strains, rows, vectors.gene)
     absent = vectors.gene < 0
     if absent.any():
         bench.notes.append(
@@ -48,19 +48,21 @@ def _score_genes(
     if not (fold == TRAIN).any():
         bench.notes.append(f"{name}: no training strain, nothing scored")
         return []
-    strong = signal(values, fold == TRAIN, vectors.unit)
+    strong = find_signal(values, fold == TRAIN, vectors.unit)
     test = int((fold == TEST).sum())
     bench.notes.append(
         f"{name}: {int((strong & (fold == TEST)).sum())} of {test} test strains have "
         f"signal and are scored; the perturbed genes' own columns are left out"
     )
-    folds = trained_on(fold, strong & (fold == TEST))
+    folds = divide_folds(fold, strong & (fold == TEST))
     if not len(folds.scored):
         return []
     fitness = _fill_fitness(bench, rows, folds)
-    genes = strain_genes(bench.cohort.strains, rows, bench.networks.n_gene)
-    models = profile_baselines(values, folds, genes, bench.networks, bench.vectors, fitness=fitness)
-    mean = column_mean(values[folds.train])
+    genes = count_strain_genes(bench.cohort.strains, rows, bench.networks.n_gene)
+    models = fit_profile_baselines(
+        values, folds, genes, bench.networks, bench.vectors, fitness=fitness
+    )
+    mean = average_columns(values[folds.train])
     measured = values[folds.scored].astype(np.float64)
     truth = None if bench.truth is None else bench.truth.vectors.get(name)
     everything = _with_model(bench, predicted, rows[folds.scored], models, name, truth, ~absent)
@@ -82,13 +84,13 @@ def _score_parameters(
     bench: Bench, name: str, vectors: Vectors, predicted: MeasuredPrediction
 ) -> list[Score]:
     """Parameters across strains, in s.d. of the training strains."""
-    rows, values = averaged(vectors)
+    rows, values = average_repeats(vectors)
     fold = bench.cohort.strain_fold[rows]
     if not (fold == TRAIN).any():
         bench.notes.append(f"{name}: no training strain, nothing scored")
         return []
-    mean = column_mean(values[fold == TRAIN])
-    spread = np.sqrt(column_mean(np.square(values[fold == TRAIN] - mean)))
+    mean = average_columns(values[fold == TRAIN])
+    spread = np.sqrt(average_columns(np.square(values[fold == TRAIN] - mean)))
     useful = np.isfinite(spread) & (spread > 1e-9)
     if not useful.all():
         bench.notes.append(
@@ -96,12 +98,12 @@ def _score_parameters(
             f"among training strains and are left out"
         )
     values = ((values - mean) / np.where(useful, spread, np.nan))[:, useful].astype(np.float32)
-    folds = trained_on(fold, fold == TEST)
+    folds = divide_folds(fold, fold == TEST)
     if not len(folds.scored) or not useful.any():
         return []
     strains = bench.cohort.strains
-    genes = strain_genes(strains, rows, bench.networks.n_gene)
-    models = profile_baselines(
+    genes = count_strain_genes(strains, rows, bench.networks.n_gene)
+    models = fit_profile_baselines(
         values, folds, genes, bench.networks, bench.vectors,
         order=[strains.ids[int(row)].as_py() for row in rows],
     )  # fmt: skip
@@ -136,7 +138,9 @@ def _with_model(
     needed: Bool[np.ndarray, " axis"],
 ) -> list[Baseline]:
     guess = (
-        predicted.quantities[head].mean[positions(predicted.rows, scored, head)].astype(np.float64)
+        predicted.quantities[head]
+        .mean[find_positions(predicted.rows, scored, head)]
+        .astype(np.float64)
     )
     refuse_missing(guess[:, needed], head)
     out = [Baseline(MODEL, guess), *models]
@@ -146,7 +150,7 @@ def _with_model(
 
 
 def _fill_fitness(
-    bench: Bench, rows: Int64[np.ndarray, " row"], folds: Folds
+    bench: Bench, rows: Int64[np.ndarray, " row"], folds: FoldRows
 ) -> Float64[np.ndarray, " row"] | None:
     """Measured fitness of strains; the mean of the training strains where there is none."""
     fitness: Float64[np.ndarray, " row"] = bench.fitness.value[rows]
@@ -165,7 +169,7 @@ def _fill_fitness(
     return fitness
 
 
-def averaged(
+def average_repeats(
     vectors: Vectors,
 ) -> tuple[Int64[np.ndarray, " strain"], Float32[np.ndarray, "strain axis"]]:
     """Strain rows, ascending, and the mean of the measured values of each strain's repeats."""
@@ -180,7 +184,7 @@ def averaged(
     return rows, mean.astype(np.float32)
 
 
-def signal(
+def find_signal(
     values: Float32[np.ndarray, "strain axis"], train: Bool[np.ndarray, " strain"], unit: str
 ) -> Bool[np.ndarray, " strain"]:
     """Which strains change enough genes to differ from noise; see SIGNAL_GENES."""
@@ -193,12 +197,12 @@ def signal(
     return strong
 
 
-def own_columns(
+def find_own_columns(
     strains: Strains, rows: Int64[np.ndarray, " row"], gene: Int64[np.ndarray, " column"]
 ) -> Bool[np.ndarray, "row column"]:
     """Where a column is of a gene that the strain itself perturbs."""
     n_gene = int(max(gene.max(initial=-1), strains.gene.max(initial=-1))) + 1
-    perturbed = strain_genes(strains, rows, n_gene)
+    perturbed = count_strain_genes(strains, rows, n_gene)
     held = np.asarray(perturbed[:, np.maximum(gene, 0)].toarray() > 0)
     return held & (gene >= 0)
 

@@ -9,24 +9,24 @@ from jaxtyping import Float32, Float64, Int64
 from genograph.cohorts import SPLITS, TEST, TRAIN
 from genograph.evaluation.baselines import (
     Baseline,
-    boosted,
-    pair_table,
-    scalar_baselines,
-    single_table,
-    strain_genes,
-    trained_on,
+    count_strain_genes,
+    divide_folds,
+    fit_boosting,
+    fit_scalar_baselines,
+    make_pair_table,
+    make_single_table,
 )
 from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.scores import (
     MODEL,
     Calibration,
     Score,
-    calibration,
+    measure_calibration,
     pearson,
     rmse,
     spearman,
 )
-from genograph.evaluation.scoring import Bench, positions, refuse_missing
+from genograph.evaluation.scoring import Bench, find_positions, refuse_missing
 
 ORDER = (
     MODEL,
@@ -76,7 +76,7 @@ def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]
             f"null takes the training mean {fill:.3f} for it"
         )
     shown = np.full((len(rows), 2), np.nan) if bench.singles_hidden else single[rows]
-    features = pair_table(cohort, bench.networks, rows, shown.astype(np.float32))
+    features = make_pair_table(cohort, bench.networks, rows, shown.astype(np.float32))
     # what is left of fitness when the null is taken off is the interaction score: one fit does both
     left = bench.fitness.value - null_filled
     residual = np.where(np.isfinite(interaction.value), interaction.value, left)
@@ -117,7 +117,9 @@ def score_singles(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Score
         return
     assert cohort.fitness is not None
     train = np.flatnonzero(cohort.strain_fold[rows] == TRAIN)
-    features = single_table(cohort, bench.networks, rows, fitness.value[rows], train, bench.vectors)
+    features = make_single_table(
+        cohort, bench.networks, rows, fitness.value[rows], train, bench.vectors
+    )
     trees = _boosted(bench, rows, features, fitness.value[rows])
     controls = [] if trees is None else [Baseline("gradient boosting", trees)]
     truth = None if bench.truth is None else bench.truth.fitness
@@ -135,11 +137,11 @@ def _boosted(
 ) -> Float64[np.ndarray, " strain"] | None:
     """What boosted trees predict for the test strains of `rows`, NaN for all other strains."""
     fold = bench.cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
+    folds = divide_folds(fold, fold == TEST)
     if len(folds.train) < FEWEST or not len(folds.scored):
         return None
     out = np.full(len(bench.cohort.strains), np.nan)
-    out[rows[folds.scored]] = boosted(features, target, folds, seed=bench.seed)
+    out[rows[folds.scored]] = fit_boosting(features, target, folds, seed=bench.seed)
     return out
 
 
@@ -161,11 +163,11 @@ def _score(
     cohort = bench.cohort
     assert cohort.fitness is not None
     fold = cohort.strain_fold[rows]
-    folds = trained_on(fold, fold == TEST)
+    folds = divide_folds(fold, fold == TEST)
     scored = rows[folds.scored]
     interaction = quantity == "interaction_pairs"
     found = predicted.quantities["interaction" if interaction else "fitness"]
-    at = positions(predicted.rows, scored, quantity)
+    at = find_positions(predicted.rows, scored, quantity)
     mean, sd = found.mean[at].astype(np.float64), found.sd[at].astype(np.float64)
     refuse_missing(mean, quantity)
     models = [Baseline(MODEL, mean)]
@@ -174,8 +176,8 @@ def _score(
             f"{quantity}: {len(folds.train)} training strains, the fitted baselines are left out"
         )
     elif len(scored):
-        genes = strain_genes(cohort.strains, rows, bench.networks.n_gene)
-        models += scalar_baselines(measured[rows], folds, genes, bench.vectors)
+        genes = count_strain_genes(cohort.strains, rows, bench.networks.n_gene)
+        models += fit_scalar_baselines(measured[rows], folds, genes, bench.vectors)
     models += [Baseline(model, each[scored]) for model, each in controls]
     models.sort(key=lambda each: ORDER.index(each.model))
     twice = _repeats(cohort.fitness.strain, repeats, len(cohort.strains))[scored]
@@ -194,7 +196,7 @@ def _score(
         both = inside & np.isfinite(twice[:, 1])
         if both.sum() >= 3:
             out.append(_row(quantity, split, "repeat measurement", *twice[both].T))
-        honest = calibration(
+        honest = measure_calibration(
             quantity, split, y[inside], measured_sd[scored][inside], mean[inside], sd[inside]
         )
         if honest is not None:

@@ -464,7 +464,7 @@ def combine(
     return Combined(mean, mean_sd, count, int(again.sum()))
 
 
-def calibration(
+def measure_calibration(
     quantity: str,
     split: str,
     measured: Numbers,

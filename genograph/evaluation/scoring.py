@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, Int64, Num
 
 from genograph.cohorts import Cohort
 from genograph.errors import RunError
-from genograph.evaluation.baselines import GeneVectors, gene_vectors
+from genograph.evaluation.baselines import GeneVectors, make_gene_vectors
 from genograph.evaluation.pair_features import Networks
 from genograph.evaluation.predictions import Truth
 from genograph.evaluation.scores import Combined, combine
@@ -32,7 +32,7 @@ class Bench:
 
     @cached_property
     def vectors(self) -> GeneVectors:
-        found = gene_vectors(self.cohort.genome, seed=self.seed)
+        found = make_gene_vectors(self.cohort.genome, seed=self.seed)
         if found.embedded is None:
             self.notes.append("no gene has an embedding: ridge on embeddings is left blank")
         return found
@@ -96,7 +96,7 @@ class Bench:
         return Combined(value, np.where(derived, self.fitness.sd, found.sd), found.n, found.copies)
 
 
-def positions(
+def find_positions(
     held: Int64[np.ndarray, " held"], wanted: Int64[np.ndarray, " wanted"], what: str
 ) -> Int64[np.ndarray, " wanted"]:
     order = np.argsort(held, kind="stable")

@@ -8,11 +8,11 @@ from genograph.measurements.rows import (
     Measurement,
     Spelled,
     Study,
-    number,
-    screened,
-    spelled_strain,
+    read_number,
+    read_screened,
+    read_strain,
+    read_vector,
     tables,
-    vector,
 )
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "Seen",
     "Spelled",
     "Study",
-    "number",
-    "screened",
-    "spelled_strain",
+    "read_number",
+    "read_screened",
+    "read_strain",
+    "read_vector",
     "tables",
-    "vector",
 ]

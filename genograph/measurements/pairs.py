@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genograph.errors import SourceError
 from genograph.measurements.rows import RELATIVE, Study
 from genograph.schema import Perturbation
-from genograph.tables import Table, new_mark
+from genograph.tables import Table, make_mark
 
 Column = NDArray[Any]
 
@@ -53,7 +53,7 @@ class PairTables:
         self._codes: dict[Perturbation, int] = {}
         self._places: list[str] = []
         self._told = False
-        self._mark = new_mark()
+        self._mark = make_mark()
         self._strains = Seen()
         self._experiments = Seen()
         self._times: dict[int, int] = {}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, SourceError
 from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
-from genograph.tables import Table, new_mark
+from genograph.tables import Table, make_mark
 
 RELATIVE = "relative to wild type"
 """The unit of fitness: the wild type has 1."""
@@ -134,7 +134,7 @@ class _Seen:
     strains: set[str] = field(default_factory=set)
     experiments: set[str] = field(default_factory=set)
     spelled: dict[Perturbation, str] = field(default_factory=dict)
-    mark: int = field(default_factory=new_mark)
+    mark: int = field(default_factory=make_mark)
 
     def new(self, label: str, id: str) -> bool:
         """Record a Study, Environment or Axis; return whether its id is new."""
@@ -283,7 +283,7 @@ class Spelled(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-def spelled_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
+def read_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
     """Read a gene name or a strain id as a strain, and resolve its genes.
 
     A bare gene name is its deletion; `WT` is the wild type; `RAD51+YBL003C(damp)`,
@@ -308,7 +308,7 @@ def spelled_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
 _TS = re.compile(r"ts[a-z]?\d*")
 
 
-def screened(name: str, gene: str | None = None) -> Perturbation | None:
+def read_screened(name: str, gene: str | None = None) -> Perturbation | None:
     """Read an SGA strain name as a perturbation; None where its allele suffix is not known.
 
     `YAL001C` is a deletion, `YAL001C_damp` a DAmP allele and `YAL001C_tsq508` the ts
@@ -327,7 +327,7 @@ def screened(name: str, gene: str | None = None) -> Perturbation | None:
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def number(
+def read_number(
     path: object,
     line: int | None,
     column: str,
@@ -360,7 +360,9 @@ def number(
     raise SourceError.at(str(path), line, column, text, wanted)
 
 
-def vector(path: object, line: int, names: Sequence[str], fields: Sequence[str]) -> NDArray[Any]:
+def read_vector(
+    path: object, line: int, names: Sequence[str], fields: Sequence[str]
+) -> NDArray[Any]:
     """Read one row of a matrix as float32, NaN where a cell was not measured.
 
     `names` are the names of the columns.
@@ -381,7 +383,7 @@ def vector(path: object, line: int, names: Sequence[str], fields: Sequence[str])
                 return out
     limit = float(np.finfo(np.float32).max)
     values = [
-        number(path, line, name, cell, low=-limit, high=limit)
+        read_number(path, line, name, cell, low=-limit, high=limit)
         for name, cell in zip(names, fields, strict=True)
     ]
     return np.array([math.nan if v is None else v for v in values], dtype=np.float32)

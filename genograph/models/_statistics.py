@@ -15,11 +15,11 @@ from torch import Tensor
 
 from genograph.cohorts import TRAIN, Cohort, Fitness, Strains, Vectors
 from genograph.cohorts.ragged import (
-    n_perturbed_of,
-    pieces,
-    rows_where,
+    count_perturbed,
+    cut_pieces,
+    cut_vectors,
+    find_rows,
     take_strains,
-    vector_pieces,
 )
 from genograph.engine.overlap import (
     N_CONTEXT,
@@ -57,11 +57,11 @@ def single_effects(cohort: Cohort, *, floor: float) -> SingleEffects:
         return SingleEffects(out, 0)
 
     def kept(piece: slice) -> Array:
-        several = n_perturbed_of(cohort.strains, fitness.strain[piece]) != 1
+        several = count_perturbed(cohort.strains, fitness.strain[piece]) != 1
         alone: Array = ~(several | np.isnan(fitness.value[piece]))
         return alone
 
-    rows = rows_where(len(fitness), kept)
+    rows = find_rows(len(fitness), kept)
     known, strain = np.unique(fitness.strain[rows], return_inverse=True)
     value, sd, n = fitness.value[rows], fitness.sd[rows], len(known)
     # one experiment without s.d. among several makes their weights equal
@@ -268,8 +268,8 @@ def _fit_overlap_scales(
         "context_scale": torch.ones(N_CONTEXT),
     }
     strains, fold = cohort.strains, cohort.strain_fold
-    rows = rows_where(
-        len(strains), lambda p: (fold[p] == TRAIN) & (n_perturbed_of(strains, p) >= 2)
+    rows = find_rows(
+        len(strains), lambda p: (fold[p] == TRAIN) & (count_perturbed(strains, p) >= 2)
     )
     if len(rows) < 2:
         return unscaled
@@ -308,7 +308,7 @@ def _scalar_noise(cohort: Cohort, measured: Fitness, values: Array) -> Array:
 
 def _of_training(cohort: Cohort, fitness: Fitness, values: Array) -> Iterator[tuple[Array, Array]]:
     """Study and value of the training experiments that have one, in pieces."""
-    for piece in pieces(len(fitness)):
+    for piece in cut_pieces(len(fitness)):
         found = values[piece].astype(np.float64)
         kept = (cohort.strain_fold[fitness.strain[piece]] == TRAIN) & ~np.isnan(found)
         yield fitness.study[piece][kept], found[kept]
@@ -320,7 +320,7 @@ def _wild_type_and_deviation(cohort: Cohort, vectors: Vectors, name: str) -> tup
     Where no wild type was measured, the median training strain stands for it: most single
     deletions look like the wild type.
     """
-    n_perturbed = n_perturbed_of(cohort.strains, vectors.strain)
+    n_perturbed = count_perturbed(cohort.strains, vectors.strain)
     wild = np.flatnonzero(n_perturbed == 0)
     train = np.flatnonzero((cohort.strain_fold[vectors.strain] == TRAIN) & (n_perturbed > 0))
     if not len(train):
@@ -343,7 +343,7 @@ def _wild_type_and_deviation(cohort: Cohort, vectors: Vectors, name: str) -> tup
 def _root_mean_square(cohort: Cohort, vectors: Vectors, name: str) -> float:
     rows = np.flatnonzero(cohort.strain_fold[vectors.strain] == TRAIN)
     n, square = 0, 0.0
-    for some in vector_pieces(vectors, rows):
+    for some in cut_vectors(vectors, rows):
         values = vectors.values[some]
         finite = values[~np.isnan(values)].astype(np.float64)
         n, square = n + len(finite), square + float((finite**2).sum())

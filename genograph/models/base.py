@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
 from genograph.cohorts import Cohort, Strains
-from genograph.cohorts.ragged import ragged
+from genograph.cohorts.ragged import take_ragged
 from genograph.engine.base import Perturbed
 from genograph.schema import graph_schema
 
@@ -133,7 +133,7 @@ class PerturbationPlan(NamedTuple):
 
     def take(self, rows: Int64[np.ndarray, " taken"]) -> "PerturbationPlan":
         """See StrainPlan."""
-        entry, offsets = ragged(self.offsets, rows)
+        entry, offsets = take_ragged(self.offsets, rows)
         return PerturbationPlan(offsets, self.gene[entry], self.dose[entry])
 
     def tensors(self, device: torch.device | str = "cpu") -> Perturbed:

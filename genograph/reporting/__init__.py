@@ -7,8 +7,8 @@ from genograph.errors import RunError
 from genograph.evaluation import EVALUATION, PREDICTIONS, load_evaluation, load_predictions
 from genograph.files import write_file
 from genograph.reporting.caveats import find_caveats
-from genograph.reporting.page import page
-from genograph.reporting.pictures import metrics, pictures
+from genograph.reporting.page import render_page
+from genograph.reporting.pictures import draw_pictures, read_metrics
 from genograph.run import Run
 
 __all__ = ["report"]
@@ -40,13 +40,13 @@ def report(run: Run | Path | str, *, cohort: Cohort | Path | str | None = None) 
     evaluation = load_evaluation(run.folder / EVALUATION)
     held = run.cohort(cohort)
     predictions = load_predictions(run.folder / PREDICTIONS, held)
-    columns = metrics(run.folder / "metrics.csv")
-    text = page(
+    columns = read_metrics(run.folder / "metrics.csv")
+    text = render_page(
         run,
         held,
         evaluation,
         find_caveats(evaluation, columns),
-        pictures(held, evaluation, predictions, columns),
+        draw_pictures(held, evaluation, predictions, columns),
     )
     path = run.folder / REPORT
     with write_file(path, error=RunError) as draft:

@@ -57,7 +57,7 @@ class Picture(NamedTuple):
     data: str
 
 
-def picture(figure: Figure, title: str, caption: str) -> Picture:
+def encode_picture(figure: Figure, title: str, caption: str) -> Picture:
     """A drawn figure as an inline PNG."""
     FigureCanvasAgg(figure)
     raw = io.BytesIO()
@@ -67,7 +67,7 @@ def picture(figure: Figure, title: str, caption: str) -> Picture:
     )
 
 
-def panels(
+def make_panels(
     n: int, *, width: float = 3.6, height: float = 3.3, left: float = 0.75, gap: float = 0.75
 ) -> tuple[Figure, list[Axes]]:
     """A row of n axes; sizes in inches, margins fixed, for a layout engine draws all of it twice.
@@ -97,11 +97,11 @@ def panels(
     return figure, list(axes)
 
 
-def predicted_against_measured(
+def draw_scatter(
     points: Sequence[Points], name: str, *, unit: str = "", counted: str = "strains"
 ) -> Picture:
     """Measured on x, predicted on y, a panel for each split; n counts what `counted` says."""
-    figure, axes = panels(len(points))
+    figure, axes = make_panels(len(points))
     for ax, p in zip(axes, points, strict=True):
         both = np.concatenate([p.measured, p.predicted])
         low, high = np.quantile(both, [0.001, 0.999])
@@ -124,7 +124,7 @@ def predicted_against_measured(
         ax.set_title(f"{SPLIT_WORDS[p.split]}\n{shown}, {len(p.measured):,} {counted}", fontsize=9)
         ax.set_xlabel(f"measured {name}", fontsize=9)
         ax.set_ylabel(f"predicted {name}", fontsize=9)
-    return picture(
+    return encode_picture(
         figure,
         f"Predicted against measured: {name}" + (f" ({unit})" if unit else ""),
         f"Test strains only; the dashed line is perfect prediction. Above {DENSE:,} points the "
@@ -133,9 +133,9 @@ def predicted_against_measured(
     )
 
 
-def boxes_by_bin(p: Points, name: str, edges: Sequence[float]) -> Picture:
+def draw_boxes(p: Points, name: str, edges: Sequence[float]) -> Picture:
     """Box plots of the prediction by bins of the measurement."""
-    figure, (ax,) = panels(1, width=7.5, height=3.4)
+    figure, (ax,) = make_panels(1, width=7.5, height=3.4)
     place = np.digitize(p.measured, edges)
     groups = [(k, p.predicted[place == k]) for k in range(len(edges) + 1)]
     groups = [(k, values) for k, values in groups if len(values)]
@@ -148,7 +148,7 @@ def boxes_by_bin(p: Points, name: str, edges: Sequence[float]) -> Picture:
     ax.axhline(0 if min(edges) < 0 else 1, color=GREY, lw=1, ls="--")
     ax.set_xlabel(f"measured {name}", fontsize=9)
     ax.set_ylabel(f"predicted {name}", fontsize=9)
-    return picture(
+    return encode_picture(
         figure,
         f"Predictions by measured bin: {name}, {SPLIT_WORDS[p.split]}",
         "Boxes span the middle half of the predictions, whiskers the middle 90 %. Boxes that climb "
@@ -164,9 +164,9 @@ def _interval(k: int, edges: Sequence[float]) -> str:
     return f"{edges[k - 1]:g} to {edges[k]:g}"
 
 
-def residuals(p: Points, name: str) -> Picture:
+def draw_residuals(p: Points, name: str) -> Picture:
     """Histogram of the residuals, and residuals against predictions."""
-    figure, (left, right) = panels(2, width=4.2)
+    figure, (left, right) = make_panels(2, width=4.2)
     error = p.measured - p.predicted
     left.hist(error, bins=int(np.clip(len(error) // 8, 8, 60)), color=BLUE)
     left.axvline(0, color=GREY, lw=1, ls="--")
@@ -184,7 +184,7 @@ def residuals(p: Points, name: str) -> Picture:
         right.legend(fontsize=8, frameon=False)
     right.set_xlabel(f"predicted {name}", fontsize=9)
     right.set_ylabel("measured − predicted", fontsize=9)
-    return picture(
+    return encode_picture(
         figure,
         f"Residuals: {name}, {SPLIT_WORDS[p.split]}",
         "A running median that leaves zero is a bias: there the model over- or underestimates.",
@@ -202,13 +202,13 @@ def running_median(
     )
 
 
-def bars(rows: Sequence[Score], title: str) -> Picture:
+def draw_bars(rows: Sequence[Score], title: str) -> Picture:
     """Pearson of the model and its opponents, a panel for each split, one row a model."""
     splits = [s for s in SPLIT_WORDS if any(row.split == s for row in rows)]
     models = list(dict.fromkeys(row.model for row in rows if row.model not in CEILINGS))[::-1]
     held = {(row.model, row.split): row for row in rows}
     height = 1.15 + 0.24 * len(models)
-    figure, axes = panels(len(splits), width=2.9, height=height, left=1.9, gap=0.35)
+    figure, axes = make_panels(len(splits), width=2.9, height=height, left=1.9, gap=0.35)
     for number, (ax, split) in enumerate(zip(axes, splits, strict=True)):
         values = [held[m, split].pearson if (m, split) in held else np.nan for m in models]
         ax.barh(
@@ -230,7 +230,7 @@ def bars(rows: Sequence[Score], title: str) -> Picture:
         n = max(row.n for row in rows if row.split == split)
         ax.set_title(f"{SPLIT_WORDS[split]}, n = {n:,}", fontsize=9)
         ax.set_xlabel("Pearson", fontsize=9)
-    return picture(
+    return encode_picture(
         figure,
         f"Model and baselines: {title}",
         "– is undefined: a constant prediction has no correlation. Vertical lines are ceilings: "
@@ -239,13 +239,13 @@ def bars(rows: Sequence[Score], title: str) -> Picture:
     )
 
 
-def training_curves(columns: dict[str, Num[np.ndarray, " epoch"]]) -> Picture | None:
+def draw_training(columns: dict[str, Num[np.ndarray, " epoch"]]) -> Picture | None:
     """Losses, validation scores and the predicted wild type over steps, a line a member."""
     if "step" not in columns or not len(columns["step"]):
         return None
     losses = [n for n in columns if n == "loss" or n.startswith("loss_")]
     checks = [n for n in columns if n.startswith("validation_")]
-    figure, (left, middle, right) = panels(3, width=3.7)
+    figure, (left, middle, right) = make_panels(3, width=3.7)
     members = columns.get("member", np.zeros(len(columns["step"])))
     palette = ["black", BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9"]
     for ax, names in ((left, losses), (middle, checks), (right, ["wild_type_fitness"])):
@@ -266,7 +266,7 @@ def training_curves(columns: dict[str, Num[np.ndarray, " epoch"]]) -> Picture | 
         right.set_ylim(1 - max(1e-5, 2 * off), 1 + max(1e-5, 2 * off))
         right.set_title(f"predicted wild type, largest |f − 1| = {off:.1e}", fontsize=9)
         right.ticklabel_format(useOffset=False)
-    return picture(
+    return encode_picture(
         figure,
         "Training",
         "One line for each member of the ensemble. The wild type is 1 by construction at every "
@@ -274,12 +274,12 @@ def training_curves(columns: dict[str, Num[np.ndarray, " epoch"]]) -> Picture | 
     )
 
 
-def calibration_curves(points: Sequence[Points], noise: Sequence[Any], name: str) -> Picture | None:
+def draw_calibration(points: Sequence[Points], noise: Sequence[Any], name: str) -> Picture | None:
     """Expected against observed error in bins of expected error, and coverage of intervals.
 
     `noise` holds the s.d. of the measurements, aligned with `points`.
     """
-    figure, (left, right) = panels(2, width=4.2)
+    figure, (left, right) = make_panels(2, width=4.2)
     drawn = False
     for colour, p, measured_sd in zip((BLUE, ORANGE, GREEN), points, noise, strict=False):
         known = np.isfinite(p.spread)
@@ -312,7 +312,7 @@ def calibration_curves(points: Sequence[Points], noise: Sequence[Any], name: str
     right.set_xlabel("interval, ± s.d.", fontsize=9)
     right.set_ylabel("share of strains inside", fontsize=9)
     right.legend(fontsize=7, frameon=False)
-    return picture(
+    return encode_picture(
         figure,
         f"Calibration of the predicted s.d.: {name}",
         "Points above the dashed line: the error is larger than the predicted s.d. says. The s.d. "
@@ -320,13 +320,15 @@ def calibration_curves(points: Sequence[Points], noise: Sequence[Any], name: str
     )
 
 
-def per_item(values: dict[str, Float64[np.ndarray, " item"]], title: str, caption: str) -> Picture:
+def draw_histograms(
+    values: dict[str, Float64[np.ndarray, " item"]], title: str, caption: str
+) -> Picture:
     """Histograms of correlations, a panel for each split, with the median."""
-    figure, axes = panels(len(values), width=4.0, height=2.8)
+    figure, axes = make_panels(len(values), width=4.0, height=2.8)
     for ax, (split, each) in zip(axes, values.items(), strict=True):
         ax.hist(each, bins=np.linspace(-1, 1, 41).tolist(), color=BLUE)
         ax.axvline(float(np.median(each)), color=RED, lw=1.2)
         words = f"{SPLIT_WORDS[split]}\nmedian {np.median(each):.3f}, n = {len(each):,}"
         ax.set_title(words, fontsize=9)
         ax.set_xlabel("Pearson", fontsize=9)
-    return picture(figure, title, caption)
+    return encode_picture(figure, title, caption)

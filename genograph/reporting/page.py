@@ -48,7 +48,7 @@ class Line(NamedTuple):
     cells: tuple[Cell | None, ...]
 
 
-class Table(NamedTuple):
+class ScoreTable(NamedTuple):
     """The table of one quantity; `splits` are in words."""
 
     quantity: str
@@ -56,7 +56,7 @@ class Table(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def page(
+def render_page(
     run: Run,
     cohort: Cohort,
     evaluation: Evaluation,
@@ -95,7 +95,7 @@ def list_settings(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def list_tables(evaluation: Evaluation) -> list[Table]:
+def list_tables(evaluation: Evaluation) -> list[ScoreTable]:
     """The table of each quantity that was scored, in the order of QUANTITIES."""
     tables = []
     for quantity, words in QUANTITIES.items():
@@ -105,7 +105,7 @@ def list_tables(evaluation: Evaluation) -> list[Table]:
     return tables
 
 
-def _table(words: str, rows: Sequence[Score]) -> Table:
+def _table(words: str, rows: Sequence[Score]) -> ScoreTable:
     splits = [s for s in SPLIT_WORDS if any(row.split == s for row in rows)]
     models = list(dict.fromkeys(row.model for row in rows))
     by_place = {(row.model, row.split): row for row in rows}
@@ -129,7 +129,7 @@ def _table(words: str, rows: Sequence[Score]) -> Table:
                 interval = None if np.isnan(low) else (low, high)
             cells.append(Cell(row, best[split] == model, interval))
         lines.append(Line(model, kind, tuple(cells)))
-    return Table(words, tuple(SPLIT_WORDS[s] for s in splits), tuple(lines))
+    return ScoreTable(words, tuple(SPLIT_WORDS[s] for s in splits), tuple(lines))
 
 
 def show_number(value: float) -> str:

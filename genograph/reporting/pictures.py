@@ -9,21 +9,21 @@ from jaxtyping import Float64, Num
 
 from genograph.cohorts import SPLITS, TRAIN, Cohort, Vectors
 from genograph.errors import RunError
-from genograph.evaluation.baselines import column_mean
+from genograph.evaluation.baselines import average_columns
 from genograph.evaluation.predictions import MeasuredPrediction, Predictions
-from genograph.evaluation.profiles import averaged, own_columns, signal
+from genograph.evaluation.profiles import average_repeats, find_own_columns, find_signal
 from genograph.evaluation.scores import QUANTITIES, VECTORS, Combined, Evaluation, pearson
-from genograph.evaluation.scoring import Bench, positions
+from genograph.evaluation.scoring import Bench, find_positions
 from genograph.reporting.figures import (
     Picture,
     Points,
-    bars,
-    boxes_by_bin,
-    calibration_curves,
-    per_item,
-    predicted_against_measured,
-    residuals,
-    training_curves,
+    draw_bars,
+    draw_boxes,
+    draw_calibration,
+    draw_histograms,
+    draw_residuals,
+    draw_scatter,
+    draw_training,
 )
 from genograph.schema import Phenotype
 
@@ -36,7 +36,7 @@ FITNESS_BINS = (0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.05)
 Columns = Mapping[str, Num[np.ndarray, " epoch"]]
 
 
-def metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
+def read_metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
     """Numeric columns of metrics.csv; empty cells are NaN.
 
     Raises:
@@ -57,7 +57,7 @@ def metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
         raise RunError(msg) from error
 
 
-def pictures(
+def draw_pictures(
     cohort: Cohort, evaluation: Evaluation, predictions: Predictions, columns: Columns
 ) -> list[Picture]:
     """The report's pictures in order; what the run cannot show is left out."""
@@ -65,15 +65,15 @@ def pictures(
     for quantity in ("interaction_pairs", "fitness_pairs", "fitness_singles"):
         rows = [row for row in evaluation.rows if row.quantity == quantity]
         if rows and "fitness" in predictions:
-            out.append(bars(rows, QUANTITIES[quantity]))
+            out.append(draw_bars(rows, QUANTITIES[quantity]))
             out += _scalar(cohort, quantity, predictions["fitness"])
     for phenotype in VECTORS:
         name = phenotype.name
         rows = [row for row in evaluation.rows if row.quantity == name]
         if rows and name in cohort.vectors and name in predictions:
-            out.append(bars(rows, QUANTITIES[name]))
+            out.append(draw_bars(rows, QUANTITIES[name]))
             out += _vector(cohort, phenotype, cohort.vectors[name], predictions[name])
-    training = training_curves(dict(columns))
+    training = draw_training(dict(columns))
     if training is not None:
         out.append(training)
     return out
@@ -91,7 +91,7 @@ def _scalar(cohort: Cohort, quantity: str, predicted: MeasuredPrediction) -> lis
         rows = np.flatnonzero(held)
         if len(rows) < 3:
             continue
-        at = positions(predicted.rows, rows, quantity)
+        at = find_positions(predicted.rows, rows, quantity)
         found = predicted.quantities["interaction" if interaction else "fitness"]
         points.append(
             Points(
@@ -107,11 +107,11 @@ def _scalar(cohort: Cohort, quantity: str, predicted: MeasuredPrediction) -> lis
     name = "interaction score" if interaction else "fitness"
     if quantity == "fitness_singles":
         name = "fitness of singles"
-    out = [predicted_against_measured(points, name)]
+    out = [draw_scatter(points, name)]
     main = next((p for p in points if p.split == "one_gene_unseen"), points[0])
-    out.append(boxes_by_bin(main, name, INTERACTION_BINS if interaction else FITNESS_BINS))
-    out.append(residuals(main, name))
-    calibrated = calibration_curves(points, noise, name)
+    out.append(draw_boxes(main, name, INTERACTION_BINS if interaction else FITNESS_BINS))
+    out.append(draw_residuals(main, name))
+    calibrated = draw_calibration(points, noise, name)
     if calibrated is not None:
         out.append(calibrated)
     return out
@@ -121,21 +121,23 @@ def _vector(
     cohort: Cohort, phenotype: Phenotype, vectors: Vectors, predicted: MeasuredPrediction
 ) -> list[Picture]:
     head, along_genes = phenotype.name, phenotype.axis == "gene"
-    rows, values = averaged(vectors)
+    rows, values = average_repeats(vectors)
     fold = cohort.strain_fold[rows]
     if along_genes:
-        drop = own_columns(cohort.strains, rows, vectors.gene) | (vectors.gene < 0)
+        drop = find_own_columns(cohort.strains, rows, vectors.gene) | (vectors.gene < 0)
         values = np.where(drop, np.nan, values)
-        strong = signal(values, fold == TRAIN, vectors.unit)
+        strong = find_signal(values, fold == TRAIN, vectors.unit)
     else:
         strong = np.ones(len(rows), dtype=bool)
-    mean = column_mean(values[fold == TRAIN])
+    mean = average_columns(values[fold == TRAIN])
     guess = (
-        predicted.quantities[head].mean[positions(predicted.rows, rows, head)].astype(np.float64)
+        predicted.quantities[head]
+        .mean[find_positions(predicted.rows, rows, head)]
+        .astype(np.float64)
     )
     spread = np.ones(len(mean))
     if not along_genes:
-        spread = np.sqrt(column_mean(np.square(values[fold == TRAIN] - mean)))
+        spread = np.sqrt(average_columns(np.square(values[fold == TRAIN] - mean)))
         spread = np.where(spread > 1e-9, spread, np.nan)
     y, x = (values - mean) / spread, (guess - mean) / spread
     known = np.isfinite(y) & np.isfinite(x)
@@ -159,10 +161,10 @@ def _vector(
     if not points:
         return []
     unit = f"{vectors.unit}, centred" if along_genes else "s.d. of training strains"
-    out = [predicted_against_measured(points, head, unit=unit, counted="values")]
+    out = [draw_scatter(points, head, unit=unit, counted="values")]
     if each and along_genes:
         out.append(
-            per_item(
+            draw_histograms(
                 each,
                 f"{head.capitalize()}: correlation across genes within each strain",
                 "Test strains with signal, centred on the mean of the training strains; the line "
@@ -171,7 +173,7 @@ def _vector(
         )
     elif each:
         out.append(
-            per_item(
+            draw_histograms(
                 each,
                 f"{head.capitalize()}: correlation across strains of each parameter",
                 "Test strains; n is the number of parameters, the line is the median.",

@@ -13,14 +13,14 @@ import numpy as np
 from genograph.errors import SourceError
 from genograph.files import write_file
 from genograph.simulation.architecture import SICK, draw_architecture
-from genograph.simulation.genome import ROMAN, Genome, draw_genome, draw_promoters
+from genograph.simulation.genome import ROMAN, DrawnGenome, draw_genome, draw_promoters
 from genograph.simulation.observed import Observed, observe
 from genograph.simulation.phenotypes import (
     MORPHOLOGY,
     WILD_TYPE,
     Cell,
-    collection,
     draw_cell,
+    draw_collection,
     name_strain,
 )
 from genograph.simulation.regulation import (
@@ -33,9 +33,9 @@ from genograph.simulation.regulation import (
     read_weights,
 )
 from genograph.simulation.screens import (
-    Pairs,
-    Singles,
-    Vectors,
+    MeasuredPairs,
+    MeasuredSingles,
+    MeasuredVectors,
     measure_expression,
     measure_morphology,
     measure_pairs,
@@ -204,7 +204,7 @@ def simulate(
     genome = draw_genome(rng("genome"), cell.architecture, promoters)
     names = [gene.name for gene in genome.genes]
     graph = observe(rng("observed"), cell.architecture, regulation, names)
-    strains = collection(rng("collection"), cell)
+    strains = draw_collection(rng("collection"), cell)
     singles = measure_singles(rng("singles"), cell, strains)
     pairs = measure_pairs(rng("pairs"), cell, strains)
     expression = measure_expression(rng("expression"), cell, strains)
@@ -236,7 +236,7 @@ def simulate(
     )
 
 
-def _write_graph(out: Path, genome: Genome, graph: Observed, cell: Cell) -> None:
+def _write_graph(out: Path, genome: DrawnGenome, graph: Observed, cell: Cell) -> None:
     names = [gene.name for gene in genome.genes]
     write_features(out / "SGD_features.tab", genome)
     write_fasta(out / "genome.fa.gz", genome)
@@ -249,7 +249,7 @@ def _write_graph(out: Path, genome: Genome, graph: Observed, cell: Cell) -> None
 
 
 def _write_vectors(
-    path: Path, corner: str, vectors: Vectors, names: list[str], genes: np.ndarray | None
+    path: Path, corner: str, vectors: MeasuredVectors, names: list[str], genes: np.ndarray | None
 ) -> None:
     """Strains by name; `genes` is the order of the gene rows of an expression matrix."""
     strains = [names[strain[0].row] for strain in vectors.strains]
@@ -266,12 +266,12 @@ def _write_vectors(
 def _write_truth(
     folder: Path,
     cell: Cell,
-    genome: Genome,
+    genome: DrawnGenome,
     sites: Sites,
-    singles: Singles,
-    pairs: Pairs,
-    expression: Vectors,
-    morphology: Vectors,
+    singles: MeasuredSingles,
+    pairs: MeasuredPairs,
+    expression: MeasuredVectors,
+    morphology: MeasuredVectors,
 ) -> None:
     """truth.npz: plain arrays, rows named by ids of the graph; no pickle.
 

@@ -53,7 +53,7 @@ class Gene:
 
 
 @dataclass(frozen=True)
-class Genome:
+class DrawnGenome:
     """Genes by row, chromosomes as bases 0..3, centromeres as 1-based (start, stop)."""
 
     genes: tuple[Gene, ...]
@@ -70,7 +70,7 @@ def draw_promoters(rng: np.random.Generator, n_gene: int, sites: Sites) -> Ints:
     return promoters
 
 
-def draw_genome(rng: np.random.Generator, cell: Architecture, promoters: Ints) -> Genome:
+def draw_genome(rng: np.random.Generator, cell: Architecture, promoters: Ints) -> DrawnGenome:
     """Draw coding sequences, the order of genes along chromosomes, and names."""
     coding = _coding_sequences(rng, cell)
     n_chromosome = min(16, max(2, cell.n_gene // 60))
@@ -121,7 +121,7 @@ def draw_genome(rng: np.random.Generator, cell: Architecture, promoters: Ints) -
         parts.append(rng.choice(4, ends[1], p=BACKGROUND))
         chromosomes.append(np.concatenate(parts))
     ordered = tuple(genes[row] for row in range(cell.n_gene))
-    return Genome(ordered, tuple(chromosomes), tuple(centromeres), promoters)
+    return DrawnGenome(ordered, tuple(chromosomes), tuple(centromeres), promoters)
 
 
 def _names(rng: np.random.Generator, chromosome: int, left: int, right: int) -> list[str]:

@@ -155,7 +155,7 @@ def deletions(rows: Ints | range) -> list[tuple[Allele, ...]]:
     return [(Allele(int(row), "deletion", "", 0.0),) for row in rows]
 
 
-def calibrated(architecture: Architecture, regulation: Regulation) -> Architecture:
+def calibrate(architecture: Architecture, regulation: Regulation) -> Architecture:
     """The architecture with buffering scaled: SICK_SHARE of viable deletions grow below SICK."""
     alone = deletions(range(architecture.n_gene))
     grown = _in_chunks(architecture, regulation, alone)
@@ -195,7 +195,7 @@ def draw_cell(rng: np.random.Generator, architecture: Architecture, regulation: 
     signature = rng.normal(0.0, 0.35, architecture.n_gene)
     np.add.at(signature, architecture.member_gene, follows[architecture.member_pathway])
     return Cell(
-        architecture=calibrated(architecture, regulation),
+        architecture=calibrate(architecture, regulation),
         regulation=regulation,
         morphology_loading=loading,
         growth_expression=signature,
@@ -211,7 +211,7 @@ class Collection(NamedTuple):
     inviable: NDArray[np.int64]
 
 
-def collection(rng: np.random.Generator, cell: Cell) -> Collection:
+def draw_collection(rng: np.random.Generator, cell: Cell) -> Collection:
     """The deletion collection and, for essential genes, DAmP and temperature-sensitive alleles."""
     n_gene = cell.architecture.n_gene
     fitness = cell.grow(deletions(range(n_gene))).fitness

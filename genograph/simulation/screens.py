@@ -22,7 +22,7 @@ MORPHOLOGY_NOISE = 0.25  # of the parameter's scale
 UNREADABLE = 0.01  # share of morphology values that are missing
 
 
-class Singles(NamedTuple):
+class MeasuredSingles(NamedTuple):
     """Measured single mutants: strains, true and measured fitness, reported s.d."""
 
     strains: list[tuple[Allele, ...]]
@@ -31,7 +31,7 @@ class Singles(NamedTuple):
     sd: Floats
 
 
-class Pairs(NamedTuple):
+class MeasuredPairs(NamedTuple):
     """Measured double mutants in the order measured (query, array)."""
 
     strains: list[tuple[Allele, Allele]]
@@ -42,7 +42,7 @@ class Pairs(NamedTuple):
     p: Floats
 
 
-class Vectors(NamedTuple):
+class MeasuredVectors(NamedTuple):
     """Vector phenotypes [strain, column] of single mutants; NaN is not measured."""
 
     strains: list[tuple[Allele, ...]]
@@ -50,17 +50,17 @@ class Vectors(NamedTuple):
     measured: Floats
 
 
-def measure_singles(rng: np.random.Generator, cell: Cell, strains: Collection) -> Singles:
+def measure_singles(rng: np.random.Generator, cell: Cell, strains: Collection) -> MeasuredSingles:
     """Fitness of every viable deletion and every allele."""
     tested = [(a,) for a in strains.deletions + strains.alleles]
     true = cell.grow(list(tested)).fitness
     sd = np.clip(rng.gamma(6.0, 0.0015, len(tested)), 0.002, 0.04)
     # a colony has no negative size: noise that would give one is drawn again as its mirror image
     measured = np.abs(true + rng.normal(0.0, 1.0, len(tested)) * sd)
-    return Singles(list(tested), true, measured, sd)
+    return MeasuredSingles(list(tested), true, measured, sd)
 
 
-def measure_pairs(rng: np.random.Generator, cell: Cell, strains: Collection) -> Pairs:
+def measure_pairs(rng: np.random.Generator, cell: Cell, strains: Collection) -> MeasuredPairs:
     """Interactions of a query panel with arrays of deletions, part in focus, part at random.
 
     An eighth of the queries carries an allele of an essential gene. Query x array and array x
@@ -90,7 +90,7 @@ def measure_pairs(rng: np.random.Generator, cell: Cell, strains: Collection) -> 
     true = double - expected
     sd = np.clip(rng.lognormal(np.log(0.022), 0.35, len(pairs)), 0.008, 0.08)
     measured = true + rng.normal(0.0, 1.0, len(pairs)) * sd
-    return Pairs(pairs, double, true, measured, sd, 2.0 * ndtr(-np.abs(measured / sd)))
+    return MeasuredPairs(pairs, double, true, measured, sd, 2.0 * ndtr(-np.abs(measured / sd)))
 
 
 def _sample(rng: np.random.Generator, n: int, size: int) -> Ints:
@@ -116,7 +116,9 @@ def _mates(cell: Cell, array_rows: list[int]) -> dict[int, list[int]]:
     }
 
 
-def measure_expression(rng: np.random.Generator, cell: Cell, strains: Collection) -> Vectors:
+def measure_expression(
+    rng: np.random.Generator, cell: Cell, strains: Collection
+) -> MeasuredVectors:
     """Expression of all genes in the viable factor deletions and as many others, half of them sick.
 
     Log2 fold change; the compendium holds 23 strains per 100 genes, at most 1,500.
@@ -135,10 +137,12 @@ def measure_expression(rng: np.random.Generator, cell: Cell, strains: Collection
     others = healthy[_sample(rng, len(healthy), n_rest - len(sick))]
     tested = [(a,) for a in factors] + [(rest[i],) for i in np.sort(np.append(sick, others))]
     true = cell.expression(list(tested))
-    return Vectors(list(tested), true, true + rng.normal(0.0, EXPRESSION_NOISE, true.shape))
+    return MeasuredVectors(list(tested), true, true + rng.normal(0.0, EXPRESSION_NOISE, true.shape))
 
 
-def measure_morphology(rng: np.random.Generator, cell: Cell, strains: Collection) -> Vectors:
+def measure_morphology(
+    rng: np.random.Generator, cell: Cell, strains: Collection
+) -> MeasuredVectors:
     """Morphology of 97 % of the viable deletions; a per cent of the values was unreadable."""
     n = len(strains.deletions)
     kept = np.sort(_sample(rng, n, round(0.97 * n)))
@@ -147,4 +151,4 @@ def measure_morphology(rng: np.random.Generator, cell: Cell, strains: Collection
     scale = np.where(SCALE > 0, SCALE, 0.2)
     measured = true + rng.normal(0.0, 1.0, true.shape) * MORPHOLOGY_NOISE * scale
     measured[rng.random(true.shape) < UNREADABLE] = np.nan
-    return Vectors(list(tested), true, measured)
+    return MeasuredVectors(list(tested), true, measured)

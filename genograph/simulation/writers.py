@@ -12,10 +12,10 @@ import numpy as np
 
 from genograph.files import write_file
 from genograph.simulation.architecture import Floats, Ints
-from genograph.simulation.genome import ROMAN, Gene, Genome
+from genograph.simulation.genome import ROMAN, DrawnGenome, Gene
 from genograph.simulation.observed import ASPECT, Annotation, Link, Term
 from genograph.simulation.phenotypes import Allele
-from genograph.simulation.screens import Pairs, Singles
+from genograph.simulation.screens import MeasuredPairs, MeasuredSingles
 
 DATE = "2026-01-01"
 PRIOR = 0.041  # STRING's chance that two random proteins are linked (von Mering 2005)
@@ -33,7 +33,7 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
         draft.write_bytes(text)
 
 
-def write_features(path: Path, genome: Genome) -> None:
+def write_features(path: Path, genome: DrawnGenome) -> None:
     """SGD_features.tab: 16 columns, no header; start > stop on the C strand (SGD README)."""
     lines = []
     extra = len(genome.genes)
@@ -63,7 +63,7 @@ def _span(gene: Gene, start: int, stop: int) -> list[str]:
     return [str(start), str(stop), "W"] if gene.forward else [str(stop), str(start), "C"]
 
 
-def write_fasta(path: Path, genome: Genome) -> None:
+def write_fasta(path: Path, genome: DrawnGenome) -> None:
     """Chromosomes I.. in lines of 60 letters."""
     lines = []
     for name, bases in zip(ROMAN, genome.chromosomes, strict=False):
@@ -95,7 +95,9 @@ def write_obo(path: Path, terms: list[Term]) -> None:
     write_text(path, lines)
 
 
-def write_gaf(path: Path, annotations: list[Annotation], genome: Genome, terms: list[Term]) -> None:
+def write_gaf(
+    path: Path, annotations: list[Annotation], genome: DrawnGenome, terms: list[Term]
+) -> None:
     """GAF 2.2, 17 columns (Gene Ontology Consortium)."""
     aspect = {i: ASPECT[t.namespace] for t in terms for i in (t.id, *t.alternative)}
     lines = ["!gaf-version: 2.2", "!generated-by: simulation", f"!date-generated: {DATE}"]
@@ -144,7 +146,7 @@ def write_regulation(path: Path, matrix: Ints, targets: list[str], factors: list
 
 
 def write_complexes(
-    path: Path, complexes: list[tuple[str, str, list[int]]], genome: Genome
+    path: Path, complexes: list[tuple[str, str, list[int]]], genome: DrawnGenome
 ) -> None:
     """CYC2008 table; rows after a complex's first stop behind its name."""
     lines = [
@@ -158,7 +160,7 @@ def write_complexes(
     write_text(path, lines)
 
 
-def write_sga(path: Path, pairs: Pairs, genome: Genome) -> None:
+def write_sga(path: Path, pairs: MeasuredPairs, genome: DrawnGenome) -> None:
     """SGA table of Costanzo 2010: seven columns, no header, every measured pair."""
 
     def strain(allele: Allele) -> str:
@@ -218,7 +220,7 @@ _PARTS = {
 }
 
 
-def write_singles(path: Path, singles: Singles, names: list[str]) -> None:
+def write_singles(path: Path, singles: MeasuredSingles, names: list[str]) -> None:
     """Single-mutant fitness as a workbook (ECMA-376): strain, fitness, s.d.; no header.
 
     Written part by part with one fixed date, since a workbook library stamps the clock into it.

@@ -11,7 +11,7 @@ USER, PASSWORD = "GENOGRAPH_NEO4J_USER", "GENOGRAPH_NEO4J_PASSWORD"
 AUTH_FILE = "GENOGRAPH_NEO4J_AUTH_FILE"
 
 
-def address(uri: str) -> tuple[str, str | None]:
+def parse_address(uri: str) -> tuple[str, str | None]:
     """The server's address, and the database that its path names, None for the default.
 
     Raises:
@@ -38,7 +38,7 @@ def address(uri: str) -> tuple[str, str | None]:
     return urlunsplit((parts.scheme, parts.netloc, "", "", "")), database
 
 
-def credentials() -> tuple[str, str] | None:
+def read_credentials() -> tuple[str, str] | None:
     """User and password from the environment, or from the file it names; None where unset.
 
     Raises:

@@ -209,7 +209,7 @@ class Store(ABC):
         present = np.zeros(len(table), dtype=bool)
         present[held["in_row"].to_numpy()] = True
         new = table.rows.filter(pa.array(~present))
-        same = equal(table.rows.take(held["in_row"]), held, spec.key)
+        same = compare_rows(table.rows.take(held["in_row"]), held, spec.key)
         changed = table.rows.take(held["in_row"].filter(pa.array(~same)))
         if len(new):
             self._create(spec, new)
@@ -300,7 +300,7 @@ class Store(ABC):
         self.close()
 
 
-def carrying(type: str, names: Mapping[str, str], where: str, fixed: str) -> str:
+def write_carry(type: str, names: Mapping[str, str], where: str, fixed: str) -> str:
     """The Cypher of Store.carry."""
     spec = graph_schema().relationships[type]
     end = graph_schema().nodes[spec.to_label]
@@ -338,7 +338,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
-def equal(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> NDArray[Any]:
+def compare_rows(rows: pa.Table, held: pa.Table, key: tuple[str, ...]) -> NDArray[Any]:
     """Which rows the database has already: each property is equal, or null in `rows`."""
     same = np.ones(len(rows), dtype=bool)
     for name in rows.column_names:

@@ -24,7 +24,7 @@ from genograph.errors import StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
-from genograph.store.base import Store, carrying, check_version
+from genograph.store.base import Store, check_version, write_carry
 from genograph.tables import Table, Value, spill
 
 BUFFER_POOL = 1 << 30
@@ -101,7 +101,7 @@ class EmbeddedStore(Store):
             self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
-        if recovery.left_behind(self._path):
+        if recovery.was_killed(self._path):
             if self._lock == UNLOCKED:
                 self._let_go()
                 msg = (
@@ -383,7 +383,7 @@ class EmbeddedStore(Store):
     ) -> None:
         """See Store."""
         with self.transaction():
-            self._run(carrying(type, names, where, fixed), None, parameters)
+            self._run(write_carry(type, names, where, fixed), None, parameters)
 
     def _create(self, spec: Node | Relationship, rows: pa.Table) -> None:
         with scratch() as folder:

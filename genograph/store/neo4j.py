@@ -40,8 +40,8 @@ from neo4j.exceptions import (
 from genograph.errors import SchemaError, StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store.address import AUTH_FILE, PASSWORD, USER, address, credentials
-from genograph.store.base import Store, carrying, check_version
+from genograph.store.address import AUTH_FILE, PASSWORD, USER, parse_address, read_credentials
+from genograph.store.base import Store, check_version, write_carry
 from genograph.store.results import arrow_table
 from genograph.store.shape import Shape
 from genograph.tables import Table, Value
@@ -89,7 +89,7 @@ class Neo4jStore(Store):
             StoreError: no answer, wrong credentials, a graph of something else or of another schema
                 version; or the address holds a password.
         """
-        where, self._database = address(uri)
+        where, self._database = parse_address(uri)
         self.uri = uri
         self._read_only = read_only
         self._checked: set[str] = set()
@@ -98,7 +98,7 @@ class Neo4jStore(Store):
         try:
             self._driver = GraphDatabase.driver(
                 where,
-                auth=credentials(),
+                auth=read_credentials(),
                 connection_timeout=CONNECT_SECONDS,
                 connection_acquisition_timeout=CONNECT_SECONDS + 5,
                 # a connection that has lain idle is tried before it is used
@@ -326,7 +326,7 @@ class Neo4jStore(Store):
         self, type: str, names: Mapping[str, str], where: str, fixed: str, **parameters: Value
     ) -> None:
         """See Store."""
-        self._change(carrying(type, names, where, fixed), parameters)
+        self._change(write_carry(type, names, where, fixed), parameters)
 
     def _held(self, spec: Node | Relationship, table: Table) -> pa.Table:
         """See Store; a relationship is looked up between both of its ends.

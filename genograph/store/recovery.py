@@ -16,7 +16,7 @@ _HEADER = 25
 _CHECKPOINT = 0xFE
 
 
-def left_behind(path: Path) -> bool:
+def was_killed(path: Path) -> bool:
     """Whether a writer of this database was killed."""
     return any(Path(f"{path}{ending}").exists() for ending in (*_LOGS, _SHADOW))
 

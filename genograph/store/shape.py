@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from genograph.cypher.patterns import accesses, aliases, bindings, elements
+from genograph.cypher.patterns import read_accesses, read_aliases, read_bindings, read_elements
 from genograph.cypher.tokens import Token, cut
 from genograph.errors import CohortError, SchemaError
 from genograph.schema import Node, Relationship, graph_schema
@@ -48,9 +48,9 @@ class Shape:
         except CohortError:
             # the engine will say what is wrong with it
             return cls({}, frozenset(), columns, readable=False)
-        rebound = {binding.name.text for binding in bindings(tokens)}
+        rebound = {binding.name.text for binding in read_bindings(tokens)}
         found: dict[str, list[Node | Relationship]] = defaultdict(list)
-        for element in elements(tokens):
+        for element in read_elements(tokens):
             name = element.name.text if element.name else ""
             if not element.labels or element.after not in (")", "]", "{", "*", "WHERE"):
                 continue
@@ -66,7 +66,7 @@ class Shape:
             elif name:
                 found[name] += specs
         variables = {v: tuple(specs) for v, specs in found.items() if v not in rebound}
-        for variable, name in accesses(tokens):
+        for variable, name in read_accesses(tokens):
             if variable in variables:
                 _check(variables[variable], name)
         shape = cls(variables, frozenset(rebound), columns)
@@ -87,7 +87,7 @@ class Shape:
         """The types of the aliases whose every definition gives the same one."""
         columns = dict(self.columns)
         types: dict[str, list[pa.DataType | None]] = defaultdict(list)
-        for alias in aliases(tokens):
+        for alias in read_aliases(tokens):
             kind = replace(self, columns=columns).type_of(alias.value)
             match alias.function:
                 case "collect" if kind is not None:

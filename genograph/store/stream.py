@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genograph.errors import StoreError
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store.base import Store, equal
+from genograph.store.base import Store, compare_rows
 from genograph.tables import Table, Value
 
 ASTRAL = "[\\x{10000}-\\x{10ffff}]"
@@ -32,14 +32,14 @@ than one in DENSE of the range is wanted: looking up would join all of them.
 """
 
 
-class Part(NamedTuple):
+class FoundNodes(NamedTuple):
     """Some ids and a query's rows for their nodes, in any order."""
 
     ids: pa.StringArray
     rows: pa.Table
 
 
-def of_nodes(
+def read_nodes(
     store: Store,
     label: str,
     rest: str,
@@ -49,7 +49,7 @@ def of_nodes(
     held: int,
     timeout: float | None = None,
     **parameters: Value,
-) -> Iterator[Part]:
+) -> Iterator[FoundNodes]:
     """A query's rows for nodes `n` with these ids, sorted by id, in parts.
 
     `rest` is what follows MATCH (n:label); it returns n.id as its first column and may have
@@ -81,7 +81,7 @@ def of_nodes(
             if len(found):  # a server may see ids beyond the first plane between first and last
                 mine = found[0].combine_chunks().cast(pa.string())
                 found = found.filter(pc.is_in(mine, value_set=some))
-        yield Part(some, found)
+        yield FoundNodes(some, found)
 
 
 class Compared(NamedTuple):
@@ -92,7 +92,7 @@ class Compared(NamedTuple):
     unchanged: int
 
 
-def compared(store: Store, table: Table, start: str) -> Compared:
+def compare(store: Store, table: Table, start: str) -> Compared:
     """Compare relationships that start at the node `start` with the database's.
 
     Rows come back sorted by the ids at which they end.
@@ -109,14 +109,14 @@ def compared(store: Store, table: Table, start: str) -> Compared:
     there: NDArray[Any] = np.zeros(len(ids), np.bool_)
     same = there.copy()
     begin, cut = 0, _cut(ids, NODES_AT_ONCE)
-    for some, found in of_nodes(
+    for some, found in read_nodes(
         store, spec.to_label, rest, cut, wanted=len(ids), held=n_held, start=start
     ):
         at = pc.index_in(found["id"].combine_chunks().cast(pa.string()), value_set=some)
         row = begin + at.to_numpy(zero_copy_only=False).astype(np.int64)
         begin += len(some)
         there[row] = True
-        same[row] = equal(rows.take(pa.array(row)), found, spec.key)
+        same[row] = compare_rows(rows.take(pa.array(row)), found, spec.key)
 
     def kept(mask: Bool[np.ndarray, " row"]) -> Table:
         some = rows.filter(pa.array(mask))
@@ -166,8 +166,8 @@ def stream(store: Store, type: str, keys: Keys) -> Iterator[pa.Table]:
         match = f"MATCH (n)-[x:{type}]->(b:{spec.to_label}) "
         columns = {"from_id": "n.id", "to_id": "b.id"} | {n: f"x.{n}" for n in spec.properties}
     rest = match + "RETURN " + ", ".join(f"{said} AS {name}" for name, said in columns.items())
-    step = max(1, min(NODES_AT_ONCE, VALUES_AT_ONCE // longest(store, type)))
-    for part in of_nodes(store, label, rest, _cut(ids, step), wanted=len(ids), held=len(ids)):
+    step = max(1, min(NODES_AT_ONCE, VALUES_AT_ONCE // find_longest(store, type)))
+    for part in read_nodes(store, label, rest, _cut(ids, step), wanted=len(ids), held=len(ids)):
         if len(part.rows):
             yield _sorted(store, spec, part.rows)
 
@@ -176,7 +176,7 @@ def _cut(ids: pa.StringArray, step: int) -> Iterator[pa.StringArray]:
     return (ids.slice(start, step) for start in range(0, len(ids), step))
 
 
-def longest(store: Store, type: str) -> int:
+def find_longest(store: Store, type: str) -> int:
     """The largest number of list items in one row of a type, at least 1."""
     spec = graph_schema().type(type)
     match = f"MATCH (x:{type})" if isinstance(spec, Node) else f"MATCH ()-[x:{type}]->()"

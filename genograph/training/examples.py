@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Fitness, Strains, Vectors
-from genograph.cohorts.ragged import n_perturbed_of, rows_where, take_strains, vector_pieces
+from genograph.cohorts.ragged import count_perturbed, cut_vectors, find_rows, take_strains
 from genograph.config import TrainingConfig
 from genograph.models.base import Batch, Inputs, ScalarBatch, StrainPlan, VectorBatch
 from genograph.training.fit import Batches
@@ -132,7 +132,7 @@ class ScalarTask(Task):
 
         def kept(piece: slice) -> Array:
             strain = measured.strain[piece]
-            n = n_perturbed_of(cohort.strains, strain)
+            n = count_perturbed(cohort.strains, strain)
             here = (cohort.strain_fold[strain] == fold) & ((n >= 2) if several else (n == 1))
             known = ~np.isnan(measured.value[piece])
             if several:
@@ -140,7 +140,7 @@ class ScalarTask(Task):
             chosen: Array = here & known
             return chosen
 
-        rows = rows_where(len(measured), kept)
+        rows = find_rows(len(measured), kept)
         self.rows, self.n_left_out = _evenly(rows, most)
         self.plans = self._plan(inputs, cohort.strains)
 
@@ -196,11 +196,9 @@ class VectorTask(Task):
         self._measured = measured
         # a column whose gene the genome lacks cannot be predicted
         self._usable = measured.gene >= 0 if len(measured.gene) else None
-        n = n_perturbed_of(cohort.strains, measured.strain)
+        n = count_perturbed(cohort.strains, measured.strain)
         rows = np.flatnonzero((cohort.strain_fold[measured.strain] == fold) & (n > 0))
-        known = [
-            some[~np.isnan(self.values(some)).all(1)] for some in vector_pieces(measured, rows)
-        ]
+        known = [some[~np.isnan(self.values(some)).all(1)] for some in cut_vectors(measured, rows)]
         rows = np.concatenate(known) if known else rows
         self.rows, self.n_left_out = _evenly(rows, most)
         self.plans = self._plan(inputs, cohort.strains)
@@ -218,7 +216,7 @@ class VectorTask(Task):
 
     def pieces(self) -> Iterator[Array]:
         """The examples, 0-based, in pieces whose values fit in memory."""
-        yield from vector_pieces(self._measured, np.arange(len(self)))
+        yield from cut_vectors(self._measured, np.arange(len(self)))
 
     def mean_profile(self) -> Float64[np.ndarray, " axis"]:
         """The mean of the measured values of each column; 0 where there is none."""

@@ -14,7 +14,7 @@ from errors.case import Case, written
 from model_cohort import cohort_of
 from safetensors.numpy import load_file, save_file
 
-from genograph.cli.cohort import query_of
+from genograph.cli.cohort import build_query
 from genograph.cli.load import load as load_command
 from genograph.cohorts import (
     CohortQuery,
@@ -27,12 +27,12 @@ from genograph.cohorts import (
     save_cohort,
     select,
 )
-from genograph.cohorts.data import unpacked
-from genograph.cohorts.strains import strains_of
+from genograph.cohorts.data import unpack
+from genograph.cohorts.strains import make_strains
 from genograph.cypher import fence, query_file
 from genograph.database.embed import embed
 from genograph.demonstration import demo
-from genograph.heterograph import import_dgl, load_dgl, save_dgl, term_depth, to_pyg
+from genograph.heterograph import import_dgl, load_dgl, measure_term_depth, save_dgl, to_pyg
 from genograph.schema import parse_strain
 from genograph.store import Store, open_store
 from genograph.tables import Table
@@ -193,7 +193,7 @@ def _no_graph(folder: Path) -> object:
 def _circle(folder: Path) -> object:
     genome = _small().genome
     edges = Edges(np.array([0, 1]), np.array([1, 0]), np.ones(2, np.float32))
-    return term_depth(replace(genome, edges=genome.edges | {"term:is_a:term": edges}))
+    return measure_term_depth(replace(genome, edges=genome.edges | {"term:is_a:term": edges}))
 
 
 _SELECTION = (
@@ -356,7 +356,7 @@ _SELECTION = (
         "cannot be joined with a .cypher file",
         "Flags that select experiments were given beside a file.",
         "Write the conditions into the file's query.",
-        lambda folder: query_of(folder / "q.cypher", (), {"study": ("costanzo2010",)}),
+        lambda folder: build_query(folder / "q.cypher", (), {"study": ("costanzo2010",)}),
     ),
 )
 
@@ -498,7 +498,7 @@ _FOLDER = (
         "bytes of strain ids, a cohort takes",
         "So many strains are selected that their ids pass 2 GB.",
         "Select less.",
-        lambda folder: unpacked(np.zeros(0, np.uint8), np.array([0, 2**31])),
+        lambda folder: unpack(np.zeros(0, np.uint8), np.array([0, 2**31])),
     ),
 )
 
@@ -508,7 +508,7 @@ _STRAINS = (
         "is not in the cohort's .* genes; export a cohort that has it",
         "A strain perturbs a gene that the cohort does not carry.",
         "Export a cohort whose genome has the gene, or leave the strain out.",
-        lambda folder: strains_of([parse_strain("YBR999W")], _small()),
+        lambda folder: make_strains([parse_strain("YBR999W")], _small()),
     ),
     Case(
         "SourceError",

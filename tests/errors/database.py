@@ -19,10 +19,10 @@ from neo4j import Session
 from neo4j.exceptions import AuthError, TransientError
 
 from genograph.database import dump
-from genograph.database.ingest import build, load, sources
+from genograph.database.ingest import build, load, read_sources
 from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
-from genograph.measurements import Measurement, Pairs, PairTables, Study, number
+from genograph.measurements import Measurement, Pairs, PairTables, Study, read_number
 from genograph.measurements import tables as tables_of
 from genograph.schema import Perturbation, graph_schema, parse_strain, strain_id
 from genograph.store import open_store
@@ -275,7 +275,7 @@ def _imported(aliases: list[str | None]) -> Callable[[Path], object]:
 
 
 def _listed(content: str) -> Callable[[Path], object]:
-    return lambda folder: sources(written(folder, content, "sources.toml"))
+    return lambda folder: read_sources(written(folder, content, "sources.toml"))
 
 
 def _list_with_embed(entry: str) -> Callable[[Path], object]:
@@ -783,7 +783,7 @@ _TRANSFER = (
         "damaged dump .*; dump again",
         "manifest.json was changed or cut.",
         "Copy the dump again, or dump again.",
-        lambda folder: (written(folder, "[]", "manifest.json"), dump.opened(folder)),
+        lambda folder: (written(folder, "[]", "manifest.json"), dump.open_dump(folder)),
     ),
     Case(
         "StoreError",
@@ -858,7 +858,7 @@ _LOADS = (
         "Check the path; a relative one begins at the list.",
         _each(
             _load_of_nothing,
-            lambda folder: sources(folder / "no.toml"),
+            lambda folder: read_sources(folder / "no.toml"),
             _listed(_GENES),
         ),
     ),
@@ -937,7 +937,7 @@ _LOADS = (
         "wanted a finite number",
         "A cell is no number, or out of its range.",
         "Mend the line that is named; leave empty what was not measured.",
-        lambda folder: number("screen.tab", 2, "fitness", "much"),
+        lambda folder: read_number("screen.tab", 2, "fitness", "much"),
     ),
 )
 

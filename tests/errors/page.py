@@ -21,7 +21,7 @@ from genograph.cypher import check_parameters, fence
 from genograph.database import dump, ingest
 from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
-from genograph.reporting.pictures import metrics
+from genograph.reporting.pictures import read_metrics
 from genograph.run import FORMAT, Run
 from genograph.schema import parse_strain
 from genograph.store import open_store
@@ -165,14 +165,14 @@ _GENERAL = (
         "not valid TOML",
         "The list of sources cannot be parsed.",
         "Mend the line that is named.",
-        lambda folder: ingest.sources(written(folder, "[[source]\n")),
+        lambda folder: ingest.read_sources(written(folder, "[[source]\n")),
     ),
     Case(
         "SourceError",
         "lists no",
         "The list of sources is empty.",
         "List a [[source]].",
-        lambda folder: ingest.sources(written(folder, "")),
+        lambda folder: ingest.read_sources(written(folder, "")),
     ),
     Case(
         "SchemaError",
@@ -193,7 +193,7 @@ _GENERAL = (
         "no dump is here",
         "The folder is not a dump of a database.",
         "Name a folder that `genograph db dump` wrote.",
-        lambda folder: dump.opened(folder),
+        lambda folder: dump.open_dump(folder),
     ),
     Case("CohortError", "the query is empty", "No query was given.", "Give one.", _cypher(" ")),
     Case(
@@ -324,7 +324,7 @@ _GENERAL = (
         "damaged metrics",
         "metrics.csv was edited.",
         "Delete the line, or train again.",
-        lambda folder: metrics(written(folder, "epoch,loss\n1,much\n", "metrics.csv")),
+        lambda folder: read_metrics(written(folder, "epoch,loss\n1,much\n", "metrics.csv")),
     ),
     Case(
         "RunError",

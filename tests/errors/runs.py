@@ -29,7 +29,7 @@ from genograph.evaluation.predictions import (
 )
 from genograph.prediction import predict
 from genograph.reporting import report
-from genograph.reporting.pictures import metrics
+from genograph.reporting.pictures import read_metrics
 from genograph.run import Predicted, Run
 from genograph.simulation import simulate
 from genograph.store import open_store
@@ -610,7 +610,7 @@ CASES: tuple[Case, ...] = (
         "the run has no metrics; was it trained",
         "metrics.csv is missing from the run's folder.",
         "Copy the run again, or train again into a new folder.",
-        lambda folder: metrics(folder / "metrics.csv"),
+        lambda folder: read_metrics(folder / "metrics.csv"),
     ),
     Case(
         "SourceError",

@@ -17,7 +17,7 @@ from fuzz.readers import DATA, case_of, zipped
 from safetensors.numpy import save_file
 
 from genograph import loaders
-from genograph.database.ingest import gene_names, load
+from genograph.database.ingest import load, read_gene_names
 from genograph.measurements import RELATIVE
 from genograph.store import open_store
 
@@ -33,7 +33,7 @@ def _database() -> tuple[loaders.GeneNames, Callable[..., pa.Table]]:
     with open_store(db) as store:
         for giver in ("sgd_features", "smf_baryshnikova2010"):
             load(store, giver, next((DATA / giver).glob("input.*")))
-        names = gene_names(store)
+        names = read_gene_names(store)
 
     def query(cypher: str, **parameters: object) -> pa.Table:
         with open_store(db, read_only=True) as store:

@@ -83,7 +83,7 @@ def full_disk(scene: Scene, folder: Path, only: str | None = None, *, most: int 
                 resize(disk, ROOM)
                 if start is not None:
                     found = {n: c for n, c in state(str(disk / "graph.db")).counts.items() if c}
-                    before = dump.opened(scene.dump(start)).counts
+                    before = dump.open_dump(scene.dump(start)).counts
                     must(found == before, f"{where}: it had {before}, now {found}")
                 done(genograph(*command, folder=folder), f"{where}, and then room again")
                 wanted(aside)

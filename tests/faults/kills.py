@@ -192,7 +192,7 @@ def _settings(scene: Scene) -> tuple[object, ...]:
 
 
 def _held(folder: Path) -> dict[str, int]:
-    return dump.opened(folder).counts
+    return dump.open_dump(folder).counts
 
 
 def _kept(db: str, said: str, base: dict[str, int], end: dict[str, int], *, whole: bool) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from faults.commands import done, genograph, must, opens
 from genograph.cli import cli
 from genograph.database import check, dump
-from genograph.database.ledger import Load, loads
+from genograph.database.ledger import Load, list_loads
 from genograph.store import Store, open_store
 
 SGA = ("sga_costanzo2010", "sga.txt.gz", "--study", "simulated_sga", "--singles", "simulated_smf")
@@ -134,7 +134,7 @@ def state(db: str) -> State:
     with open_store(db, read_only=True) as store:
         return State(
             dict(store.counts()),
-            {(load.loader, load.file): load for load in loads(store)},
+            {(load.loader, load.file): load for load in list_loads(store)},
             _by(store, "MATCH (r:Run)-[p:PREDICTED]->(:Strain) RETURN r.id AS k, count(*) AS n"),
             _by(
                 store,

@@ -152,7 +152,7 @@ def killed_in_mid_load(scene: Scene, folder: Path, held: Held) -> str:
     """
     place = on_server(scene, folder, held.server)
     load = ("load", SGA[0], scene.sources / SGA[1], *SGA[2:], "--db", place.db)
-    before = dump.opened(scene.dump("most")).counts
+    before = dump.open_dump(scene.dump("most")).counts
     away = []
     for name in ("TESTS", "PERTURBS"):
         place.put("most")

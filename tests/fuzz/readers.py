@@ -29,7 +29,7 @@ from genograph.cohorts.folder import check_bounds
 from genograph.cohorts.strains import read_strains
 from genograph.cypher import fence, lint
 from genograph.database import dump
-from genograph.database.ingest import gene_names, load, sources
+from genograph.database.ingest import load, read_gene_names, read_sources
 from genograph.engine.topology import Topology
 from genograph.evaluation.predictions import (
     MeasuredPrediction,
@@ -39,7 +39,7 @@ from genograph.evaluation.predictions import (
 )
 from genograph.evaluation.scores import Calibration, Evaluation, Score, load_evaluation
 from genograph.heterograph import load_dgl, save_dgl, to_networkx
-from genograph.reporting.pictures import metrics
+from genograph.reporting.pictures import read_metrics
 from genograph.run import FORMAT, JOINT, Predicted, Run, RunRecord
 from genograph.schema import graph_schema
 from genograph.store import open_store
@@ -99,7 +99,7 @@ def _loaders(folder: Path) -> Iterator[Reader]:
         for giver in GIVERS:
             (source,) = (DATA / giver).glob("input.*")
             load(store, giver, source, **case_of(giver).get("options", {}))
-        genes, answers = gene_names(store), {}
+        genes, answers = read_gene_names(store), {}
 
         def query(cypher: str, **parameters: object) -> pa.Table:
             key = (cypher, str(parameters))
@@ -277,7 +277,7 @@ def _run_files(folder: Path, cohort) -> Iterator[Reader]:
     text = "member,epoch,loss,seconds\n0,1,0.5,1\n0,2,0.25,2\n0,3,,3\n"
     (folder / "metrics.csv").write_text(text, "utf-8")
     yield _in_folder(
-        "run metrics.csv", folder, "metrics.csv", lambda place: metrics(place / "metrics.csv")
+        "run metrics.csv", folder, "metrics.csv", lambda place: read_metrics(place / "metrics.csv")
     )
 
     n = len(cohort.strains)
@@ -355,7 +355,7 @@ batch = { pairs = 64 }
     strains = "strain\nYAL001C\nYAL001C+YAL002C\nYAL003C(damp)\nWT\n"
     genes = "# genes\nYAL001C\nYAL002C # a second\n"
     for name, text, read in (
-        ("sources.toml", listed, sources),
+        ("sources.toml", listed, read_sources),
         ("train.toml", config, read_config),
         ("pairs.csv", strains, lambda path: read_strains(path, cohort)),
         ("genes.txt", genes, lambda path: read_genes(path, cohort)),
@@ -379,7 +379,7 @@ def _dump(folder: Path) -> Iterator[Reader]:
         (source,) = (DATA / "sgd_features").glob("input.*")
         load(store, "sgd_features", source)
         dump.dump(store, folder / "dump")
-    yield _in_folder("dump manifest.json", folder / "dump", "manifest.json", dump.opened)
+    yield _in_folder("dump manifest.json", folder / "dump", "manifest.json", dump.open_dump)
 
 
 def zipped(members: dict[str, bytes], path: Path) -> Path:

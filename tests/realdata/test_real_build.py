@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from measured_build import SOURCES
 
-from genograph.database.ingest import build, gene_names
+from genograph.database.ingest import build, read_gene_names
 from genograph.store import open_store
 
 
@@ -97,7 +97,7 @@ def test_derived_fitness_is_that_of_the_tables(store, real_tables, recwarn):
     assert {str(w.message) for w in recwarn.list} <= {
         "Unknown extension is not supported and will be removed"
     }
-    genes = gene_names(store)
+    genes = read_gene_names(store)
     alleles = singles.groupby(spelled(singles[0], genes))
     fitness = alleles[1].mean()
     spread = alleles[2].agg(lambda sd: math.sqrt((sd**2).sum()) / len(sd))
@@ -132,7 +132,7 @@ def test_derived_fitness_is_that_of_the_tables(store, real_tables, recwarn):
 
 
 def test_pairs_of_both_orders_are_two_experiments_of_one_strain(store, real_tables):
-    rows, genes = screen(real_tables), gene_names(store)
+    rows, genes = screen(real_tables), read_gene_names(store)
     pairs = pd.DataFrame({c: spelled(rows[c], genes) for c in ("query", "array")}).dropna()
     strains = pd.Series(["+".join(sorted(p)) for p in pairs.itertuples(index=False)])
     expected = strains.value_counts().value_counts().to_dict()

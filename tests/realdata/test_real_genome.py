@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from genograph.database.ingest import gene_names, load
+from genograph.database.ingest import load, read_gene_names
 from genograph.loaders import Reading, obo
 from genograph.store import open_store
 
@@ -163,7 +163,7 @@ def test_regulations_are_those_of_the_file(genome, real_tables):
     table = [line.split("\t") for line in lines(real_tables / YEASTRACT)]
     matrix = np.array([row[1:] for row in table[1:]], dtype=int)
     assert matrix.sum() == 11_486
-    names = gene_names(store)
+    names = read_gene_names(store)
     factors = [names.resolve(name) for name in table[0][1:]]
     targets = [names.resolve(row[0]) for row in table[1:]]
     wanted = {
@@ -191,7 +191,7 @@ def test_all_complexes_are_there(genome):
 
 def test_a_real_ontology_with_typed_relationships_is_read(genome, real_tables):
     store, _ = genome
-    reading = Reading(gene_names(store), store.query)
+    reading = Reading(read_gene_names(store), store.query)
     tables = {
         t.type: len(t) for t in obo.read(real_tables / "ontology/goslim_generic.obo", reading)
     }

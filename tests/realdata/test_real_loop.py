@@ -15,7 +15,7 @@ from measured_build import built
 
 from genograph.cohorts import SPLITS, read_strains
 from genograph.database.query import query
-from genograph.demonstration import unmeasured_pairs
+from genograph.demonstration import draw_unmeasured_pairs
 from genograph.evaluation import evaluate
 from genograph.exporting import export
 from genograph.prediction import predict
@@ -77,7 +77,7 @@ def test_the_whole_loop_in_both_databases(embedded, real_tables, neo4j, tmp_path
         assert row.pearson > 0.05
 
     pairs = tmp_path / "pairs.csv"
-    pairs.write_text("\n".join(["strain", *unmeasured_pairs(cohort, N_PAIRS, seed=0)]) + "\n")
+    pairs.write_text("\n".join(["strain", *draw_unmeasured_pairs(cohort, N_PAIRS, seed=0)]) + "\n")
     with timed(f"prediction of {N_PAIRS:,} pairs"):
         found = predict(run, read_strains(pairs, cohort), cohort=cohort)
     assert len(found.strain_ids) == N_PAIRS

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from genograph.cohorts import CohortQuery, select
-from genograph.database.ingest import build, gene_names
+from genograph.database.ingest import build, read_gene_names
 from genograph.errors import CohortError, SourceError
 from genograph.loaders import Reading, deleteome
 from genograph.store import open_store
@@ -49,7 +49,7 @@ def test_slim_annotations_are_those_of_the_file(loaded, real_tables):
     table = pd.read_csv(real_tables / SLIM, sep="\t", header=None, dtype=str).fillna("")
     assert len(table) == ledger_of(loaded, "sgd_go_slim", SLIM).rows_read == 42_885
     assert table[0].nunique() > 6_604
-    genes = gene_names(store)
+    genes = read_gene_names(store)
     terms = set(store.query("MATCH (t:Term) RETURN t.id AS id")["id"].to_pylist())
     want = {(genes.resolve(o), t) for o, t in zip(table[0], table[5], strict=True) if t in terms}
     found = store.query(
@@ -79,7 +79,7 @@ def test_pairs_have_their_score_and_the_fitness_that_follows(loaded, real_tables
     assert {str(w.message) for w in recwarn.list} <= {
         "Unknown extension is not supported and will be removed"
     }
-    genes = gene_names(store)
+    genes = read_gene_names(store)
     plain = singles[~singles[0].str.contains("_")]
     fitness = plain.groupby(plain[0].map(genes.resolve))[1].mean()
     rows["a"], rows["b"] = rows["a"].map(genes.resolve), rows["b"].map(genes.resolve)
@@ -190,11 +190,11 @@ def test_a_deleted_genes_own_value_is_negative_in_the_real_kinase_table(
         file.write_text("".join("\t".join(line) + "\n" for line in lines), "utf-8")
         return file
 
-    reading = Reading(gene_names(store), store.query)
+    reading = Reading(read_gene_names(store), store.query)
     found = [t for t in deleteome.read(laid_out(1), reading, study="x") if t.type == "Experiment"]
     assert sum(map(len, found)) == len(strains) == 45
     assert reading.notes["column: the deleted gene itself was not measured"] == 33
-    reading = Reading(gene_names(store), store.query)
+    reading = Reading(read_gene_names(store), store.query)
     with pytest.raises(
         SourceError, match=r"negative in 0 of 12 strains \(0\.0%\).*dyes look swapped"
     ):
