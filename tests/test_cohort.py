@@ -401,7 +401,7 @@ def test_an_empty_file_says_which_clause_emptied_it(store, text, words):
     [
         ("MATCH (e:Experiment) RETURN e.id AS id", "returns id; .* named experiment or strain"),
         ("MATCH (e:Experiment) RETURN e.value AS experiment", "holds double"),
-        ("MATCH (s:Strain) RETURN s.id AS experiment", "no id of an experiment, first"),
+        ("MATCH (s:Strain) RETURN s.id AS experiment", "name no experiment, first"),
         ("MATCH (e:Experiment) SET e.value = 1 RETURN e.id AS experiment", "only reads"),
         ("MATCH (e:Experiment) RETURN e.id AS experiment; RETURN 1", "two statements"),
     ],

@@ -20,7 +20,7 @@ _OTHER = ("Error", "Exception", "Interrupt", "Exit", "Abort", "Iteration", "Usag
 INTERNAL = {
     "genograph/engine/bags.py:bag_sum": "genograph itself names the kernel",
     "genograph/evaluation/predictions.py:predict_measured": "both sides come from one cohort",
-    "genograph/evaluation/scoring.py:positions": "evaluate predicts every measured strain",
+    "genograph/evaluation/scoring.py:find_positions": "evaluate predicts every measured strain",
     "genograph/models/_statistics.py:_root_mean_square": "train refuses heads without examples",
     "genograph/models/_statistics.py:_wild_type_and_deviation": "train refuses such heads",
 }
