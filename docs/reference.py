@@ -287,7 +287,7 @@ def help_of(path: str, command: click.Command) -> str:
     """The help of a command, as wide as a page."""
     group, _, name = path.rpartition(" ")
     settings: dict[str, Any] = {"terminal_width": WIDTH, "resilient_parsing": True}
-    parent = click.Context(cli, info_name=group, **cli.context_settings) if group else None
+    parent = click.Context(cli, info_name=group) if group else None
     with command.make_context(name, [], parent, **settings) as context:
         return command.get_help(context)
 

@@ -34,7 +34,10 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=_InOrder, context_settings=HELP)
 @click.version_option(version("genograph"), prog_name="genograph")
 def cli() -> None:
     """Model a genome from its graph database: load, select, train, predict, read back.
@@ -69,18 +72,19 @@ for verb in VERBS:
     cli.add_command(verb)
 
 
-def _examples_last(command: click.Command) -> None:
-    """Show the example of a help text after the options, where the eye ends."""
+def _finish(command: click.Command) -> None:
+    """Show a help text's example after the options, and the help for -h, of all commands."""
     text = inspect.cleandoc(command.help or "")
     before, mark, example = text.partition("\b\nExample:")
     if mark:
         command.help, command.epilog = before.rstrip(), mark + example
+    command.context_settings |= HELP
     if isinstance(command, click.Group):
         for part in command.commands.values():
-            _examples_last(part)
+            _finish(part)
 
 
-_examples_last(cli)
+_finish(cli)
 
 
 def main() -> None:
