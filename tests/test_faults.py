@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from faults import conditions, kills, steps
+from faults import conditions, kills, steps, together
 from faults.commands import done, genograph, refused
 from faults.scene import Scene, made, state
+from faults.server import Held
 
 from genograph.cohorts import load_cohort, save_cohort
 from genograph.errors import CohortError, StoreError
@@ -45,6 +46,14 @@ def test_a_killed_load_into_neo4j_is_finished_by_the_same_command(
     place = kills.on_server(scene, tmp_path / "place", neo4j_server)
     command = kills.commands(scene, place)["load"]
     assert kills.kill(command, place, 1, random.Random(SEED), tell=print).killed == 1
+
+
+def test_two_exports_into_one_folder_leave_a_whole_cohort(scene, tmp_path):
+    together.two_exports(scene, tmp_path / "exports")
+
+
+def test_two_loads_of_a_server_at_once_are_both_accounted_for(scene, tmp_path, neo4j, neo4j_server):
+    together.two_loads(scene, tmp_path / "loads", Held(neo4j_server, (), {}, []))
 
 
 COMMITTED_AND_KILLED = """

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from neo4j_server import VERSION
 
-from faults import conditions, kills, server, steps
+from faults import conditions, kills, server, steps, together
 from faults.scene import EACH_ON_SERVER, Scene, made
 
 # how often each command is killed, in every sixteen kills
@@ -105,7 +105,11 @@ def main() -> None:
         where = (given.scene or root / "scene").resolve()
         scene = made(where / "whole", seed=0)
         say(f"the scene is there after {time.perf_counter() - begun:.0f} s")
-        faults: list[Callable[[Scene, Path], str]] = [*steps.FAULTS, *conditions.FAULTS]
+        faults: list[Callable[[Scene, Path], str]] = [
+            *steps.FAULTS,
+            *conditions.FAULTS,
+            *together.ON_FILES,
+        ]
         for number, fault in enumerate(() if given.only_kills else faults):
             say(fault(scene, root / f"fault-{number}"))
         landed = {"embedded": 0, "neo4j": 0}
@@ -124,10 +128,11 @@ def main() -> None:
                     landed["neo4j"] = killing(
                         commands, place, given.neo4j, weights[1], seed, "neo4j"
                     )
-                for number, fault in enumerate(() if given.only_kills else server.FAULTS):
+                on_server = (*server.FAULTS, *together.ON_SERVER)
+                for number, fault in enumerate(() if given.only_kills else on_server):
                     say(fault(scene, root / f"server-{number}", held))
     seconds = time.perf_counter() - begun
-    others = 0 if given.only_kills else len(faults) + len(server.FAULTS)
+    others = 0 if given.only_kills else len(faults) + len(server.FAULTS) + len(together.ON_SERVER)
     say(
         f"{landed['embedded']} kills embedded, {landed['neo4j']} on Neo4j, "
         f"{others} other faults, seed {seed}, {seconds:.0f} s: all well"
