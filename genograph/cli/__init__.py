@@ -7,6 +7,7 @@ and errors on stderr. The only room that imports click, and where runs and datab
 import inspect
 import sys
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -34,7 +35,7 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-HELP = {"help_option_names": ["-h", "--help"]}
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(cls=_InOrder, context_settings=HELP)
