@@ -35,7 +35,7 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(cls=_InOrder, context_settings=HELP)
@@ -79,7 +79,7 @@ def _finish(command: click.Command) -> None:
     before, mark, example = text.partition("\b\nExample:")
     if mark:
         command.help, command.epilog = before.rstrip(), mark + example
-    command.context_settings |= HELP
+    command.context_settings.update(HELP)
     if isinstance(command, click.Group):
         for part in command.commands.values():
             _finish(part)
