@@ -7,7 +7,6 @@ and errors on stderr. The only room that imports click, and where runs and datab
 import inspect
 import sys
 from importlib.metadata import version
-from typing import Any
 
 import click
 
