@@ -180,6 +180,13 @@ def _deepset(*models: str, **settings: object) -> Provoke:
     return lambda folder: train(cohort, config, folder / "run")
 
 
+def _exploded(folder: Path) -> object:
+    cohort = _small()
+    fitness = replace(cohort.fitness, value=np.full_like(cohort.fitness.value, 1e30))
+    cohort = replace(cohort, measured={**cohort.measured, "fitness": fitness})
+    return train(cohort, _config(), folder / "run")
+
+
 def _scalars(n: int, value: float) -> Predictions:
     numbers = np.full(n, value, np.float32)
     found = {name: Predicted(numbers, numbers, None) for name in ("fitness", "interaction")}
@@ -324,6 +331,22 @@ CASES: tuple[Case, ...] = (
         "The disk is full, or the folder may not be written or lies below a file.",
         "Make room or name another folder, and run the same command again.",
         lambda folder: train(_small(), _config(), written(folder, "x") / "run"),
+    ),
+    Case(
+        "RunError",
+        "training stopped at step .* of epoch .*: .* is .*; largest of .*; mend or leave out such",
+        "A loss, a gradient or a weight became infinite or no number: mostly a label is far outside "
+        "its phenotype's range. The run is not complete; the same command stops at this step again.",
+        "Mend the measurements that the message names, or leave them out (`--where`), and export "
+        "again; where they are right, train with a lower learning_rate.",
+        _exploded,
+    ),
+    Case(
+        "RunError",
+        "the limit of .* minutes was reached: training stopped at step .* the same command resumes",
+        "`--minutes` ended within an epoch. The state after the step that was under way is saved.",
+        "Run the same command again: it goes on after that step, for as many minutes again.",
+        lambda folder: train(_small(), _config(minutes=1e-9), folder / "run"),
     ),
     Case(
         "RunError",
