@@ -90,7 +90,9 @@ def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     m, p = table[:, : len(columns)], table[:, len(columns) :]
     _check_orientation(path, reading, columns, list(genes), m)
     axis = Axis(study, "expression", UNIT, tuple(genes))
-    yield from tables(_measurements(columns, m, p, axis, reading), [known], source=str(path))
+    yield from tables(
+        _measurements(columns, m, p, axis, reading), [known], source=str(path), note=reading.note
+    )
 
 
 def _columns(

@@ -80,7 +80,7 @@ def read(
         raise SourceError(msg)
     found = _measurements(path, reading, study, refuse=unknown == "refuse")
     known = [Study(study, citation, doi)] if study else []
-    yield from tables(found, known, source=str(path))
+    yield from tables(found, known, source=str(path), note=reading.note)
 
 
 def _measurements(

@@ -358,7 +358,7 @@ def _finite(store: Store) -> Found:
     n, first = 0, ""
     ids = store.query("MATCH (n:Experiment) WHERE n.values IS NOT NULL RETURN n.id AS id")["id"]
     read = "MATCH (n:Experiment {id: in_id}) RETURN in_id AS id, n.values AS numbers"
-    for some in _read_vectors(store, ids, read):
+    for some in _read_vectors(ids, lambda rows: store.query(read, rows=rows)):
         # a value that was not measured is NaN
         wrong_ids = _where(some, np.isinf, np.logical_or)
         n, first = n + len(wrong_ids), min(wrong_ids, default=first) if not n else first
@@ -375,7 +375,11 @@ def _finite_vectors(store: Store, name: str, remedy: str) -> Found:
         read = f"{match} {{id: in_id}}) RETURN in_id AS id, p.{name} AS numbers"
         wrong: list[str] = []
         n = 0
-        for some in _read_vectors(store, ids, read, run=run):
+
+        def ask(rows: pa.Table, read: str = read, run: str = run) -> pa.Table:
+            return store.query(read, rows=rows, run=run)
+
+        for some in _read_vectors(ids, ask):
             found = _where(some, np.isinf, np.logical_or) + _where(some, np.isnan, np.logical_and)
             n, wrong = n + len(found), wrong or sorted(found)[:1]
         if n:
@@ -383,14 +387,12 @@ def _finite_vectors(store: Store, name: str, remedy: str) -> Found:
             yield what, remedy
 
 
-def _read_vectors(
-    store: Store, ids: pa.ChunkedArray, read: str, **parameters: str
-) -> Iterator[pa.Table]:
-    """The columns id and numbers of some ids, in parts that fit in memory."""
+def _read_vectors(ids: pa.ChunkedArray, ask: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
+    """The columns id and numbers that `ask` gives of ids, in parts that fit in memory."""
     begin, step = 0, 1
     while begin < len(ids):
         rows = pa.table({"in_id": ids.slice(begin, step).combine_chunks()})
-        some = store.query(read, rows=rows, **parameters)
+        some = ask(rows)
         yield some
         begin += step
         lengths = pc.max(pc.list_value_length(some["numbers"])).as_py() or 1

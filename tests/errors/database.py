@@ -327,7 +327,7 @@ def _measurements(*measured: Measurement) -> Callable[[Path], object]:
 
 
 def _pair_with_itself(folder: Path) -> object:
-    made = PairTables(Study("a2020"), source="screen.tab")
+    made = PairTables(Study("a2020"), source="screen.tab", note=lambda *words: None)
     code = np.array([made.code(Perturbation("YAL001C"))])
     return list(made.tables(Pairs(code, code, np.array([2]), *[np.array([1.0])] * 5)))
 
