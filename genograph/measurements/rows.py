@@ -240,30 +240,36 @@ def _check_unit(m: Measurement, source: str) -> None:
 def _note_outliers(
     held: Sequence[Measurement], strains: Sequence[str], experiments: Table, outliers: Outliers
 ) -> None:
-    """Note numbers far outside of what they can be, phenotype by phenotype and unit by unit."""
-    kinds = {(m.phenotype, m.unit, m.axis.id if m.axis else "") for m in held}
+    """Note numbers far outside of what they can be, by phenotype, unit and axis."""
+    kinds = [(m.phenotype, m.unit, m.axis.id if m.axis else "") for m in held]
     rows = experiments.rows
     present = [name for name in _LOOKED_AT if name in rows.column_names]
-    for kind in sorted(kinds):
-        mine = list(range(len(held)))
-        if len(kinds) > 1:
-            of = [(m.phenotype, m.unit, m.axis.id if m.axis else "") == kind for m in held]
-            mine = np.flatnonzero(of).tolist()
-        phenotype, unit, axis = kind
-        lines = [held[row].line for row in mine]
-        names = [strains[row] for row in mine]
-        place = (lines.__getitem__, names.__getitem__)
-        if not axis:
+    distinct = dict.fromkeys(kinds)
+    for kind in distinct:
+        mine: Any = slice(None)
+        if len(distinct) > 1:
+            mine = np.flatnonzero([each == kind for each in kinds])
+        row_of = np.arange(len(held))[mine]
+        phenotype, unit, _ = kind
+        axis = held[row_of[0]].axis
+
+        def line(row: int, row_of: NDArray[Any] = row_of) -> int | None:
+            return held[row_of[row]].line
+
+        def strain(row: int, row_of: NDArray[Any] = row_of) -> str:
+            return strains[row_of[row]]
+
+        if axis is None:
             columns = {
                 name: rows[name].to_numpy()[mine].astype(np.float64, copy=False) for name in present
             }
-            outliers.check_numbers(phenotype, unit, columns, *place)
+            outliers.check_numbers(phenotype, unit, columns, line, strain)
             continue
-        along = held[mine[0]].axis
-        values = [held[row].values for row in mine]
-        if along is not None and all(v is not None for v in values):
-            block = np.stack([v for v in values if v is not None])
-            outliers.check_vectors(axis, phenotype, unit, along.names, block, *place)
+        values = [v for v in (held[row].values for row in row_of) if v is not None]
+        if len(values) == len(row_of):
+            outliers.check_vectors(
+                axis.id, phenotype, unit, axis.names, np.stack(values), line, strain
+            )
 
 
 def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> str:
