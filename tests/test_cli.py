@@ -18,7 +18,7 @@ from errors.runs import lose_numbers
 
 import genograph
 from genograph.cli import VERBS, cli, main
-from genograph.training import read_config
+from genograph.config import read_config
 
 ROOT = Path(__file__).parents[1]
 

@@ -922,8 +922,8 @@ _LOADS = (
     ),
     Case(
         "SourceError",
-        "of its measurements are in the database in another unit, first .* in .*, there in .*; load",
-        "The file has the same study, phenotype and strains as an earlier one, in another unit; its "
+        "of its measurements are in the database in another unit, first .* there in .*; load",
+        "The file has the study, phenotype and strains of an earlier one, in another unit; its "
         "measurements would replace those.",
         "Name another study for it, or convert its numbers to the unit that is there.",
         _in_another_unit,
