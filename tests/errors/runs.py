@@ -457,6 +457,9 @@ CASES: tuple[Case, ...] = (
         "`--minutes` ended within an epoch. The state after the step that was under way is saved.",
         "Run the same command again: it goes on after that step, for as many minutes again.",
         lambda folder: train(_small(), _config(minutes=1e-9), folder / "run"),
+    ),
+    Case(
+        "RunError",
         "in use by another process; wait for it, or choose another folder",
         "Another training writes the same run folder.",
         "Wait for it, or choose another folder.",
