@@ -148,9 +148,9 @@ def score_all(
     tell = report or (lambda fraction, words: None)
     n_made = 0
     if mine:
-        ensemble = Ensemble(run, held, choose_device(device))
-        start = time.perf_counter()
-        with threads(run.config.training.threads, ensemble.n_node):
+        with threads(run.config.training.threads, held.genome):
+            ensemble = Ensemble(run, held, choose_device(device))
+            start = time.perf_counter()
             for number, shard in enumerate(mine):
                 tables = []
                 for tile in _tiles_of(work, shard):

@@ -96,7 +96,8 @@ def train(
         if fabric.is_global_zero:
             with _writing(out):
                 stack.enter_context(claim(out, error=RunError))
-        return _train(cohort, config, left_out, out, cohort_folder, fabric, stop, report)
+        n_thread = stack.enter_context(threads(config.training.threads, cohort.genome))
+        return _train(cohort, config, left_out, out, cohort_folder, fabric, n_thread, stop, report)
 
 
 def _train(
@@ -106,6 +107,7 @@ def _train(
     out: Path,
     cohort_folder: Path | str | None,
     fabric: Fabric,
+    n_thread: int,
     stop: float | None,
     report: Report | None,
 ) -> Run:
@@ -142,15 +144,12 @@ def _train(
     if record.status == "complete":
         ledger.report(1.0, f"complete already, {format_count(config.training.members, 'member')}")
         return Run.open(out)
-    n_node = len(cohort.genome.gene_ids) + len(cohort.genome.term_ids)
-    n_node += len(cohort.genome.complex_ids)
-    with threads(config.training.threads, n_node) as n_thread:
-        words = _circumstances(config.training, fabric, inputs, n_thread)
+    words = _circumstances(config.training, fabric, inputs, n_thread)
     if n_left := sum(left_out_of_validation.values()):
         words += f", validation without {n_left:,} more examples of its fold"
     members = _Members(fabric, config, kind, inputs, statistics, folds[0], folds[1], words, stop)
     try:
-        with threads(config.training.threads, n_node), _writing(out):
+        with _writing(out):
             members.fit(out, record, ledger)
     except (KeyboardInterrupt, RunError):
         if fabric.is_global_zero:

@@ -332,7 +332,9 @@ def _measured(*strain: Perturbation, **given: object) -> Measurement:
 
 
 def _measurements(*measured: Measurement) -> Callable[[Path], object]:
-    return lambda folder: list(tables_of(measured, [], source="screen.tab"))
+    return lambda folder: list(
+        tables_of(measured, [], source="screen.tab", note=lambda *words: None)
+    )
 
 
 def _pair_with_itself(folder: Path) -> object:
