@@ -254,10 +254,10 @@ def _note_outliers(
         axis = held[row_of[0]].axis
 
         def line(row: int, row_of: NDArray[Any] = row_of) -> int | None:
-            return held[row_of[row]].line
+            return held[int(row_of[row])].line
 
         def strain(row: int, row_of: NDArray[Any] = row_of) -> str:
-            return strains[row_of[row]]
+            return strains[int(row_of[row])]
 
         if axis is None:
             columns = {
