@@ -192,12 +192,12 @@ CALM = (Calibration("interaction_pairs", "random", 0.68, 0.95, 1.0, 1.0, 0.4, 50
 
 
 def texts(evaluation, columns=None):
-    return " ".join(caveat.text for caveat in find_caveats(evaluation, columns or {}))
+    return " ".join(caveat.text for caveat in find_caveats(evaluation, columns or {}, {}))
 
 
 def test_a_good_run_has_no_caveat():
     columns = {"wild_type_fitness": np.array([1.0, 1.0 + 1e-8])}
-    assert find_caveats(made(*GOOD, calibration=CALM), columns) == []
+    assert find_caveats(made(*GOOD, calibration=CALM), columns, {"unfinished_loads": []}) == []
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,16 @@ def test_an_overconfident_spread_is_named_with_the_factor():
     assert "no usable s.d." in texts(made(*GOOD))
 
 
+def test_a_cohort_of_unfinished_loads_is_grave():
+    provenance = {"unfinished_loads": ["experiments_csv mine.csv"]}
+    (found,) = find_caveats(made(*GOOD, calibration=CALM), {}, provenance)
+    assert found.grave
+    assert "unfinished (experiments_csv mine.csv)" in found.text
+
+
 def test_a_wild_type_that_moves_and_missing_unseen_pairs_are_grave():
     found = find_caveats(
-        made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])}
+        made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])}, {}
     )
     assert found[0].grave
     assert "departs from 1 by 1.0e-02" in found[0].text

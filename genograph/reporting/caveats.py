@@ -1,6 +1,6 @@
 """When not to trust a run: sentences that follow from its numbers, worst first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +42,27 @@ class Caveat(NamedTuple):
 
 
 def find_caveats(
-    evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]
+    evaluation: Evaluation,
+    columns: Mapping[str, Num[np.ndarray, " epoch"]],
+    provenance: Mapping[str, object],
 ) -> list[Caveat]:
     """List reasons for caution, gravest first, one for each quantity and kind.
 
     Args:
         evaluation: scores of the run.
         columns: of metrics.csv.
+        provenance: of the cohort.
     """
     found: list[Caveat] = []
+    if unfinished := provenance.get("unfinished_loads"):
+        assert isinstance(unfinished, Sequence)
+        found.append(
+            Caveat(
+                True,
+                f"The cohort was exported while loads were unfinished ({', '.join(unfinished)}): "
+                f"it has only a part of their data. Load them again and export again.",
+            )
+        )
     for quantity in QUANTITIES:
         if quantity in UNCENTRED:
             continue
