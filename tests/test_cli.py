@@ -214,6 +214,26 @@ def test_a_run_without_numbers_is_printed_as_such_and_ends_with_1(trained, tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("function", "words", "wanted"),
+    [
+        ("genograph.training.train", ("train", "cohort", "-o", "none"), "goes on after the last"),
+        ("genograph.database.ingest.build", ("build", "x.toml", "--db", "none.db"), "goes on"),
+        ("genograph.database.ingest.load", ("load", "obo", "x", "--db", "none.db"), "finishes it"),
+    ],
+)
+def test_ctrl_c_says_what_the_same_command_does(
+    trained, tmp_path, monkeypatch, function, words, wanted
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(function, stop)
+    words = [str(trained / "cohort") if word == "cohort" else word for word in words]
+    assert f"interrupted; the same command {wanted}" in run(*words, code=130).stderr
+
+
 def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_path):
     cohort = genograph.load_cohort(trained / "cohort")
     config = read_config(members=1, epochs=1, steps_per_epoch=1, seed=7)

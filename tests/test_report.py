@@ -15,7 +15,7 @@ from scipy import stats
 from genograph.errors import RunError
 from genograph.evaluation import Evaluation, Score, evaluate, score
 from genograph.evaluation.scores import Calibration
-from genograph.reporting import report
+from genograph.reporting import figures, report
 from genograph.reporting.caveats import find_caveats, find_interval
 from genograph.reporting.figures import running_median
 from genograph.reporting.page import render_page
@@ -238,6 +238,34 @@ def test_an_overconfident_spread_is_named_with_the_factor():
     wide = Calibration("interaction_pairs", "random", 0.95, 1.0, 0.4, 0.4, 0.1, 5000)
     assert "too large" in texts(made(*GOOD, calibration=(wide,)))
     assert "no usable s.d." in texts(made(*GOOD))
+
+
+def test_a_pearson_that_a_few_strains_make_is_named():
+    rows = made(*GOOD, calibration=CALM)
+    first = rows.rows[0]
+    ranked = replace(rows, rows=(first._replace(spearman=0.23), *rows.rows[1:]))
+    assert "far apart (0.70 beside 0.23 with genes seen" in texts(ranked)
+    assert "far apart" not in texts(rows)
+
+
+def test_of_few_strains_each_is_a_point_and_of_many_there_is_a_box(monkeypatch):
+    axes, encode = [], figures.encode_picture
+
+    def kept(figure, *words):
+        axes.append(figure.axes[0])
+        return encode(figure, *words)
+
+    monkeypatch.setattr(figures, "encode_picture", kept)
+    measured = np.concatenate([np.full(2, 0.1), np.full(40, 0.9)])
+    points = figures.Points("random", measured, np.linspace(0, 1, 42), np.zeros(42))
+    figures.draw_boxes(points, "fitness", (0.5, 1.0))
+    (ax,) = axes
+    assert [len(c.get_offsets()) for c in ax.collections] == [2]
+    assert len([patch for patch in ax.patches if patch.get_path().vertices.shape[0] > 3]) == 1
+    assert [label.get_text() for label in ax.get_xticklabels()] == [
+        "< 0.5\nn = 2",
+        "0.5 to 1\nn = 40",
+    ]
 
 
 def test_a_cohort_of_unfinished_loads_is_grave():

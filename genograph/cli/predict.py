@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.output import format_option, progress, quiet_option, show
+from genograph.cli.output import format_option, progress, quiet_option, resumable, show
 from genograph.errors import format_count
 
 if TYPE_CHECKING:
@@ -267,7 +267,10 @@ def _combined(
     from genograph.allpairs import read_genes, score_all
 
     rank = int(os.environ.get("RANK", "0"))
-    with progress("predict", quiet=quiet or rank > 0) as tell:
+    with (
+        resumable("the same command keeps what is scored"),
+        progress("predict", quiet=quiet or rank > 0) as tell,
+    ):
         found = score_all(
             run,
             out,

@@ -25,6 +25,9 @@ TOO_FEW = 10
 LOW = 0.3
 """Pearson below which predictions rank strains hardly better than chance for a single choice."""
 
+APART = 0.3
+"""Difference of Pearson and Spearman above which a few strains make the first."""
+
 EXACT = 1e-6
 """Largest departure of the predicted wild type from 1."""
 
@@ -102,7 +105,7 @@ def find_interval(row: Score) -> tuple[float, float]:
 
 
 def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> list[Caveat]:
-    worse, low, few, flat, random, canary = (list[str]() for _ in range(6))
+    worse, low, few, flat, random, canary, apart = (list[str]() for _ in range(7))
     overtaken = False
     for row in rows:
         words = SPLIT_WORDS[row.split]
@@ -118,6 +121,8 @@ def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) ->
             worse.append(f"{words} ({best.model} {best.pearson:.3f}, the model {row.pearson:.3f})")
         if row.pearson < LOW:
             low.append(f"{row.pearson:.3f} with {words}")
+        if abs(row.pearson - row.spearman) > APART:
+            apart.append(f"{row.pearson:.2f} beside {row.spearman:.2f} with {words}")
         control = evaluation.find(quantity, row.split, "ridge on random embeddings")
         by_chance = np.nan if control is None or row.split != "random" else control.pearson
         if by_chance > row.pearson - 0.05:
@@ -143,6 +148,12 @@ def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) ->
             overtaken,
             f"a running median in {CANARY} reaches {{}}; the position on a plate may carry the "
             f"signal.",
+        ),
+        (
+            apart,
+            False,
+            "Pearson and Spearman are far apart ({}): a few strains with extreme values make the "
+            "first, the second is how well all are ranked.",
         ),
         (few, False, "few strains were scored: {}."),
     ]
