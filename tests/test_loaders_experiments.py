@@ -311,6 +311,10 @@ def test_bare_names_ids_and_the_wild_type_spell_strains():
         read_strain("tA(UGC)A", known.get)
 
 
+def unheard(reason, line, detail):
+    """Take a note that no test reads."""
+
+
 def test_two_doses_of_one_perturbation_in_a_strain_are_refused():
     twice = (
         Perturbation("YAL001W", "overexpression", "", 1.5),
@@ -318,7 +322,7 @@ def test_two_doses_of_one_perturbation_in_a_strain_are_refused():
     )
     one = Measurement("toy2026", "fitness", "relative to wild type", twice, 0.9, line=7)
     with pytest.raises(SourceError, match=r"own\.csv, line 7, column strain"):
-        list(experiments.tables([one], [], source="own.csv"))
+        list(experiments.tables([one], [], source="own.csv", note=unheard))
 
 
 GENE = st.sampled_from(["YAL001W", "YAL002C", "YBL001C"])
@@ -345,7 +349,8 @@ def measurements(draw):
 def test_splitting_into_chunks_changes_nothing(held, chunk):
     def united(size):
         by_type = {}
-        for table in experiments.tables(held, [Study("toy2026")], source="toy", chunk=size):
+        study = Study("toy2026")
+        for table in experiments.tables(held, [study], source="toy", note=unheard, chunk=size):
             by_type.setdefault(table.type, []).append(table)
         out = {}
         for name, parts in by_type.items():

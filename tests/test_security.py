@@ -175,7 +175,7 @@ SCHEMA_NAMES = {
 LITERAL_PARTS = {
     *("match", "where", "returned", "sets", "merge", "key", "own", "names", "weight", "listed"),
     *("cypher", "text", "_seeking(cypher)", "DELETED_AT_ONCE", "prefix", "pattern", "several"),
-    *("pairs", "strays", "twice", "wrong", "bare", "quoted", "within", "rest"),
+    *("pairs", "strays", "twice", "wrong", "bare", "quoted", "within", "rest", "empty"),
     *("_EXPERIMENT", "_PERTURBATION"),
     "' AND '.join(pieces[:n_piece])",
 }

@@ -331,16 +331,14 @@ def _finite(store: Store) -> Found:
         spec = schema.type(name)
         if not counts[name]:
             continue
-        match = "MATCH (x:{})" if isinstance(spec, Node) else "MATCH ()-[x:{}]->()"
+        match = f"MATCH (x:{name})" if isinstance(spec, Node) else f"MATCH ()-[x:{name}]->()"
         for prop in spec.properties.values():
             if prop.type != "DOUBLE":
                 continue
             # an engine may order what is no number before or after all numbers
             it = f"x.{prop.name}"
             wrong = f"{it} <> {it} OR {it} > $most OR {it} < -$most"
-            found = store.query(
-                f"{match.format(name)} WHERE {wrong} RETURN count(*) AS n", most=_BEYOND
-            )
+            found = store.query(f"{match} WHERE {wrong} RETURN count(*) AS n", most=_BEYOND)
             n = found["n"][0].as_py()
             if n:
                 yield f"{n:,} {name}.{prop.name} are no finite numbers", remedy
