@@ -42,7 +42,7 @@ _WORDS = {
     *("AND", "OR", "XOR", "NOT", "IN", "STARTS", "ENDS", "CONTAINS", "CASE", "WHEN", "THEN"),
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
-TAKEN = frozenset({"store", "cypher", "timeout", "rows", "path", "self", "cls"})
+TAKEN = frozenset({"store", "cypher", "timeout", "limit_rows", "rows", "path", "self", "cls"})
 """Names that a $parameter cannot have: functions that pass parameters on have arguments of them."""
 DEEPEST = 50
 LONGEST = 20_000
