@@ -80,15 +80,7 @@ def read_strains(
         ['WT', 'YAL001C+YAL002C']
     """
     path = Path(path)
-    names = {
-        s.upper(): g
-        for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)
-    }
-    names |= {g.upper(): g for g in cohort.genome.gene_ids}
-
-    def known(name: str) -> str | None:
-        return names.get(name.upper()) or (resolve(name) if resolve else None)
-
+    find = _find_genes(cohort, resolve)
     genotypes = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
@@ -100,19 +92,13 @@ def read_strains(
             for record in lines:
                 spelled = (record["strain"] or "").strip()
                 try:
-                    parts = parse_strain(spelled)
-                    found = [p._replace(gene_id=known(p.gene_id) or "") for p in parts]
-                    strain_id(found)
+                    genotypes.append(_read_genotype(spelled, find))
+                except LookupError as unknown:
+                    got, wanted = str(unknown.args[0]), "a gene of the cohort"
+                    raise SourceError.at(path, lines.line_num, "strain", got, wanted) from unknown
                 except SchemaError as error:
-                    raise SourceError.at(
-                        path, lines.line_num, "strain", spelled, f"a strain ({error})"
-                    ) from error
-                for part, mine in zip(parts, found, strict=True):
-                    if not mine.gene_id:
-                        raise SourceError.at(
-                            path, lines.line_num, "strain", part.gene_id, "a gene of the cohort"
-                        )
-                genotypes.append(found)
+                    wanted = f"a strain ({error})"
+                    raise SourceError.at(path, lines.line_num, "strain", spelled, wanted) from error
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None
@@ -123,3 +109,52 @@ def read_strains(
         msg = f"{path}: holds no strains"
         raise SourceError(msg)
     return make_strains(genotypes, cohort, where=str(path))
+
+
+def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
+    """Strains by their ids or by symbols, as arrays on a cohort's genes; sorted, repeats merged.
+
+    Raises:
+        SchemaError: no strain's spelling, or a gene that the cohort does not have.
+    """
+    find = _find_genes(cohort, None)
+    genotypes = []
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"strains: got {name!r:.80}, wanted strain ids such as 'YAL001C+YBL003C'"
+            raise SchemaError(msg)
+        try:
+            genotypes.append(_read_genotype(name, find))
+        except LookupError as unknown:
+            msg = f"strains: {name}: {unknown.args[0]} is not a gene of the cohort"
+            raise SchemaError(msg) from unknown
+    return make_strains(genotypes, cohort)
+
+
+def _find_genes(
+    cohort: Cohort, resolve: Callable[[str], str | None] | None
+) -> Callable[[str], str]:
+    """A function from any name of a gene to its id; LookupError where it is none."""
+    genome = cohort.genome
+    names = {s.upper(): g for g, s in zip(genome.gene_ids, genome.gene_symbols, strict=True)}
+    names |= {g.upper(): g for g in genome.gene_ids}
+
+    def find(name: str) -> str:
+        found = names.get(name.upper()) or (resolve(name) if resolve else None)
+        if not found:
+            raise LookupError(name)
+        return found
+
+    return find
+
+
+def _read_genotype(spelled: str, find: Callable[[str], str]) -> list[Perturbation]:
+    """The perturbations of a strain by any names of genes.
+
+    Raises:
+        SchemaError: it is not spelled as a strain.
+        LookupError: with the name that is no gene's.
+    """
+    found = [p._replace(gene_id=find(p.gene_id)) for p in parse_strain(spelled)]
+    strain_id(found)
+    return found
