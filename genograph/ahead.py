@@ -3,6 +3,7 @@
 A command that will ask one query has it start at once, and no slower for it.
 """
 
+import atexit
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,25 @@ _STARTED: list["subprocess.Popen[bytes]"] = []
 
 def start_ahead() -> None:
     """Start a process that the next store to be asked takes; it ends with this one."""
-    _STARTED.append(_start())
+    if not _STARTED:
+        _STARTED.append(_start())
+        atexit.register(_end)
 
 
 def take_process() -> "subprocess.Popen[bytes]":
     """The process that was started ahead, or a new one; `genograph.store.child` is its program."""
-    return _STARTED.pop() if _STARTED else _start()
+    while _STARTED:
+        started = _STARTED.pop()
+        if started.poll() is None:
+            return started
+    return _start()
+
+
+def _end() -> None:
+    """End the process that no store has taken."""
+    while _STARTED:
+        with _STARTED.pop() as left:
+            left.kill()
 
 
 def _start() -> "subprocess.Popen[bytes]":

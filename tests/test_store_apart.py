@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import neo4j_server
 import pyarrow as pa
 import pytest
 import small_yeast
@@ -159,3 +160,50 @@ def test_a_query_sees_what_was_written_before_it(tmp_path):
         with store.transaction(), pytest.raises(StoreError, match="while a transaction is open"):
             ask(store, COUNT)
         assert ask(store, COUNT)["n"].to_pylist() == [13]
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "UNWIND range(1, 100000) AS i UNWIND range(1, 100000) AS j RETURN sum(i * j) AS n",
+        "UNWIND range(1, 100000) AS i UNWIND range(1, 100000) AS j RETURN i, j",
+    ],
+)
+def test_a_server_is_given_up_within_two_seconds(neo4j, cypher):
+    with open_store(neo4j) as store:
+        ask(store, COUNT)
+        begin = time.monotonic()
+        with pytest.raises(StoreError, match=r"ran out of time after 0\.5 s"):
+            ask(store, cypher, timeout=0.5)
+        assert time.monotonic() - begin < 2.5
+        assert ask(store, COUNT)["n"].to_pylist() == [0]
+        with pytest.raises(StoreError, match="the answer has more than 11 rows, and the limit is"):
+            genograph.query(store, "UNWIND range(1, 12) AS i RETURN i", limit_rows=11)
+
+
+@pytest.mark.slow
+@pytest.mark.neo4j
+def test_a_query_that_ends_a_server_is_not_repeated(monkeypatch, capfd):
+    # a limit of memory does not count what one text takes
+    limited = f"{neo4j_server.CONFIGURATION}db.memory.transaction.max=200m\n"
+    monkeypatch.setattr(neo4j_server, "CONFIGURATION", limited)
+    doubling = "RETURN size(reduce(s = 'a', x IN range(1, 40) | s + s)) AS n"
+    try:
+        with neo4j_server.running(heap="512m") as server:
+            monkeypatch.setenv("GENOGRAPH_NEO4J_USER", server.user)
+            monkeypatch.setenv("GENOGRAPH_NEO4J_PASSWORD", server.password)
+            with open_store(server.uri) as store:
+                many = "UNWIND range(1, 100000000) AS i WITH collect(i) AS c RETURN size(c) AS n"
+                with pytest.raises(StoreError, match="out of memory for one transaction"):
+                    ask(store, many, timeout=60.0)
+                capfd.readouterr()
+                begin = time.monotonic()
+                with pytest.raises(
+                    StoreError, match=r"no answer from the server .*reduce"
+                ) as raised:
+                    ask(store, doubling, timeout=30.0)
+                assert time.monotonic() - begin < 20.0
+                assert "\n" not in str(raised.value)
+                assert capfd.readouterr() == ("", "")
+    except neo4j_server.Unavailable as error:
+        pytest.skip(str(error))

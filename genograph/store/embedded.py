@@ -25,7 +25,7 @@ from genograph.errors import StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store import recovery
-from genograph.store.apart import Asked, QueryProcess, EngineError, say_late
+from genograph.store.apart import Asked, EngineError, QueryProcess, say_late
 from genograph.store.base import Store, check_version, write_carry
 from genograph.store.child import CHUNK
 from genograph.tables import Table, Value, spill

@@ -238,7 +238,7 @@ class Neo4jStore(Store):
             self._judge(self._do(READ_ACCESS, plan, cypher, above=above, planning=True), cypher)
         self._checked.add(text)
 
-    def _judge(self, summary: ResultSummary, cypher: str) -> None:
+    def _judge(self, summary: Any, cypher: str) -> None:  # noqa: ANN401  read by its names alone
         """Refuse a query by its plan."""
         refused = [o for o in _operators(summary.plan) if o.startswith(_REFUSED)]
         if summary.query_type != "r" or refused:
@@ -536,7 +536,9 @@ class Neo4jStore(Store):
         elif isinstance(error, AuthError):
             said = f"wrong user or password; set {USER} and {PASSWORD}, or {AUTH_FILE}"
         elif isinstance(error, ServiceUnavailable | SessionExpired | ValueError):
-            said = f"no answer from the server ({said.rstrip(':')}); is it running, and there?"
+            said = (
+                f"no answer from the server ({said.rstrip(':')}); is it running, and there?{query}"
+            )
         elif "TransactionTimedOut" in code:
             said = f"{_say_late(timeout)}{query}"
         elif isinstance(error, Neo4jError) and _too_large(error):
