@@ -87,6 +87,15 @@ def test_parameters_and_types_pass_through(store):
     assert str(found.to_pylist()) == str(same.to_pylist())
 
 
+def test_lists_that_are_null_are_no_damage(tmp_path):
+    # the engine leaves their offsets as they happen to be
+    cypher = "MATCH (s:Source) RETURN s.id AS id, s.settings AS a, s.reasons AS b ORDER BY id"
+    with open_store(tmp_path / "yeast.db") as store:
+        store.write(genograph.Table.of("Source", {"id": ["a", "b"]}))
+        for found in (store.query(cypher), ask(store, cypher)):
+            assert found.to_pylist() == [{"id": i, "a": None, "b": None} for i in ("a", "b")]
+
+
 @pytest.mark.parametrize(
     "cypher",
     [

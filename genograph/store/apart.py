@@ -153,7 +153,7 @@ class QueryProcess:
     def _wait_ready(self, asked: Asked) -> None:
         kind, raw = self._get(asked, START_SECONDS)
         if kind != child.READY:
-            raise EngineError(raw.decode("utf-8", "replace"))
+            raise EngineError(raw.decode("utf-8", "replace"), damaged=True)
         self._ready = True
 
     def _get(self, asked: Asked, seconds: float | None) -> tuple[bytes, bytes]:

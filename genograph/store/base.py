@@ -139,6 +139,17 @@ class Store(ABC):
     def size(self) -> int | None:
         """Bytes on disk; None where the store cannot tell."""
 
+    @abstractmethod
+    def find_damage(self) -> str:
+        """Compare the database's bytes with the hash that the last writer left.
+
+        Returns:
+            What is wrong; nothing where they are as they were.
+
+        Raises:
+            StoreError: there is no hash, or the bytes are a server's.
+        """
+
     @contextmanager
     @abstractmethod
     def transaction(self, *, rows: int = 0) -> Iterator[None]:

@@ -21,7 +21,7 @@ HEAD = struct.Struct("<cQ")
 READY, ASK, PART, END, REFUSED, TOO_MANY, DAMAGED = (
     b"r", b"a", b"p", b".", b"e", b"n", b"d"
 )  # fmt: skip
-UNREADABLE = (UnicodeDecodeError, OverflowError, SystemError)
+UNREADABLE = (UnicodeDecodeError, OverflowError, IndexError, SystemError)
 """What reading a damaged database raises, besides the engine's and Arrow's own errors."""
 
 
@@ -123,8 +123,8 @@ def main() -> None:
         database = ladybug.Database(
             told[1]["database"], buffer_pool_size=told[1]["pool"], read_only=True
         )
-    except RuntimeError as error:
-        put(out, REFUSED, str(error).encode(errors="replace"))
+    except (RuntimeError, ValueError, MemoryError, *UNREADABLE) as error:
+        put(out, DAMAGED, str(error).encode(errors="replace"))
         return
     put(out, READY)
     while (asked := _get(inward)) is not None:

@@ -24,10 +24,10 @@ from genograph.cypher.tokens import Statement, cut
 from genograph.errors import StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store import recovery
+from genograph.store import digest, recovery
 from genograph.store.apart import Asked, EngineError, QueryProcess, say_late
 from genograph.store.base import Store, check_version, write_carry
-from genograph.store.child import CHUNK
+from genograph.store.child import CHUNK, UNREADABLE
 from genograph.tables import Table, Value, spill
 
 BUFFER_POOL = 1 << 30
@@ -88,9 +88,12 @@ class EmbeddedStore(Store):
             self._connection = ladybug.Connection(self._database)
             self._enter()
             self._prepare(read_only)
-        except (RuntimeError, OSError) as error:
+        except (OSError, *_RAISED) as error:
             self._let_go()
-            msg = f"{path}: cannot be opened as a database: {_first_line(error)}"
+            said = _first_line(error)
+            msg = f"{path}: cannot be opened as a database: {said}"
+            if _is_damage(error):
+                msg = _say_damage(self.uri, said)
             raise StoreError(msg) from error
         except StoreError:
             self.close()
@@ -101,6 +104,8 @@ class EmbeddedStore(Store):
 
         def opened(read_only: bool) -> ladybug.Database:
             self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
+            if not read_only:
+                digest.remove_digest(self._path)
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.was_killed(self._path):
@@ -247,12 +252,19 @@ class EmbeddedStore(Store):
             process = QueryProcess(self.uri, self._path, pool)
         writes = self._writes
         try:
-            yield from process.ask(asked)
+            for part in process.ask(asked):
+                _check_texts(part)
+                yield part
+        except pa.ArrowInvalid as error:
+            msg = _say_damage(self.uri, _first_line(error))
+            raise StoreError(msg) from error
         except EngineError as error:
             if error.late:
                 msg = say_late(self.uri, asked)
-                raise StoreError(msg) from error
-            msg = self._say_refusal(_first_line(error), cypher)
+            elif error.damaged:
+                msg = _say_damage(self.uri, _first_line(error))
+            else:
+                msg = self._say_refusal(_first_line(error), cypher)
             raise StoreError(msg) from error
         finally:
             # what it has read is not what was written since
@@ -313,7 +325,15 @@ class EmbeddedStore(Store):
         rows: pa.Table | None = None,
         parameters: Mapping[str, Value] | None = None,
     ) -> pa.Table:
-        return self._answer(cypher, rows, parameters).get_as_arrow(CHUNK)
+        answer = self._answer(cypher, rows, parameters)
+        try:
+            found = answer.get_as_arrow(CHUNK)
+            # they would fail only where somebody reads them
+            _check_texts(found)
+        except (pa.ArrowException, *_RAISED) as error:
+            msg = _say_damage(self.uri, _first_line(error))
+            raise StoreError(msg) from error
+        return found
 
     def _answer(
         self,
@@ -328,8 +348,10 @@ class EmbeddedStore(Store):
             text = f"LOAD FROM rows {cypher}"
         try:
             result = self._connection.execute(text, dict(parameters or {}))
-        except RuntimeError as error:
+        except _RAISED as error:
             msg = self._say_refusal(_first_line(error), cypher)
+            if _is_damage(error):
+                msg = _say_damage(self.uri, _first_line(error))
             raise StoreError(msg) from error
         if isinstance(result, list):
             msg = f"wanted one statement, got {len(result)}: {cypher}"
@@ -337,6 +359,8 @@ class EmbeddedStore(Store):
         return result
 
     def _say_refusal(self, said: str, cypher: str) -> str:
+        if _DAMAGE.search(said):
+            return _say_damage(self.uri, said)
         if "Buffer manager" in said:
             said = f"{self.uri}: not to be done within {self._room()}; ask for less at a time"
         return f"{said}; the query was: {' '.join(cypher.split())}"
@@ -353,6 +377,10 @@ class EmbeddedStore(Store):
         for name in schema.relationships:
             out[name] = self.query(f"MATCH ()-[r:{name}]->() RETURN count(*) AS n")["n"][0].as_py()
         return out
+
+    def find_damage(self) -> str:
+        """See Store."""
+        return digest.compare_digest(self._path)
 
     def size(self) -> int | None:
         """See Store: the database file and its log."""
@@ -483,9 +511,18 @@ class EmbeddedStore(Store):
         else:
             self._connection.close()
             self._database.close()
+            if not self._read_only:
+                digest.leave_digest(self._path)
         self._let_go()
 
 
+# as which its C++ exceptions arrive
+_RAISED = (RuntimeError, ValueError, MemoryError, *UNREADABLE)
+# what the engine says of pages that it cannot make sense of
+_DAMAGE = re.compile(
+    r"^Storage exception|corrupt|exist in catalog|out of bounds for file|\bstd::|\bvector::"
+    r"|basic_string|unordered_map|Cannot read from file|^Assertion"
+)
 # what stands in quotes or comments is no word of a query
 _QUIET = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|//[^\n]*|/\*.*?\*/", re.DOTALL)
 # past the last row it ends the process; with some keys to sort by, from 185 rows on
@@ -550,6 +587,30 @@ def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
     size = path.stat().st_size if path.exists() else 0
     wanted = max(2 * BUFFER_POOL if read_only else BUFFER_POOL, min(size, LARGEST_POOL))
     return max(BUFFER_POOL, min(wanted + rows * BYTES_PER_ROW, memory // 4))
+
+
+def _check_texts(rows: pa.Table) -> None:
+    """Check that all texts are UTF-8; a list that is null has offsets of the engine's own.
+
+    Raises:
+        ArrowInvalid: some are not.
+    """
+    for column in rows.columns:
+        for chunk in column.chunks:
+            while pa.types.is_list(chunk.type):
+                chunk = chunk.values
+            if len(chunk) and pa.types.is_string(chunk.type):
+                chunk.validate(full=True)
+
+
+def _is_damage(error: BaseException) -> bool:
+    return isinstance(error, UNREADABLE) or _DAMAGE.search(str(error)) is not None
+
+
+def _say_damage(uri: str, said: str) -> str:
+    if "bad_alloc" in said:
+        return f"{uri}: is damaged, or memory is out ({said}); see `genograph db check --deep`"
+    return f"{uri}: is damaged ({said.removesuffix('.')}); restore it from a dump"
 
 
 def _first_line(error: BaseException) -> str:

@@ -269,6 +269,14 @@ class Neo4jStore(Store):
         found = dict(map(tuple, self._run(" UNION ALL ".join(parts), {})))
         return {name: found[name] for name in (*schema.nodes, *schema.relationships)}
 
+    def find_damage(self) -> str:
+        """See Store."""
+        msg = (
+            f"{self.uri}: the bytes of a server are checked there: stop it, and run "
+            f"`neo4j-admin database check`"
+        )
+        raise StoreError(msg)
+
     def size(self) -> int | None:
         """See Store: a server does not tell."""
         return None

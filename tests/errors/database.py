@@ -20,6 +20,7 @@ from neo4j.exceptions import AuthError, TransientError
 
 import genograph
 from genograph.database import dump
+from genograph.database.check import check
 from genograph.database.ingest import build, load, read_sources
 from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
@@ -212,6 +213,15 @@ def _without_tables(folder: Path) -> object:
     with ladybug.Database(folder / "x.db"):
         pass
     return _opened(folder, read_only=True)
+
+
+def _damaged(folder: Path) -> object:
+    with open_store(folder / "x.db") as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C"]}))
+    raw = (folder / "x.db").read_bytes().replace(b"YAL001C", b"\xffAL001C")
+    (folder / "x.db").write_bytes(raw)
+    with open_store(folder / "x.db", read_only=True) as store:
+        return store.query("MATCH (g:Gene) RETURN g.id AS id")
 
 
 def _write_to_reader(folder: Path) -> object:
@@ -559,6 +569,28 @@ _EMBEDDED = (
         "The file is no database, is damaged, or another version of the engine made it.",
         "Check the path; else build or restore the database again.",
         lambda folder: (written(folder, "no database", "x.db"), _opened(folder)),
+    ),
+    Case(
+        "StoreError",
+        "is damaged .*; restore it from a dump",
+        "Bytes of the database file are not those that were written: a disk or a copy failed.",
+        "Restore a dump into a new database, or build it again.",
+        _damaged,
+    ),
+    Case(
+        "StoreError",
+        "its last writer left no hash in .*, so its bytes cannot be checked; the next command that "
+        "writes leaves one",
+        "The last writer was killed, or the file was copied without its hash, or has over 8 GiB.",
+        "Copy the .sha256 as well, or run a command that writes, such as a load once more.",
+        _in_store(lambda store, folder: check(store, deep=True)),
+    ),
+    Case(
+        "StoreError",
+        "the bytes of a server are checked there: stop it, and run `neo4j-admin database check`",
+        "A deep check compares a file with its hash; a server has files of its own.",
+        "Check without --deep, and have the server's administrator run its tool.",
+        _served(lambda store: store.find_damage()),
     ),
     Case(
         "StoreError",
