@@ -182,7 +182,7 @@ LITERAL_PARTS = {
 CYPHER = re.compile(r"\b(MATCH|MERGE|CREATE|COPY|LOAD|RETURN|EXPLAIN|UNWIND|SET|WHERE|CALL)\b")
 SENDS = {
     *("query", "_run", "_change", "execute", "run", "_check", "execute_write", "_answer"),
-    *("parts", "query_parts", "read_nodes", "_of_nodes", "erase", "carry"),
+    *("ask", "query_parts", "read_nodes", "_of_nodes", "erase", "carry"),
 }
 
 
