@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -122,8 +123,18 @@ class GeneNames:
         return self._ids.get(name.strip().upper())
 
 
+class FoundTerm(NamedTuple):
+    """A term by one of its names, or the reason why an annotation with that name is not used."""
+
+    id: str
+    reason: str = ""
+
+
 class TermIds:
-    """Resolves Gene Ontology ids, alternative ones included, as the loaded terms have them."""
+    """Resolves Gene Ontology ids, alternative ones included, as the loaded terms have them.
+
+    An obsolete term that is an alternative id of another has that one for its only successor.
+    """
 
     def __init__(self, terms: pa.Table) -> None:
         """Index a table with the columns id, alt_ids, obsolete."""
@@ -135,6 +146,7 @@ class TermIds:
                 self._ids.setdefault(other, term)
             if obsolete:
                 self.obsolete.add(term)
+        self._successors = {old: new for old, new in self._ids.items() if old in self.obsolete}
         # a term of its own wins over an alternative id of another
         self._ids.update({term: term for term in terms["id"].to_pylist()})
 
@@ -150,6 +162,19 @@ class TermIds:
     def resolve(self, name: str) -> str | None:
         """Return the id of the term of that name, None where no term has it."""
         return self._ids.get(name.strip())
+
+    def find(self, name: str, reading: "Reading", line: int) -> FoundTerm:
+        """Find the term to annotate with; an obsolete term's only successor is noted."""
+        term = self.resolve(name)
+        if term is None:
+            return FoundTerm("", "unknown term")
+        if term not in self.obsolete:
+            return FoundTerm(term)
+        successor = self._successors.get(term)
+        if successor is None or successor in self.obsolete:
+            return FoundTerm("", "obsolete term")
+        reading.note("obsolete term, its successor used", line, f"{term} is {successor}")
+        return FoundTerm(successor)
 
 
 @dataclass

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from genograph.cohorts.data import Cohort, Strains
 from genograph.errors import SchemaError, SourceError
-from genograph.schema import Perturbation, parse_strain, strain_id
+from genograph.measurements import read_strain
+from genograph.schema import Perturbation, strain_id
 
 
 def make_strains(
@@ -87,7 +88,7 @@ def read_strains(
     names |= {g.upper(): g for g in cohort.genome.gene_ids}
 
     def known(name: str) -> str | None:
-        return names.get(name.upper()) or (resolve(name) if resolve else None)
+        return names.get(name.strip().upper()) or (resolve(name) if resolve else None)
 
     genotypes = []
     try:
@@ -100,19 +101,16 @@ def read_strains(
             for record in lines:
                 spelled = (record["strain"] or "").strip()
                 try:
-                    parts = parse_strain(spelled)
-                    found = [p._replace(gene_id=known(p.gene_id) or "") for p in parts]
-                    strain_id(found)
+                    found = read_strain(spelled, known)
                 except SchemaError as error:
                     raise SourceError.at(
                         path, lines.line_num, "strain", spelled, f"a strain ({error})"
                     ) from error
-                for part, mine in zip(parts, found, strict=True):
-                    if not mine.gene_id:
-                        raise SourceError.at(
-                            path, lines.line_num, "strain", part.gene_id, "a gene of the cohort"
-                        )
-                genotypes.append(found)
+                if found.unknown:
+                    raise SourceError.at(
+                        path, lines.line_num, "strain", found.unknown[0], "a gene of the cohort"
+                    )
+                genotypes.append(found.strain)
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None

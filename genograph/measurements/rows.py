@@ -11,7 +11,7 @@ environment follows as `@name`, a repeated measurement as `#2`, `#3` ...
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, SourceError
-from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
+from genograph.schema import WILD_TYPE, Perturbation, graph_schema
 from genograph.tables import Table, make_mark
 
 RELATIVE = "relative to wild type"
@@ -274,35 +274,6 @@ def _lists(vectors: Sequence[NDArray[Any] | None]) -> pa.ListArray:
     flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
     missing = pa.array([v is None for v in vectors])
     return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
-
-
-class Spelled(NamedTuple):
-    """The strain of a source: its perturbations in their order, or the names of unknown genes."""
-
-    strain: tuple[Perturbation, ...]
-    unknown: tuple[str, ...] = ()
-
-
-def read_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
-    """Read a gene name or a strain id as a strain, and resolve its genes.
-
-    A bare gene name is its deletion; `WT` is the wild type; `RAD51+YBL003C(damp)`,
-    `YAL001C(ts:tsq508)` and `YAL001C(overexpression@1.5)` are as in `schema.strain_id`.
-
-    Raises:
-        SchemaError: `text` is not a strain, or names the same perturbation twice.
-    """
-    gene = None if text.strip() == WILD_TYPE else resolve(text)
-    if gene is not None and not re.search(r"[()+@\s]", gene):
-        return Spelled((Perturbation.of(gene),))
-    parts = parse_strain(text)
-    genes = [resolve(p.gene_id) for p in parts]
-    unknown = tuple(p.gene_id for p, gene in zip(parts, genes, strict=True) if gene is None)
-    if unknown:
-        return Spelled((), unknown)
-    strain = tuple(p._replace(gene_id=g) for p, g in zip(parts, genes, strict=True) if g)
-    strain_id(strain)
-    return Spelled(strain)
 
 
 _TS = re.compile(r"ts[a-z]?\d*")
