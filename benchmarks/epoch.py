@@ -46,7 +46,8 @@ def measure(folder: Path, precision: str, pairs: int, steps: int) -> None:
     import torch
 
     from genograph.cohorts import TRAIN, load_cohort
-    from genograph.training import read_config, train
+    from genograph.config import read_config
+    from genograph.training import train
     from genograph.training.validation import Validation
 
     torch.set_num_threads(1)

@@ -25,11 +25,11 @@ def child(folder: Path) -> None:
     import numpy as np
     import pyarrow.compute as pc
 
+    from genograph.config import TrainConfig
     from genograph.exporting import export
     from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
     from genograph.schema import graph_schema
     from genograph.store import open_store
-    from genograph.training import TrainConfig
     from genograph.writeback import write_predictions
 
     clock = screen.Clock()

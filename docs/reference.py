@@ -32,7 +32,7 @@ TOPICS = {
         *("Fitness", "Vectors", "to_dgl", "to_pyg", "to_networkx"),
     ),
     "Train": (
-        *("read_config", "TrainConfig", "ModelConfig", "TrainingConfig"),
+        *("read_config", "format_config", "TrainConfig", "ModelConfig", "TrainingConfig"),
         *("train", "Run", "RunRecord"),
     ),
     "Evaluate": ("evaluate", "load_evaluation", "Evaluation", "Score", "Calibration"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         save_cohort,
         select,
     )
-    from genograph.config import TrainConfig, TrainingConfig
+    from genograph.config import TrainConfig, TrainingConfig, format_config, read_config
     from genograph.database.check import Finding, check
     from genograph.database.dump import Dump, DumpFile, dump, neo4j_import, restore
     from genograph.database.embed import embed
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from genograph.store import Store, Written, open_store
     from genograph.store.offline import Neo4jImport
     from genograph.tables import Table
-    from genograph.training import read_config, train
+    from genograph.training import train
     from genograph.writeback import WrittenBack, write_predictions
 
 _HOMES = {
@@ -112,6 +112,7 @@ _HOMES = {
     "embed": "database.embed",
     "evaluate": "evaluation",
     "export": "exporting",
+    "format_config": "config",
     "graph_schema": "schema",
     "list_experiments": "cohorts",
     "load": "database.ingest",
@@ -121,7 +122,7 @@ _HOMES = {
     "open_store": "store",
     "predict": "prediction",
     "query": "database.query",
-    "read_config": "training",
+    "read_config": "config",
     "read_genes": "allpairs",
     "read_strains": "cohorts",
     "report": "reporting",
@@ -188,6 +189,7 @@ __all__ = [
     "embed",
     "evaluate",
     "export",
+    "format_config",
     "graph_schema",
     "list_experiments",
     "load",

@@ -1,9 +1,20 @@
 """Configuration of a run: which model, and how it is trained; frozen, unknown keys refused."""
 
+import json
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+)
 
 from genograph.errors import RunError
 from genograph.models import ModelConfig, find_model
@@ -111,3 +122,130 @@ class TrainConfig(BaseModel):
         default_factory=lambda: find_model(DEFAULT_MODEL).Config.model_validate({})
     )
     training: TrainingConfig = TrainingConfig()
+
+
+PARTS = ("model", "training")
+
+
+def read_config(
+    path: Path | str | None = None, *, model: str | None = None, **settings: object
+) -> TrainConfig:
+    """The configuration: defaults, then a TOML file, then settings.
+
+    Args:
+        path: a TOML file with the tables `[model]` and `[training]`; None: none.
+        model: the model's name, a file of genograph/models; None: the file's, else genome.
+        settings: of the model or of its training, by their own names: members=1,
+            heads=("fitness",).
+
+    Returns:
+        The frozen configuration.
+
+    Raises:
+        RunError: no such file, no TOML, an unknown key or a value out of range.
+
+    Example:
+        >>> config = genograph.read_config(members=1, epochs=1, device="cpu")
+        >>> config.model.name, config.training.members
+        ('genome', 1)
+    """
+    given: dict[str, dict[str, object]] = {part: {} for part in PARTS}
+    if path is not None:
+        given |= _read_toml(Path(path))
+    name = given["model"].get("name", DEFAULT_MODEL) if model is None else model
+    try:
+        kind = find_model(str(name))
+    except RunError as error:
+        if model is not None:
+            raise
+        msg = f"{path}: {error}"
+        raise RunError(msg) from error
+    fields = {"model": kind.Config.model_fields, "training": TrainingConfig.model_fields}
+    given["model"]["name"] = name
+    for setting, value in settings.items():
+        part = next((part for part in PARTS if setting in fields[part]), None)
+        if part is None:
+            choices = ", ".join([*fields["model"], *fields["training"]])
+            msg = f"no setting is called {setting}; choose from {choices}"
+            raise RunError(msg)
+        given[part][setting] = value
+    try:
+        return TrainConfig.model_validate(given)
+    except ValidationError as error:
+        raise RunError(_explain(error, path, given, settings, fields)) from error
+
+
+def _read_toml(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise RunError(msg) from None
+    except (ValueError, RecursionError, OSError) as error:
+        # a TOMLDecodeError is a ValueError, and so is a number of too many digits
+        msg = f"{path}: cannot be read as TOML: {error}"
+        raise RunError(msg) from error
+    for key, value in found.items():
+        if key in PARTS and isinstance(value, dict):
+            continue
+        if isinstance(value, dict):
+            msg = f"{path}: no table is called [{key}]; choose from [model] and [training]"
+        elif key == "model":
+            msg = f"{path}: got model = {value!r:.60}; write it as name = ... in the table [model]"
+        else:
+            msg = f"{path}: {key} stands outside of the tables [model] and [training]; move it"
+        raise RunError(msg)
+    return {part: dict(found.get(part, {})) for part in PARTS}
+
+
+def _explain(
+    error: ValidationError,
+    path: Path | str | None,
+    given: Mapping[str, Mapping[str, object]],
+    settings: Mapping[str, object],
+    fields: Mapping[str, Mapping[str, object]],
+) -> str:
+    """One line on the first thing that is wrong with a configuration."""
+    first = error.errors()[0]
+    # a model's own errors come as one of its part, a setting's with the path to it
+    place = [str(each) for each in first["loc"]]
+    part, name = place[0], place[1] if len(place) > 1 else ""
+    where = f"{path}: " if path is not None and name not in settings else ""
+    if first["type"] == "extra_forbidden":
+        return f"{where}no setting is called {name}; choose from {', '.join(fields[part])}"
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
+    reason = reason.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
+    if not name:
+        return f"{where}{part}: {reason}"
+    return f"{where}setting {name}: got {first['input']!s:.80}; {reason}"
+
+
+def format_config(config: TrainConfig) -> str:
+    """A configuration as a TOML file that `read_config` reads.
+
+    Args:
+        config: any configuration.
+
+    Returns:
+        The text; settings without a value stand as comments.
+
+    Example:
+        >>> print(genograph.format_config(genograph.read_config(members=1)))
+        [model]
+        name = "genome"
+        ...
+    """
+    lines: list[str] = []
+    for part, settings in config.model_dump(mode="json").items():
+        lines += [f"[{part}]", *(_format_setting(*each) for each in settings.items()), ""]
+    return "\n".join(lines)
+
+
+def _format_setting(name: str, value: object) -> str:
+    if value is None:
+        return f"# {name} = "
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key} = {json.dumps(each)}" for key, each in value.items())
+        return f"{name} = {{{inner}}}"
+    # numbers, truth values, texts and lists of them are written alike in JSON and TOML
+    return f"{name} = {json.dumps(value)}"

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from genograph.cohorts import Cohort, Folds, read_strains
+from genograph.config import TrainConfig, read_config
 from genograph.database.ingest import build
 from genograph.database.query import query
 from genograph.errors import RunError
@@ -22,7 +23,7 @@ from genograph.reporting import report
 from genograph.schema import WILD_TYPE
 from genograph.simulation import simulate
 from genograph.store import open_store
-from genograph.training import TrainConfig, read_config, train
+from genograph.training import train
 from genograph.writeback import write_predictions
 
 READ_BACK = """
@@ -85,7 +86,7 @@ def demo(
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out}: exists and is not empty; choose another folder with -o"
+        msg = f"{out}: exists and is not empty; choose another folder (-o)"
         raise RunError(msg)
     tell(0.0, "simulating a yeast")
     simulate(out / "sources", genes=genes, seed=seed)

@@ -13,6 +13,16 @@ A message is one line: what, where (file, row, column), got, wanted, what to do.
 from pathlib import Path
 
 
+def format_count(n: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is one: 1 strain, 2,000 strains.
+
+    Args:
+        n: how many.
+        noun: in the singular; its plural ends in s.
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 class GenographError(Exception):
     """Base of the errors that a user can cause and mend.
 
@@ -52,7 +62,8 @@ class SourceError(GenographError):
             where += f", line {line}"
         if column is not None:
             where += f", column {column}"
-        return cls(f"{where}: got {got!s:.80}, wanted {wanted}")
+        spelled = f"{got!s:.80}" or "nothing"
+        return cls(f"{where}: got {spelled}, wanted {wanted}")
 
 
 class StoreError(GenographError):

@@ -69,6 +69,8 @@ class Draft:
         Raises:
             OSError: the disk refuses; the place is as it was.
         """
+        # some libraries make files that nobody else may read; a lock is made like any other file
+        self.path.chmod(os.fstat(self._lock.fileno()).st_mode & 0o777)
         _sync(self.path)
         self.path.replace(self.place)
         _sync_folder(self.place.parent)
@@ -127,7 +129,7 @@ def write_folder(
         known = (place / mark).is_file()
         if filled and not (force and known):
             msg = f"{folder}: exists and is not empty; choose another folder"
-            raise error(msg + (" or --force" if known else ""))
+            raise error(msg + (" or pass force (--force)" if known else ""))
 
     try:
         if earlier.exists():
@@ -175,6 +177,30 @@ def _swapping(place: Path) -> Iterator[None]:
             yield
         finally:
             file.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim(folder: Path, *, error: type[GenographError]) -> Iterator[None]:
+    """Keep other claims off a folder, made where it is missing, until the block ends.
+
+    A folder that the block leaves empty is removed.
+
+    Raises:
+        GenographError: of the class `error`: another process has it.
+        OSError: the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / LOCK, wait=False):
+            try:
+                yield
+            finally:
+                (folder / LOCK).unlink(missing_ok=True)
+                with suppress(OSError):
+                    folder.rmdir()
+    except BlockingIOError as taken:
+        msg = f"{folder}: in use by another process; wait for it, or choose another folder"
+        raise error(msg) from taken
 
 
 def _cannot_write(path: Path, refused: OSError, error: type[GenographError]) -> GenographError:
@@ -362,21 +388,25 @@ def _locked_folder(parent: Path, before: str, after: str) -> tuple[Path, TextIO]
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, made if missing."""
+def _locked(file: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a file, made if missing; BlockingIOError without waiting."""
     while True:
         with file.open("w", encoding="utf-8") as lock:
-            _flock(lock)
+            _flock(lock, wait=wait)
             # another process may have removed it when it was done
             if os.fstat(lock.fileno()).st_nlink:
                 yield
                 return
 
 
-def _flock(lock: TextIO) -> None:
-    # where the file system has no locks, nothing there is ever taken for abandoned
-    with suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _flock(lock: TextIO, *, wait: bool = True) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        # where the file system has no locks, nothing there is ever taken for abandoned
+        return
 
 
 def _listed(parent: Path, before: str, after: str) -> list[Path]:

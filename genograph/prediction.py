@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Strains
 from genograph.cohorts.ragged import take_strains
+from genograph.cohorts.strains import name_strains
 from genograph.engine.topology import threads
-from genograph.errors import RunError
+from genograph.errors import RunError, format_count
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
 from genograph.run import Predicted, Prediction, Run
@@ -30,7 +31,7 @@ class Moments(NamedTuple):
 
 def predict(
     run: Run | Path | str,
-    strains: Strains,
+    strains: Strains | Sequence[str],
     *,
     cohort: Cohort | Path | str | None = None,
     device: str = "auto",
@@ -41,8 +42,9 @@ def predict(
 
     Args:
         run: the run or its folder; its training is complete.
-        strains: on the genes of the run's cohort, with `single` as rows of its strains: from
-            `read_strains`, or the cohort's own.
+        strains: from `read_strains`, or the cohort's own: on the genes of the run's cohort, with
+            `single` as rows of its strains. Or a list of strain ids, of which repeats are merged;
+            predictions are sorted by id.
         cohort: the one it was trained on, or its folder where it is now; None: where it was.
         device: auto, cpu or cuda.
         heads: phenotypes to predict, of the run's; None: all.
@@ -54,6 +56,7 @@ def predict(
     Raises:
         RunError: the training is not complete, the cohort is not the run's, a gene row is not in
             its vocabulary, there is no such device, or a head is not one of the run's.
+        SchemaError: an id is no strain, or its gene is not one of the cohort's.
         CohortError: the cohort cannot be read.
 
     Example:
@@ -71,6 +74,8 @@ def predict(
     chosen = run.config.model.heads if heads is None else tuple(heads)
     for head in chosen:
         run.require_head(head)
+    if not isinstance(strains, Strains):
+        strains = name_strains([strains] if isinstance(strains, str) else strains, held)
     _check_strains(strains, held)
     ensemble = Ensemble(run, held, choose_device(device))
     wanted = [head for head in run.config.model.heads if head in chosen]
@@ -83,7 +88,7 @@ def predict(
                 tell(fraction, f"{head} of {done:,} strains")
 
             found |= ensemble.predict(strains, head, share)
-    tell(1.0, f"{len(strains)} strains predicted")
+    tell(1.0, f"{format_count(len(strains), 'strain')} predicted")
     quantities = {}
     for quantity in ensemble.inputs.quantities:
         if quantity.phenotype not in wanted:

@@ -20,9 +20,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
-from genograph.errors import RunError
+from genograph.errors import RunError, format_count
 from genograph.files import RECORD, read_record, write_record
 from genograph.notebook import html_table, one_line, shorten
+from genograph.schema import graph_schema
 
 FORMAT = 2
 RECORD_NAME = "run.json"
@@ -71,7 +72,9 @@ class Prediction:
 
     def __repr__(self) -> str:
         """Return the number of strains and the quantities, in one line."""
-        return f"Prediction({len(self):,} strains; {shorten(self.quantities, most=8)})"
+        return (
+            f"Prediction({format_count(len(self), 'strain')}; {shorten(self.quantities, most=8)})"
+        )
 
     def _repr_html_(self) -> str:
         """Return the quantities of the first strains as a table, for a notebook."""
@@ -82,7 +85,9 @@ class Prediction:
             [name, *(float(each.mean[row]) for each in scalars.values()), *("…" for _ in wide)]
             for row, name in enumerate(self.strain_ids[:10].to_pylist())
         ]
-        return html_table(f"Prediction of {len(self):,} strains", ("strain", *scalars, *wide), rows)
+        return html_table(
+            f"Prediction of {format_count(len(self), 'strain')}", ("strain", *scalars, *wide), rows
+        )
 
     def __len__(self) -> int:
         """Return the number of strains."""
@@ -242,6 +247,12 @@ class Run:
             f"genograph train wrote",
             versions={"format": FORMAT},
         )
+        if record.schema_version != graph_schema().version:
+            msg = (
+                f"{path}: run schema {record.schema_version}, this genograph reads "
+                f"{graph_schema().version}; export its cohort and train again"
+            )
+            raise RunError(msg)
         try:
             config = TrainConfig.model_validate(
                 {"model": record.model, "training": record.training}
@@ -255,10 +266,10 @@ class Run:
 
     def __repr__(self) -> str:
         """Return the folder, the identity and the state, in one line."""
-        members = self.config.training.members
+        members = format_count(self.config.training.members, "member")
         return (
             f"Run({one_line(str(self.folder))}, {self.id}: {one_line(self.config.model.name)}, "
-            f"{members} member{'' if members == 1 else 's'}, {self.record.status})"
+            f"{members}, {self.record.status})"
         )
 
     def _repr_html_(self) -> str:
@@ -310,10 +321,13 @@ class Run:
         name = own if own in self.record.checkpoints else joint
         path = self.folder / name
         if not path.is_file():
-            msg = f"{path}: no such checkpoint; finish the training (the same command resumes it)"
+            msg = f"{path}: no such checkpoint; train again into the same folder, which makes it"
             raise RunError(msg)
         if file_sha256(path) != self.record.checkpoints.get(name):
-            msg = f"{path}: is not the checkpoint that run.json names, it was changed or damaged"
+            msg = (
+                f"{path}: is not the checkpoint that run.json names, it was changed or damaged; "
+                f"train again into the same folder, which makes it anew"
+            )
             raise RunError(msg)
         return path
 
@@ -346,11 +360,14 @@ class Run:
             return override
         folder = override or self.record.cohort
         if folder is None:
-            msg = f"{self.folder}: does not know its cohort folder; name it (--cohort)"
+            msg = f"{self.folder}: does not know its cohort folder; pass cohort (--cohort)"
             raise RunError(msg)
         place = Path(folder)
         if override is None and not place.is_dir():
-            msg = f"{place}: the run's cohort is not there any more; name its folder (--cohort)"
+            msg = (
+                f"{place}: the run's cohort is not there any more; "
+                f"pass cohort, its folder now (--cohort)"
+            )
             raise RunError(msg)
         cohort = load_cohort(place)
         self.check(cohort, where=str(place))

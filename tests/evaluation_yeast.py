@@ -18,11 +18,12 @@ from genograph.cohorts import (
     Vectors,
     save_cohort,
 )
+from genograph.config import read_config
 from genograph.evaluation.predictions import MeasuredPrediction
 from genograph.evaluation.profiles import average_repeats
 from genograph.evaluation.scores import combine
 from genograph.run import Predicted
-from genograph.training import read_config, train
+from genograph.training import train
 
 N_GENE, N_TERM = 60, 12
 

@@ -13,8 +13,8 @@ import pytest
 
 import genograph
 from genograph.allpairs import score_all
+from genograph.config import read_config
 from genograph.run import Run
-from genograph.training import read_config
 
 pytestmark = pytest.mark.slow
 

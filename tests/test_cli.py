@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import genograph
 from genograph.cli import VERBS, cli, main
-from genograph.training import read_config
+from genograph.config import read_config
 
 ROOT = Path(__file__).parents[1]
 

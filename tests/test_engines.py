@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
+from genograph.config import read_config
 from genograph.engine import native, reachable
 from genograph.engine.bags import KERNELS, bag_sum, make_bag
 from genograph.engine.base import Layer, Perturbed
@@ -25,7 +26,6 @@ from genograph.engine.shared import SharedEngine
 from genograph.engine.topology import Topology
 from genograph.errors import RunError
 from genograph.models.genome import GenomeModel
-from genograph.training import read_config
 
 N_GENE, WIDTH = 12, 8
 SMALL = {"width": 8, "hidden": 8, "change": 4, "growth": 2, "projected": 6}

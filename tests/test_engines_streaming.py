@@ -11,11 +11,12 @@ from test_train import config_of, metrics
 from genograph.cohorts import TRAIN, VALIDATION, load_cohort, save_cohort
 from genograph.cohorts.mapped import map_arrays
 from genograph.cohorts.ragged import find_rows
+from genograph.config import read_config
 from genograph.errors import CohortError
 from genograph.models._statistics import single_effects
 from genograph.models.genome import GenomeModel
 from genograph.run import file_sha256
-from genograph.training import read_config, train
+from genograph.training import train
 from genograph.training.examples import Stream, find_examples
 
 

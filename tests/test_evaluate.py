@@ -363,8 +363,24 @@ def test_without_pairs_the_best_available_is_the_headline_and_says_so():
     cohort = small_cohort(pairs=False, repeats=False)
     found = score(cohort, measured_predictions(cohort))
     assert found.headline_row.quantity == "fitness_singles"
-    assert "no scored pairs with one gene unseen" in found.headline
+    assert "no pairs with one gene unseen could be scored" in found.headline
     assert "the cohort has no pairs" in found.notes
+
+
+def test_a_model_without_interactions_is_told_so_in_the_headline(cohort, predictions):
+    fitness = predictions["fitness"].quantities["interaction"]
+    flat = changed(predictions, "fitness", interaction=np.zeros_like(fitness.mean))
+    found = score(cohort, flat)
+    assert found.headline.startswith(
+        "interaction score of pairs, one gene unseen: the model predicts one number for all 142"
+    )
+    assert "(best baseline: gradient boosting" in found.headline
+    assert "stands in" not in found.headline
+    assert set(found.headline_numbers) == {
+        "interaction_pairs_one_gene_unseen_rmse",
+        "interaction_pairs_one_gene_unseen_n",
+        "interaction_pairs_one_gene_unseen_best_baseline_pearson",
+    }
 
 
 def test_a_pair_without_a_reported_score_gets_fitness_minus_the_null(cohort, predictions):

@@ -288,7 +288,9 @@ def test_of_two_first_writers_of_a_folder_the_second_is_refused(tmp_path):
             (draft / "a").write_text("slow")
             fill(place, "fast", force=False)
 
-    with pytest.raises(CohortError, match="exists and is not empty; choose another folder or --f"):
+    with pytest.raises(
+        CohortError, match="exists and is not empty; choose another folder or pass force"
+    ):
         slow()
     assert said(place) == "fast"
     assert names(tmp_path) == ["out"]
@@ -313,7 +315,7 @@ def test_a_link_to_a_folder_stays_and_what_it_leads_to_is_replaced(tmp_path):
 def test_the_earlier_folder_comes_back_when_a_kill_came_between_two_renames(tmp_path):
     fill(tmp_path / "out", "first")
     (tmp_path / "out").rename(tmp_path / ".out.earlier")
-    with pytest.raises(CohortError, match="or --force"):
+    with pytest.raises(CohortError, match="or pass force"):
         fill(tmp_path / "out", "second", force=False)
     assert said(tmp_path / "out") == "first"
     assert names(tmp_path) == ["out"]

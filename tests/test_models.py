@@ -15,13 +15,14 @@ from model_cohort import cohort_of, strains_of
 from genograph import models
 from genograph.cohorts import Fitness, Vectors, save_cohort
 from genograph.cohorts.ragged import take_strains
+from genograph.config import read_config
 from genograph.engine import bags
 from genograph.errors import RunError
 from genograph.models import find_model, model_names
 from genograph.prediction import predict
 from genograph.run import Run
 from genograph.schema import graph_schema
-from genograph.training import read_config, train
+from genograph.training import train
 from genograph.training.examples import StrainBatches, find_examples
 
 NAMES = model_names()
@@ -80,7 +81,9 @@ def test_every_model_is_found_by_the_name_of_its_file(name):
 
 
 def test_an_unknown_model_is_refused_with_the_choices():
-    with pytest.raises(RunError, match="no model is called dipset; choose one of deepset, genome"):
+    with pytest.raises(
+        RunError, match="no model is called 'dipset'; choose one of deepset, genome"
+    ):
         find_model("dipset")
 
 
@@ -285,7 +288,8 @@ def test_the_genome_model_gives_the_golden_numbers(tmp_path):
         values = found[quantity].mean.astype(np.float64)
         weight = np.cos(np.arange(values.size)).reshape(values.shape)
         got = [float(np.nansum(np.abs(values))), float(np.nansum(values * weight))]
-        np.testing.assert_allclose(got, sums, rtol=2e-6, err_msg=quantity)
+        # predictions are float32, whose last digit depends on the processor
+        np.testing.assert_allclose(got, sums, rtol=0, atol=2e-6 * sums[0], err_msg=quantity)
 
 
 def test_the_model_of_the_guide_is_one_of_the_folder(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.cohorts import TRAIN, Edges
-from genograph.config import default_batch
+from genograph.config import default_batch, read_config
 from genograph.engine.bags import bag_sum, make_bag, take_rows
 from genograph.engine.choose import choose_engine
 from genograph.engine.plans import Plan
@@ -19,7 +19,6 @@ from genograph.engine.topology import REACHING, Topology
 from genograph.errors import RunError
 from genograph.models._statistics import single_effects
 from genograph.models.genome import GenomeModel
-from genograph.training import read_config
 from genograph.training.examples import Stream, find_examples
 from genograph.training.validation import pearson
 

@@ -261,7 +261,7 @@ def _odd_results(folder):
 
 SHORT = {
     "Cohort": r"Cohort\(\d+ genes, \d+ strains; \d+ fitness, .*; <script>alert\(1\).*\)",
-    "Prediction": r"Prediction\(1 strains; <script>alert\(1\)</script> & \"two\"\\nlines\)",
+    "Prediction": r"Prediction\(1 strain; <script>alert\(1\)</script> & \"two\"\\nlines\)",
     "Evaluation": r"Evaluation\(2 scores; fitness of pairs, .* Pearson 0\.250 on 12 strains .*\)",
     "Run": r"Run\(.*two\"\\nlines, [0-9a-f]{16}: genome, 2 members, complete\)",
 }

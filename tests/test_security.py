@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from genograph.cli import cli
 from genograph.cli.output import FORMULA, escape_controls
 from genograph.cohorts import CohortQuery, load_cohort, read_strains
+from genograph.config import read_config
 from genograph.cypher import fence, lint
 from genograph.database.ingest import build, load
 from genograph.database.query import query as ask
@@ -37,7 +38,6 @@ from genograph.heterograph import load_dgl
 from genograph.run import Run
 from genograph.store import open_store
 from genograph.tables import Table
-from genograph.training import read_config
 from genograph.training.checkpoint import read_tensors
 
 ROOT = Path(__file__).parents[1]

@@ -15,10 +15,10 @@ import torch
 from model_cohort import cohort_of
 from safetensors.torch import load_file
 
-from genograph.config import TrainConfig
+from genograph.config import TrainConfig, read_config
 from genograph.errors import RunError
 from genograph.run import Run
-from genograph.training import read_config, train
+from genograph.training import train
 from genograph.training.fit import rate
 
 TINY = {
@@ -92,6 +92,35 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert_equal_weights(weights(tmp_path / "one"), weights(tmp_path / "two"))
     train(cohort_of(), config_of(seed=1), tmp_path / "three")
     assert (weights(tmp_path / "three")["named"] != weights(tmp_path / "one")["named"]).any()
+
+
+def test_a_member_whose_weights_are_gone_or_changed_is_made_again(tmp_path):
+    config = config_of(members=2, epochs=2)
+    run = train(cohort_of(), config, tmp_path / "run")
+    before = [run.checkpoint(member).read_bytes() for member in (0, 1)]
+    run.checkpoint(0).unlink()
+    run.checkpoint(1).write_bytes(before[1][:-1] + b"x")
+    again = train(cohort_of(), config, tmp_path / "run")
+    assert again.complete
+    assert [again.checkpoint(member).read_bytes() for member in (0, 1)] == before
+    # without its state too, the member trains from its beginning
+    (tmp_path / "run" / "member-1" / "state.safetensors").unlink()
+    (tmp_path / "run" / "member-1" / "model.safetensors").unlink()
+    again = train(cohort_of(), config, tmp_path / "run")
+    assert_equal_weights(weights(run.folder, 1), weights(again.folder, 1))
+
+
+def test_a_complete_training_says_that_there_is_nothing_to_do(tmp_path):
+    told = []
+    for _ in range(2):
+        train(
+            cohort_of(),
+            config_of(),
+            tmp_path / "run",
+            report=lambda done, words: told.append(words),
+        )
+    assert told[-1] == "complete already, 1 member"
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 @pytest.mark.parametrize("engine", ["shared", "dgl"])
@@ -269,7 +298,7 @@ def test_a_configuration_is_read_from_toml_and_flags_win(tmp_path):
         ("[training]\nbatch = {pairs = 0}", "batch.pairs is 0, wanted 1 or more"),
         ("[model]\nheads = ['fitnes']", "heads are one or more of fitness, expression, morphology"),
         ("[model]\nwidht = 7", "no setting is called widht; choose from name, heads, engine"),
-        ("[model]\nname = 'dipset'", "no model is called dipset; choose one of deepset, genome"),
+        ("[model]\nname = 'dipset'", "no model is called 'dipset'; choose one of deepset, genome"),
         ("epochs = 7", "epochs stands outside of the tables"),
         ("epochs = ", "cannot be read as TOML"),
     ],

@@ -10,12 +10,12 @@ import small_yeast
 
 from genograph import writeback
 from genograph.cohorts import select
+from genograph.config import read_config
 from genograph.database.check import check
 from genograph.errors import GenographError
 from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
 from genograph.schema import graph_schema
 from genograph.store import open_store
-from genograph.training import read_config
 from genograph.writeback import write_predictions
 
 

@@ -7,6 +7,7 @@ import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, show
+from genograph.errors import format_count
 
 
 @click.group()
@@ -67,7 +68,7 @@ def check(db: str, style: str | None) -> None:
         click.echo(f"{db}: {len(check.CHECKS)} checks, nothing is wrong", err=True)
         return
     show(check.tabulate(found), style)
-    click.echo(f"{db}: {len(found)} finding{'' if len(found) == 1 else 's'}", err=True)
+    click.echo(f"{db}: {format_count(len(found), 'finding')}", err=True)
     sys.exit(1)
 
 
@@ -92,7 +93,10 @@ def dump(folder: Path, db: str, force: bool) -> None:
 
     with open_db(db, read_only=True) as store:
         made = dump.dump(store, folder, force=force, report=_tell)
-    click.echo(f"{folder}: {sum(made.counts.values()):,} rows, sha256 {made.sha256}", err=True)
+    click.echo(
+        f"{folder}: {format_count(sum(made.counts.values()), 'row')}, sha256 {made.sha256}",
+        err=True,
+    )
 
 
 @db.command()
@@ -112,7 +116,7 @@ def restore(folder: Path, db: str) -> None:
     dump.open_dump(folder)
     with open_db(db, read_only=False) as store:
         held = dump.restore(store, folder, report=_tell)
-    click.echo(f"{db}: {sum(held.values()):,} rows", err=True)
+    click.echo(f"{db}: {format_count(sum(held.values()), 'row')}", err=True)
 
 
 @db.command("neo4j-import")

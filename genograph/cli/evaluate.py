@@ -1,5 +1,6 @@
 """genograph evaluate."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -37,7 +38,8 @@ def evaluate(
     """Score a run on strains it was not trained on, beside the baselines.
 
     RUN is the folder that genograph train wrote; the scores go there too. Interaction scores of
-    pairs come first; the headline is the score with one gene unseen.
+    pairs come first; the headline is the score with one gene unseen. A terminal shows the model
+    beside its best baseline; --format, or a pipe, gives every baseline and control.
 
     \b
     Example:
@@ -49,5 +51,9 @@ def evaluate(
 
     with progress("evaluate", quiet=quiet) as tell:
         found = score(run, cohort=cohort, device=device, truth=truth, report=tell)
-    show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)
     click.echo(found.headline, err=True)
+    if style is None and sys.stdout.isatty():
+        show(pa.Table.from_pandas(found.summary(), preserve_index=False), "table")
+        click.echo("every baseline and control: --format csv, or genograph report", err=True)
+    else:
+        show(pa.Table.from_pandas(found.to_pandas(), preserve_index=False), style)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genograph.errors import format_count
+
 if TYPE_CHECKING:
     from genograph.database.ingest import Ledger
 
@@ -30,9 +32,9 @@ def tell(ledger: "Ledger") -> None:
         return
     rejected = sum(ledger.rejected.values())
     click.echo(
-        f"{ledger.source}: {ledger.file}: {ledger.rows_read:,} rows read, "
+        f"{ledger.source}: {ledger.file}: {format_count(ledger.rows_read, 'row')} read, "
         f"{ledger.written:,} graph rows written, {ledger.unchanged:,} unchanged, "
-        f"{rejected:,} rows rejected, {ledger.seconds:.1f} s",
+        f"{format_count(rejected, 'row')} rejected, {ledger.seconds:.1f} s",
         err=True,
     )
     for word, found in (("rejected", ledger.rejected), ("note", ledger.notes)):

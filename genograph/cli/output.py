@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from genograph.errors import format_count
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -105,7 +107,7 @@ def _table(rows: "pa.Table") -> None:
     # away from a terminal there is no width to keep to, and folded words are hard to search
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
     console.print(view)
-    click.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", err=True)
+    click.echo(format_count(len(rows), "row"), err=True)
 
 
 def _text(value: object) -> str:

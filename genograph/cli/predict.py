@@ -8,6 +8,7 @@ import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, progress, quiet_option, show
+from genograph.errors import format_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +125,27 @@ def predict(
         return
     predicted = score(opened, read_strains(strains, data), cohort=data, device=device)
     show(predicted.to_arrow(), style)
+    if not quiet:
+        click.echo(_explain_spread(opened), err=True)
+
+
+def _explain_spread(run: "Run") -> str:
+    """What the s.d. of a run's predictions are, and by how much they are too small."""
+    from genograph.evaluation import EVALUATION, load_evaluation
+    from genograph.evaluation.scores import QUANTITIES, SPLIT_WORDS
+
+    members = run.config.training.members
+    if members == 1:
+        return "s.d.: none, the run has one member"
+    words = f"s.d.: the spread of {members} members, without the noise of measurements"
+    scores = run.folder / EVALUATION
+    if not scores.is_file():
+        return f"{words}; genograph evaluate {run.folder} says by how much it is too small"
+    found = [
+        f"{each.stretch:.2g}x for {QUANTITIES[each.quantity]}, {SPLIT_WORDS[each.split]}"
+        for each in load_evaluation(scores).calibration
+    ]
+    return f"{words}; on test strains it was too small by {'; '.join(found) or 'an unknown factor'}"
 
 
 def _check(
@@ -179,7 +201,7 @@ def _combined(
             report=tell,
         )
     click.echo(
-        f"{out}: {found.n_strain:,} strains, {found.n_made:,} of them now, "
+        f"{out}: {format_count(found.n_strain, 'strain')}, {found.n_made:,} of them now, "
         f"in {found.seconds:.1f} s",
         err=True,
     )
@@ -215,8 +237,8 @@ def _written(
         metrics = load_evaluation(scores).headline_numbers if scores.is_file() else {}
         done = write_predictions(store, run, found, cohort, metrics=metrics, promote=promote)
     click.echo(
-        f"{db}: run {run.id}: {done.predicted:,} predictions written, {done.unchanged:,} "
-        f"unchanged, {done.strains_created:,} strains created"
+        f"{db}: run {run.id}: {format_count(done.predicted, 'prediction')} written, "
+        f"{done.unchanged:,} unchanged, {format_count(done.strains_created, 'strain')} created"
         + (", promoted" if done.promoted else ""),
         err=True,
     )

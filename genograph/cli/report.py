@@ -7,7 +7,10 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
+@click.option(
+    "--cohort", type=click.Path(path_type=Path), help="Where the cohort is now, if moved."
+)
+def report(run: Path, cohort: Path | None) -> None:
     """Write the HTML report of an evaluated run into its folder.
 
     RUN is the folder that genograph train wrote and genograph evaluate scored.
@@ -18,4 +21,4 @@ def report(run: Path) -> None:
     """
     from genograph.reporting import report as write
 
-    click.echo(str(write(run)))
+    click.echo(str(write(run, cohort=cohort)))

@@ -1,6 +1,5 @@
 """genograph train."""
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ def _models() -> list[str]:
 
 
 @click.command()
-@click.argument("cohort", type=click.Path(path_type=Path))
+@click.argument("cohort", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Run folder to write."
+    "-o", "--out", type=click.Path(path_type=Path), help="Run folder to write.  [required]"
 )
 @click.option(
     "--model", default=None, help=f"Model to fit: {', '.join(_models())}.  [default: genome]"
@@ -46,12 +45,23 @@ def _models() -> list[str]:
 @click.option("--members", type=int, default=None, help="Ensemble size; gives the predicted s.d.")
 @click.option("--epochs", type=int, default=None, help="Longest training, in epochs.")
 @click.option("--minutes", type=float, default=None, help="Longest training, in minutes.")
-@click.option("--hide-singles", is_flag=True, help="Do not use measured single-mutant fitness.")
+@click.option(
+    "--hide-singles",
+    is_flag=True,
+    help="Do not use measured single-mutant fitness (genome model: singles = hidden).",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; flags win over it.")
-@click.option("--print-config", is_flag=True, help="Print every setting and its default, and stop.")
+@click.option(
+    "--print-config", is_flag=True, help="Print every setting as a file for --config, and stop."
+)
 @quiet_option
 def train(
-    cohort: Path, out: Path, config: Path | None, print_config: bool, quiet: bool, **flags: object
+    cohort: Path | None,
+    out: Path | None,
+    config: Path | None,
+    print_config: bool,
+    quiet: bool,
+    **flags: object,
 ) -> None:
     """Fit a model to a cohort; the same command again resumes.
 
@@ -62,8 +72,8 @@ def train(
     Example:
       genograph train cohort/ -o run/ --device auto --heads fitness,expression,morphology
     """
-    from genograph.training import TrainConfig, read_config
-    from genograph.training import train as run
+    from genograph.cohorts import load_cohort
+    from genograph.config import TrainConfig, format_config, read_config
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     if given.pop("hide_singles"):
@@ -72,8 +82,15 @@ def train(
         given["heads"] = tuple(str(given["heads"]).split(","))
     settings: TrainConfig = read_config(config, **given)
     if print_config:
-        click.echo(json.dumps(settings.model_dump(mode="json"), indent=1))
+        click.echo(format_config(settings), nl=False)
         return
+    if cohort is None or out is None:
+        msg = "name the cohort's folder, and the run's with -o"
+        raise click.UsageError(msg)
+    # what is refused is refused before the training's libraries are read
+    held = load_cohort(cohort)
+    from genograph.training import train as run
+
     with progress("train", quiet=quiet) as tell:
-        made = run(cohort, settings, out, report=tell)
+        made = run(held, settings, out, cohort_folder=cohort, report=tell)
     click.echo(str(made.folder))

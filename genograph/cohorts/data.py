@@ -13,7 +13,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int64
 from numpy.typing import NDArray
 
-from genograph.errors import CohortError
+from genograph.errors import CohortError, format_count
 from genograph.notebook import html_table, one_line, shorten
 from genograph.schema import graph_schema, names_sha256
 
@@ -82,6 +82,14 @@ class Genome:
     edges: Mapping[str, Edges]
     direct: Bool[np.ndarray, " edge"]
 
+    def __repr__(self) -> str:
+        """Return the counts, in one line."""
+        features = shorten(self.feature_names) or "none"
+        return (
+            f"Genome({len(self.gene_ids):,} genes, {len(self.term_ids):,} terms, "
+            f"{len(self.complex_ids):,} complexes; features: {features})"
+        )
+
     @cached_property
     def genes_sha256(self) -> str:
         """Hash of the gene vocabulary; equal wherever arrays may meet."""
@@ -130,6 +138,11 @@ class Strains:
     def __len__(self) -> int:
         """Return the number of strains."""
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        """Return the number of strains and the first ids, in one line."""
+        more = ", …" if len(self) > 4 else ""
+        return f"Strains({len(self):,}: {shorten(self.ids[:4].to_pylist())}{more})"
 
     @cached_property
     def n_perturbed(self) -> Int64[np.ndarray, " strain"]:
@@ -221,8 +234,9 @@ class Cohort:
     def __repr__(self) -> str:
         """Return the counts and the studies, in one line."""
         counts = ", ".join(f"{len(each):,} {name}" for name, each in self.measured.items())
+        strains = format_count(len(self.strains), "strain")
         return (
-            f"Cohort({len(self.genome.gene_ids):,} genes, {len(self.strains):,} strains; "
+            f"Cohort({len(self.genome.gene_ids):,} genes, {strains}; "
             f"{one_line(counts) or 'no experiments'}; {shorten(self.studies) or 'no study'})"
         )
 

@@ -161,12 +161,13 @@ def load_cohort(folder: Path | str) -> Cohort:
         versions={"format": FORMAT, "schema_version": graph_schema().version},
     )
     try:
+        for name in ("genome.safetensors", "labels.safetensors"):
+            if not (folder / name).is_file():
+                msg = f"{folder}: damaged cohort, {name} is missing; export it again"
+                raise CohortError(msg)
         genome_arrays = map_arrays(folder / "genome.safetensors")
         # of tens of millions of experiments a training touches the rows of its batches
         labels = map_arrays(folder / "labels.safetensors")
-    except FileNotFoundError as error:
-        msg = f"{folder}: is no cohort directory, {Path(error.filename or '').name} is missing"
-        raise CohortError(msg) from error
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{folder}: damaged cohort ({reason}); export it again"

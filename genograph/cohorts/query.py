@@ -25,7 +25,7 @@ from genograph.cypher import (
 )
 from genograph.cypher.patterns import find_parameters
 from genograph.database.query import query_parts
-from genograph.errors import CohortError
+from genograph.errors import CohortError, format_count
 from genograph.schema import graph_schema
 from genograph.store import Store
 from genograph.tables import Value
@@ -256,7 +256,7 @@ def read_experiment_ids(
         )
         experiments.put(pa.table({"id": found["id"].cast(pa.string())}))
     if not experiments.rows:
-        msg = f"the query selects {n_strain:,} strains, none of which was measured"
+        msg = f"the query selects {format_count(n_strain, 'strain')}, none of which was measured"
         raise CohortError(msg)
     return experiments
 

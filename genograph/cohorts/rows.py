@@ -14,7 +14,7 @@ from jaxtyping import Int32, Int64
 from numpy.typing import NDArray
 
 from genograph.cohorts.sorting import Sorting
-from genograph.errors import CohortError
+from genograph.errors import CohortError, format_count
 from genograph.schema import Perturbation
 from genograph.store import Store
 from genograph.store.stream import FoundNodes, read_nodes
@@ -149,8 +149,8 @@ def _explain_odd(store: Store, odd: list[str]) -> CohortError:
         )
         return CohortError(msg)
     msg = (
-        f"{store.uri}: {len(odd)} experiments, first {odd[0]}, do not have exactly one strain "
-        f"and one study; load their source again"
+        f"{store.uri}: {format_count(len(odd), 'experiment')} (first: {odd[0]}) without exactly "
+        f"one strain and one study; load their source again"
     )
     return CohortError(msg)
 

@@ -81,15 +81,7 @@ def read_strains(
         ['WT', 'YAL001C+YAL002C']
     """
     path = Path(path)
-    names = {
-        s.upper(): g
-        for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)
-    }
-    names |= {g.upper(): g for g in cohort.genome.gene_ids}
-
-    def known(name: str) -> str | None:
-        return names.get(name.strip().upper()) or (resolve(name) if resolve else None)
-
+    find = _find_genes(cohort, resolve)
     genotypes = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
@@ -101,7 +93,7 @@ def read_strains(
             for record in lines:
                 spelled = (record["strain"] or "").strip()
                 try:
-                    found = read_strain(spelled, known)
+                    found = read_strain(spelled, find)
                 except SchemaError as error:
                     raise SourceError.at(
                         path, lines.line_num, "strain", spelled, f"a strain ({error})"
@@ -121,3 +113,33 @@ def read_strains(
         msg = f"{path}: holds no strains"
         raise SourceError(msg)
     return make_strains(genotypes, cohort, where=str(path))
+
+
+def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
+    """Strains by their ids or by symbols, as arrays on a cohort's genes; sorted, repeats merged.
+
+    Raises:
+        SchemaError: no strain's spelling, or a gene that the cohort does not have.
+    """
+    find = _find_genes(cohort, None)
+    genotypes = []
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"strains: got {name!r:.80}, wanted strain ids such as 'YAL001C+YBL003C'"
+            raise SchemaError(msg)
+        found = read_strain(name, find)
+        if found.unknown:
+            msg = f"strains: {name}: {found.unknown[0]} is not a gene of the cohort"
+            raise SchemaError(msg)
+        genotypes.append(found.strain)
+    return make_strains(genotypes, cohort)
+
+
+def _find_genes(
+    cohort: Cohort, resolve: Callable[[str], str | None] | None
+) -> Callable[[str], str | None]:
+    """A function from any name of a gene to its id, None where it is none."""
+    genome = cohort.genome
+    names = {s.upper(): g for g, s in zip(genome.gene_ids, genome.gene_symbols, strict=True)}
+    names |= {g.upper(): g for g in genome.gene_ids}
+    return lambda name: names.get(name.strip().upper()) or (resolve(name) if resolve else None)

@@ -177,7 +177,10 @@ class Evaluation:
         """The model's row that matters most: interaction score with one gene unseen, if scored."""
         for quantity, split in HEADLINES:
             row = self.find(quantity, split)
-            if row is not None and row.n > 0 and not np.isnan(row.pearson):
+            if row is None or row.n == 0:
+                continue
+            # where opponents have a score and the model has none, that is the news
+            if not np.isnan(row.pearson) or self.best_baseline(quantity, split) is not None:
                 return row
         return None
 
@@ -188,12 +191,15 @@ class Evaluation:
         if row is None:
             return "nothing could be scored: no test strain has a measurement that varies"
         text = f"{QUANTITIES[row.quantity]}, {SPLIT_WORDS[row.split]}: "
-        text += f"Pearson {row.pearson:.3f} on {row.n} strains"
+        if np.isnan(row.pearson):
+            text += f"the model predicts one number for all {row.n} strains, no correlation"
+        else:
+            text += f"Pearson {row.pearson:.3f} on {row.n} strains"
         best = self.best_baseline(row.quantity, row.split)
         if best is not None:
             text += f" (best baseline: {best.model}, {best.pearson:.3f})"
         if (row.quantity, row.split) != HEADLINES[0]:
-            text += "; the cohort has no scored pairs with one gene unseen, so this stands in"
+            text += "; no pairs with one gene unseen could be scored, so this stands in"
         return text
 
     @property
@@ -204,11 +210,11 @@ class Evaluation:
             return {}
         name = f"{row.quantity}_{row.split}"
         numbers = {
-            f"{name}_pearson": row.pearson,
-            f"{name}_spearman": row.spearman,
-            f"{name}_rmse": row.rmse,
-            f"{name}_n": float(row.n),
+            f"{name}_{metric}": getattr(row, metric)
+            for metric in ("pearson", "spearman", "rmse")
+            if not np.isnan(getattr(row, metric))
         }
+        numbers[f"{name}_n"] = float(row.n)
         best = self.best_baseline(row.quantity, row.split)
         if best is not None:
             numbers[f"{name}_best_baseline_pearson"] = best.pearson

@@ -86,7 +86,7 @@ def find_columns(genome: Genome, windows: str) -> slice:
     if len({name.rsplit(":", 1)[0] for name in names}) > 1:
         msg = (
             f"the cohort has embeddings of several models ({', '.join(names)}); export it with "
-            f"one (--embedding)"
+            f"one (export --embedding)"
         )
         raise RunError(msg)
     if windows == "both":

@@ -37,10 +37,10 @@ Columns = Mapping[str, Num[np.ndarray, " epoch"]]
 
 
 def read_metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
-    """Numeric columns of metrics.csv; empty cells are NaN.
+    """Numeric columns of metrics.csv; empty cells are NaN. None where there is no such file.
 
     Raises:
-        RunError: missing, or a cell that is no number.
+        RunError: a cell is no number.
     """
     try:
         with path.open(newline="", encoding="utf-8") as text:
@@ -50,10 +50,9 @@ def read_metrics(path: Path) -> dict[str, Float64[np.ndarray, " epoch"]]:
             for name in (records[0] if records else {})
         }
     except FileNotFoundError:
-        msg = f"{path}: the run has no metrics; was it trained?"
-        raise RunError(msg) from None
+        return {}
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        msg = f"{path}: damaged metrics ({error}); train again"
+        msg = f"{path}: damaged metrics ({error}); delete it, a report is then without them"
         raise RunError(msg) from error
 
 

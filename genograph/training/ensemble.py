@@ -8,9 +8,8 @@ import csv
 import json
 import math
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,13 +19,12 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from pydantic import ValidationError
 
 from genograph.cohorts import TRAIN, VALIDATION, Cohort, load_cohort
-from genograph.config import DEFAULT_MODEL, TrainConfig, TrainingConfig
+from genograph.config import TrainConfig, TrainingConfig
 from genograph.engine.topology import threads
-from genograph.errors import RunError
-from genograph.files import is_draft, write_file
+from genograph.errors import RunError, format_count
+from genograph.files import LOCK, claim, is_draft, write_file
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
 from genograph.run import FORMAT, RECORD_NAME, Run, RunRecord, file_sha256
@@ -35,97 +33,7 @@ from genograph.training.examples import StrainBatches, Task, VectorTask, find_ex
 from genograph.training.fit import JOINT, Epoch, Planned, fit
 from genograph.training.validation import MOST_VALIDATED, Validation, wild_type_values
 
-__all__ = ["TrainConfig", "read_config", "train"]
-
 Report = Callable[[float, str], None]
-
-PARTS = ("model", "training")
-
-
-def read_config(
-    path: Path | str | None = None, *, model: str | None = None, **settings: object
-) -> TrainConfig:
-    """The configuration: defaults, then a TOML file, then settings.
-
-    Args:
-        path: a TOML file with the tables `[model]` and `[training]`; None: none.
-        model: the model's name, a file of genograph/models; None: the file's, else genome.
-        settings: of the model or of its training, by their own names: members=1,
-            heads=("fitness",).
-
-    Returns:
-        The frozen configuration.
-
-    Raises:
-        RunError: no such file, no TOML, an unknown key or a value out of range.
-
-    Example:
-        >>> config = genograph.read_config(members=1, epochs=1, device="cpu")
-        >>> config.model.name, config.training.members
-        ('genome', 1)
-    """
-    given: dict[str, dict[str, object]] = {part: {} for part in PARTS}
-    if path is not None:
-        given |= _read_toml(Path(path))
-    name = model or given["model"].get("name", DEFAULT_MODEL)
-    try:
-        kind = find_model(str(name))
-    except RunError as error:
-        if model:
-            raise
-        msg = f"{path}: {error}"
-        raise RunError(msg) from error
-    fields = {"model": kind.Config.model_fields, "training": TrainingConfig.model_fields}
-    given["model"]["name"] = name
-    for setting, value in settings.items():
-        part = next((part for part in PARTS if setting in fields[part]), None)
-        if part is None:
-            choices = ", ".join([*fields["model"], *fields["training"]])
-            msg = f"no setting is called {setting}; choose from {choices}"
-            raise RunError(msg)
-        given[part][setting] = value
-    try:
-        return TrainConfig.model_validate(given)
-    except ValidationError as error:
-        raise RunError(_explain(error, path, given, settings, fields)) from error
-
-
-def _read_toml(path: Path) -> dict[str, dict[str, object]]:
-    try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        msg = f"{path}: no such file"
-        raise RunError(msg) from None
-    except (ValueError, RecursionError, OSError) as error:
-        # a TOMLDecodeError is a ValueError, and so is a number of too many digits
-        msg = f"{path}: cannot be read as TOML: {error}"
-        raise RunError(msg) from error
-    for key, value in found.items():
-        if key not in PARTS or not isinstance(value, dict):
-            msg = f"{path}: {key} stands outside of the tables [model] and [training]; move it"
-            raise RunError(msg)
-    return {part: dict(found.get(part, {})) for part in PARTS}
-
-
-def _explain(
-    error: ValidationError,
-    path: Path | str | None,
-    given: Mapping[str, Mapping[str, object]],
-    settings: Mapping[str, object],
-    fields: Mapping[str, Mapping[str, object]],
-) -> str:
-    """One line on the first thing that is wrong with a configuration."""
-    first = error.errors()[0]
-    # a model's own errors come as one of its part, a setting's with the path to it
-    place = [str(each) for each in first["loc"]]
-    part, name = place[0], place[1] if len(place) > 1 else ""
-    where = f"{path}: " if path is not None and name not in settings else ""
-    if first["type"] == "extra_forbidden":
-        return f"{where}no setting is called {name}; choose from {', '.join(fields[part])}"
-    reason = first["msg"].removeprefix("Value error, ")
-    if not name:
-        return f"{where}{part}: {reason}"
-    return f"{where}setting {name}: got {first['input']!s:.80}; {reason}"
 
 
 def train(
@@ -164,12 +72,35 @@ def train(
         True
     """
     out = Path(out)
+    # from a notebook anything may come
+    given: object = config
+    if not isinstance(given, TrainConfig):
+        msg = f"config: got {type(given).__name__}, wanted a TrainConfig; read_config makes one"
+        raise RunError(msg)
     if not isinstance(cohort, Cohort):
         cohort_folder = cohort if cohort_folder is None else cohort_folder
         cohort = load_cohort(cohort)
     config, left_out = _leave_out_heads(cohort, config)
     fabric = _make_fabric(config.training)
     fabric.launch()
+    with ExitStack() as stack:
+        # of several processes the first claims the folder for all
+        if fabric.is_global_zero:
+            with _writing(out):
+                stack.enter_context(claim(out, error=RunError))
+        return _train(cohort, config, left_out, out, cohort_folder, fabric, report)
+
+
+def _train(
+    cohort: Cohort,
+    config: TrainConfig,
+    left_out: list[str],
+    out: Path,
+    cohort_folder: Path | str | None,
+    fabric: Fabric,
+    report: Report | None,
+) -> Run:
+    """See `train`; the heads that the cohort lacks are left out, and the folder is claimed."""
     kind = find_model(config.model.name)
     held = _held_facts(out)
     inputs = kind.read_inputs(cohort, config.model, fabric.device, facts=held)
@@ -197,6 +128,7 @@ def train(
             ledger.resume()
     record = fabric.broadcast(record)
     if record.status == "complete":
+        ledger.report(1.0, f"complete already, {format_count(config.training.members, 'member')}")
         return Run.open(out)
     n_node = len(cohort.genome.gene_ids) + len(cohort.genome.term_ids)
     n_node += len(cohort.genome.complex_ids)
@@ -288,7 +220,7 @@ class _Members:
                 record.write(out)
         if fabric.is_global_zero:
             record.replace(status="complete").write(out)
-            ledger.report(1.0, f"{config.members} members trained")
+            ledger.report(1.0, f"{format_count(config.members, 'member')} trained")
 
 
 def _leave_out_heads(cohort: Cohort, config: TrainConfig) -> tuple[TrainConfig, list[str]]:
@@ -351,7 +283,7 @@ def _circumstances(config: TrainingConfig, fabric: Fabric, inputs: Inputs, n_thr
         config.precision,
         *([inputs.words] if inputs.words else []),
         f"seed {config.seed}",
-        f"{config.members} members",
+        format_count(config.members, "member"),
     ]
     return ", ".join(words)
 
@@ -396,21 +328,33 @@ def begin(out: Path, record: RunRecord) -> RunRecord:
         for what, same in (
             ("cohort", held.cohort_sha256 == record.cohort_sha256),
             (_difference(held, record), held.config_sha256 == record.config_sha256),
+            ("list of seeds", held.seeds == record.seeds),
+            ("list of heads", held.heads_left_out == record.heads_left_out),
         ):
             if not same:
                 msg = f"{out}: holds a training with another {what}; choose another folder"
                 raise RunError(msg)
-        if held.status != "complete":
-            held = held.replace(status="training")
+        whole = _keep_whole_members(out, held.checkpoints)
+        if held.status != "complete" or whole != held.checkpoints:
+            held = held.replace(status="training", checkpoints=whole)
             held.write(out)
         return held
     # a training that was killed at its very beginning leaves no more than a draft of run.json
-    if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
+    if any(not is_draft(file) and file.name != LOCK for file in out.iterdir()):
         msg = f"{out}: exists and holds no training; choose another folder"
         raise RunError(msg)
-    out.mkdir(parents=True, exist_ok=True)
     record.write(out)
     return record
+
+
+def _keep_whole_members(out: Path, checkpoints: Mapping[str, str]) -> dict[str, str]:
+    """The checkpoints of members of which none is missing or changed; the others train again."""
+    lost = {
+        name.split("/")[0]
+        for name, digest in checkpoints.items()
+        if not (out / name).is_file() or file_sha256(out / name) != digest
+    }
+    return {name: digest for name, digest in checkpoints.items() if name.split("/")[0] not in lost}
 
 
 def _difference(held: RunRecord, new: RunRecord) -> str:

@@ -148,6 +148,10 @@ class ScalarTask(Task):
         """See Task."""
         return np.asarray(self._measured.strain[self.rows], np.int64)
 
+    def read_values(self) -> Float64[np.ndarray, " example"]:
+        """The phenotype of each example, NaN where only an interaction score was reported."""
+        return np.asarray(self._measured.value[self.rows], np.float64)
+
     def take(self, index: Array) -> Examples:
         """These examples."""
         measured, rows = self._measured, self.rows[index]

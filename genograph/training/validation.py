@@ -48,7 +48,11 @@ class Validation:
 
     @torch.no_grad()
     def score(self, model: StrainModel) -> Scores:
-        """The scores of a model; the first with enough examples decides."""
+        """The scores of a model; the first with enough examples decides.
+
+        A model may predict one number for all examples, such as no interaction at all. Where no
+        score is left to decide, the root mean squared error does, with its sign changed.
+        """
         encoded = model.encode()
         values: dict[str, float] = {}
         enough: list[tuple[float, int]] = []
@@ -56,15 +60,25 @@ class Validation:
             if isinstance(task, ScalarTask):
                 name, score, n = self._score_scalars(model, encoded, task)
             elif isinstance(task, VectorTask):
-                name, score, n = (
-                    task.phenotype,
-                    self._score_vectors(model, encoded, task),
-                    len(task),
-                )
+                name, n = task.phenotype, len(task)
+                score = self._score_vectors(model, encoded, task)
             values[name] = score
             enough.append((score, n))
-        decisive = next((s for s, n in enough if n >= FEWEST and not math.isnan(s)), math.nan)
+        decisive = next((s for s, n in enough if n >= FEWEST and not math.isnan(s)), None)
+        if decisive is None:
+            decisive = -self._measure_error(model, encoded)
         return Scores(values, decisive)
+
+    def _measure_error(self, model: StrainModel, encoded: Any) -> float:  # noqa: ANN401  see above
+        """Root mean squared error of the scalar of the first task with enough values, else NaN."""
+        for task in self._tasks.values():
+            if isinstance(task, ScalarTask):
+                measured = task.read_values()
+                known = ~np.isnan(measured)
+                if known.sum() >= FEWEST:
+                    guess = _guess(model, encoded, task, task.strains(), task.phenotype)
+                    return float(np.sqrt(np.mean(np.square(guess - measured)[known])))
+        return math.nan
 
     def _score_scalars(
         self,
@@ -72,6 +86,7 @@ class Validation:
         encoded: Any,  # noqa: ANN401  the model's own
         task: ScalarTask,
     ) -> tuple[str, float, int]:
+        """The quantity, its correlation, and over how many examples."""
         examples = task.take(np.arange(len(task)))
         several = task.name == "pairs"
         quantity = "interaction" if several else task.phenotype

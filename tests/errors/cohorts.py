@@ -248,21 +248,21 @@ _SELECTION = (
     ),
     Case(
         "CohortError",
-        "the query selects .* strains, none of which was measured",
+        "the query selects .*, none of which was measured",
         "The strains that the query returns have no experiment.",
         "Select other strains, or load their measurements.",
         _by("MATCH (s:Strain {id: 'YCL009C'}) RETURN s.id AS strain", _untested("YCL009C")),
     ),
     Case(
         "CohortError",
-        "do not have exactly one strain and one study; load their source again",
+        "without exactly one strain and one study; load their source again",
         "A load was cut off, or the experiments were edited.",
         "Load the source of the experiments again.",
         _selected(_one("x1", study=None)),
     ),
     Case(
         "CohortError",
-        "experiments, first .*, do not have exactly one strain and one study",
+        "experiment .*first: .*without exactly one strain and one study",
         "The experiment of a single mutant, which is added to its pairs, has two studies.",
         "Load its source again, or export with --no-singles.",
         _selected(TWO_STUDIES, study=["costanzo2010"], min_perturbed=2),
@@ -467,7 +467,7 @@ _FOLDER = (
     ),
     Case(
         "CohortError",
-        "is no cohort directory, .* is missing",
+        "damaged cohort, .* is missing; export it again",
         "An array file is missing from the folder.",
         "Copy it again, or export it again.",
         _lacking_file,
@@ -745,7 +745,7 @@ _OTHERS = (
     ),
     Case(
         "RunError",
-        "exists and is not empty; choose another folder with -o",
+        "exists and is not empty; choose another folder .-o",
         "The folder for the demonstration holds something.",
         "Choose another.",
         lambda folder: (written(folder, "x"), demo(folder)),

@@ -17,6 +17,7 @@ from model_cohort import cohort_of
 
 from genograph import loaders
 from genograph.cohorts import load_cohort, save_cohort
+from genograph.config import read_config
 from genograph.cypher import check_parameters, fence
 from genograph.database import dump, ingest
 from genograph.errors import GenographError
@@ -25,7 +26,6 @@ from genograph.reporting.pictures import read_metrics
 from genograph.run import FORMAT, Run
 from genograph.schema import parse_strain
 from genograph.store import open_store
-from genograph.training import read_config
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 KINDS = {

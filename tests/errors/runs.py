@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,11 +15,11 @@ from errors.case import Case, written
 from model_cohort import cohort_of
 from safetensors.numpy import save, save_file
 
-from genograph import allpairs
+from genograph import allpairs, models
 from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
-from genograph.config import TrainConfig
-from genograph.errors import GenographError
+from genograph.config import TrainConfig, read_config
+from genograph.errors import GenographError, RunError
 from genograph.evaluation import evaluate, load_evaluation, score
 from genograph.evaluation.predictions import (
     MeasuredPrediction,
@@ -27,13 +28,13 @@ from genograph.evaluation.predictions import (
     read_truth,
     save_predictions,
 )
+from genograph.files import claim
 from genograph.prediction import predict
 from genograph.reporting import report
-from genograph.reporting.pictures import read_metrics
 from genograph.run import Predicted, Run
 from genograph.simulation import simulate
 from genograph.store import open_store
-from genograph.training import read_config, train
+from genograph.training import train
 from genograph.writeback import write_predictions
 
 Provoke = Callable[[Path], object]
@@ -61,6 +62,24 @@ def run_files() -> dict[str, bytes]:
         folder = train(_small(), _config(), Path(place) / "run").folder
         held = [path for path in folder.rglob("*") if path.is_file()]
         return {str(path.relative_to(folder)): path.read_bytes() for path in held}
+
+
+def _found_model(*lines: str) -> Provoke:
+    """Look for a model whose file has these lines, in a folder of its own."""
+    head = "from genograph.models.deepset import Deepset, StrainModel"
+
+    def provoke(folder: Path) -> object:
+        name = f"odd_{sha256(chr(10).join(lines).encode()).hexdigest()[:8]}"
+        written(folder, "\n".join((head, *lines)) + "\n", f"{name}.py")
+        with patch.object(models, "__path__", [*models.__path__, str(folder)]):
+            return models.find_model(name)
+
+    return provoke
+
+
+def _claimed(folder: Path) -> object:
+    with claim(folder / "run", error=RunError):
+        return train(_small(), _config(), folder / "run")
 
 
 def _copied(folder: Path, *, files: dict[str, bytes] | None = None, **changes: object) -> Path:
@@ -255,6 +274,55 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "cannot be imported: NameError",
+        "The file of a model raises an error where it is imported.",
+        "Mend the file.",
+        _found_model("MODEL = absent"),
+    ),
+    Case(
+        "RunError",
+        "MODEL is .*, wanted the class of the model, a StrainModel",
+        "The file of a model has no MODEL, or one that is no model.",
+        "Set MODEL to the class of the model.",
+        _found_model(""),
+    ),
+    Case(
+        "RunError",
+        "does not define .*predict",
+        "The class of a model lacks functions of the contract, or spells them in another way.",
+        "Define the functions of the message; docs/add-a-model.md says what each is.",
+        _found_model("class Odd(StrainModel): pass", "MODEL = Odd"),
+    ),
+    Case(
+        "RunError",
+        "Odd.Config is .*, wanted a ModelConfig",
+        "The class of a model has no configuration.",
+        "Set Config to a class below ModelConfig that has the field name.",
+        _found_model("class Odd(Deepset): Config = None", "MODEL = Odd"),
+    ),
+    Case(
+        "RunError",
+        "the name of .* is .*, wanted .*, the name of the file",
+        "The configuration of a model names another model than its file does.",
+        "Give its field name the name of the file.",
+        _found_model("MODEL = Deepset"),
+    ),
+    Case(
+        "RunError",
+        "no table is called .*; choose from",
+        "A table of the configuration has another name than the two there are.",
+        "Settings of the model stand under [model], the others under [training].",
+        lambda folder: read_config(written(folder, "[modle]\nwidth = 1\n")),
+    ),
+    Case(
+        "RunError",
+        "got model = .*; write it as name = ... in the table",
+        "The configuration names the model outside of its table.",
+        "Write [model] and below it name = and the name.",
+        lambda folder: read_config(written(folder, "model = 'deepset'\n")),
+    ),
+    Case(
+        "RunError",
         "stands outside of the tables .*; move it",
         "A setting in the configuration stands under no table, or under one of another name.",
         "Settings of the model stand under [model], the others under [training].",
@@ -327,6 +395,20 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "in use by another process; wait for it, or choose another folder",
+        "Another training writes the same run folder.",
+        "Wait for it, or choose another folder.",
+        _claimed,
+    ),
+    Case(
+        "RunError",
+        "config: got dict, wanted a TrainConfig; read_config makes one",
+        "A function was given settings where it takes a configuration.",
+        "Make the configuration with genograph.read_config.",
+        _untyped(lambda folder: train(_small(), {"epochs": 1}, folder / "run")),
+    ),
+    Case(
+        "RunError",
         "holds a training with another .*; choose another folder",
         "The folder has a run of another cohort or configuration.",
         "Choose another folder, or train with what the run was begun with.",
@@ -376,6 +458,27 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
+        "run schema .*, this genograph reads .*; export its cohort and train again",
+        "The run was trained with another version of the graph's schema.",
+        "Export the cohort with this version and train again, or use the version of the run.",
+        lambda folder: Run.open(_copied(folder, schema_version=1)),
+    ),
+    Case(
+        "SchemaError",
+        "strains: got .*, wanted strain ids such as",
+        "A list of strains holds something else than text.",
+        "Give strain ids, or what read_strains returns.",
+        _untyped(lambda folder: predict(_run(folder), [1], cohort=_small())),
+    ),
+    Case(
+        "SchemaError",
+        "strains: .* is not a gene of the cohort",
+        "A strain of a list perturbs a gene that the run's cohort lacks.",
+        "Check the name, or export a cohort that has the gene.",
+        lambda folder: predict(_run(folder), ["YZZ001C"], cohort=_small()),
+    ),
+    Case(
+        "RunError",
         "is not the checkpoint that run.json names, it was changed or damaged",
         "A member's weights were changed, cut or swapped after the training.",
         "Copy the run again, or train again into a new folder.",
@@ -411,14 +514,14 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "RunError",
-        "does not know its cohort folder; name it",
+        "does not know its cohort folder; pass cohort",
         "The run was trained on a cohort in memory.",
         "Save the cohort and name its folder with --cohort.",
         lambda folder: _run(folder).cohort(),
     ),
     Case(
         "RunError",
-        "the run's cohort is not there any more; name its folder",
+        "the run's cohort is not there any more; pass cohort",
         "The cohort was moved or deleted, or the run comes from another machine.",
         "Name the cohort's folder with --cohort.",
         lambda folder: _run(folder, cohort=str(folder / "cohort")).cohort(),
@@ -604,13 +707,6 @@ CASES: tuple[Case, ...] = (
         "evaluation.json may not be read, or is a folder.",
         "Give yourself the right to read it, or run `genograph evaluate` again.",
         _unreadable_evaluation,
-    ),
-    Case(
-        "RunError",
-        "the run has no metrics; was it trained",
-        "metrics.csv is missing from the run's folder.",
-        "Copy the run again, or train again into a new folder.",
-        lambda folder: read_metrics(folder / "metrics.csv"),
     ),
     Case(
         "SourceError",

@@ -27,6 +27,7 @@ from genograph.allpairs import read_genes
 from genograph.cohorts import CohortQuery, load_cohort, save_cohort
 from genograph.cohorts.folder import check_bounds
 from genograph.cohorts.strains import read_strains
+from genograph.config import read_config
 from genograph.cypher import fence, lint
 from genograph.database import dump
 from genograph.database.ingest import load, read_gene_names, read_sources
@@ -43,7 +44,6 @@ from genograph.reporting.pictures import read_metrics
 from genograph.run import FORMAT, JOINT, Predicted, Run, RunRecord
 from genograph.schema import graph_schema
 from genograph.store import open_store
-from genograph.training import read_config
 from genograph.training.checkpoint import Progress, load_state, save_state
 
 DATA = Path(__file__).parents[1] / "data"

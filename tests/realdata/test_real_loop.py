@@ -14,13 +14,14 @@ import pytest
 from measured_build import built
 
 from genograph.cohorts import SPLITS, read_strains
+from genograph.config import read_config
 from genograph.database.query import query
 from genograph.demonstration import draw_unmeasured_pairs
 from genograph.evaluation import evaluate
 from genograph.exporting import export
 from genograph.prediction import predict
 from genograph.store import open_store
-from genograph.training import read_config, train
+from genograph.training import train
 from genograph.writeback import write_predictions
 
 N_PAIRS = 10_000
