@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import pkgutil
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from genograph.errors import SourceError
 from genograph.loaders._bounds import Bounded
+from genograph.loaders._genes import is_systematic
 from genograph.measurements import Study
 from genograph.tables import Table
 
@@ -117,10 +119,15 @@ class GeneNames:
         pairs = zip(genes["id"].to_pylist(), genes["symbol"].to_pylist(), strict=True)
         self._ids.update({symbol.upper(): gene for gene, symbol in pairs if symbol})
         self._ids.update({gene.upper(): gene for gene in self.ids})
+        self._symbols = frozenset(genes["symbol"].to_pylist())
 
     def resolve(self, name: str) -> str | None:
         """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
+
+    def is_official(self, name: str) -> bool:
+        """Whether a gene has that systematic name or symbol, in its case."""
+        return name in self.ids or name in self._symbols
 
 
 class FoundTerm(NamedTuple):
@@ -188,6 +195,8 @@ class Reading:
         rejected: rows not used, by reason.
         examples: the first few rejected (or noted) rows of each reason, as "line 12: YXX001W".
         notes: rows that are used but that the user should know of, by reason.
+        foreign: rows rejected for an unknown gene that is not called as a gene of yeast either.
+        foreign_names: the first few of those names.
         on_reject: is called for every rejected row with its line (None where there is none), the
             number of rows, the reason and a detail.
     """
@@ -198,6 +207,8 @@ class Reading:
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
+    foreign: int = 0
+    foreign_names: list[str] = field(default_factory=list)
     on_reject: Callable[[int | None, int, str, str], None] = lambda line, count, reason, detail: (
         None
     )
@@ -206,6 +217,10 @@ class Reading:
         """Count rows that are not used; `reason` is a short phrase, `line` is 1-based."""
         self.rejected[reason] += count
         self._show(reason, line, detail)
+        if reason in _UNKNOWN and not any(map(is_systematic, _WORDS.findall(detail))):
+            self.foreign += count
+            if len(self.foreign_names) < 3:
+                self.foreign_names.append(detail)
         self.on_reject(line, count, reason, detail)
 
     def note(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
@@ -223,6 +238,10 @@ class Reading:
         if len(shown) < 5:
             shown.append(f"line {line}: {detail}" if line is not None else detail)
 
+
+# words of a strain id, a pair of genes, or a protein behind its taxon
+_UNKNOWN = frozenset({"unknown gene", "unknown target"})
+_WORDS = re.compile(r"(?:(?<=^)|(?<=[\s+.|]))[^\s+|_()]+")
 
 Read = Callable[..., Iterator[Table]]
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from genograph.errors import SchemaError, SourceError
 from genograph.loaders import Reading, Source, opened
+from genograph.loaders._strains import note_names
 from genograph.measurements import RELATIVE, Measurement, Study, read_number, read_strain, tables
 from genograph.tables import Table
 
@@ -90,11 +91,13 @@ def _measurements(
         reading.rows_read += 1
         text = cells.get("strain", "")
         try:
-            strain, unknown = read_strain(text, reading.genes.resolve)
+            spelled = read_strain(text, reading.genes.resolve)
         except SchemaError as error:
             raise SourceError.at(path, line, "strain", text or "nothing", str(error)) from error
+        strain, unknown = spelled.strain, spelled.unknown
         measured = _measured(path, line, cells, study, n_perturbed=len(strain), known=not unknown)
         if not unknown:
+            note_names(spelled, reading, line)
             yield measured._replace(strain=strain)
         elif refuse:
             wanted = "a loaded gene (the option unknown=reject leaves such lines out)"

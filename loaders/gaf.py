@@ -61,7 +61,8 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     relations = _relations(path)
     terms = TermIds.loaded(reading)
     loaded = reading.query("MATCH (g:Gene) RETURN g.id AS id, g.sgd_id AS sgd_id")
-    by_sgd = dict(zip(loaded["sgd_id"].to_pylist(), loaded["id"].to_pylist(), strict=True))
+    pairs = zip(loaded["sgd_id"].to_pylist(), loaded["id"].to_pylist(), strict=True)
+    by_sgd = {sgd: gene for sgd, gene in pairs if sgd}
     seen: set[tuple[str, str, str, str]] = set()
     out: list[tuple[str, str, str, str, bool]] = []
     for line, fields in rows(path, columns=(17,), comment="!"):
@@ -80,7 +81,8 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
             continue
         gene = _gene(reading.genes, by_sgd, fields)
         if gene is None:
-            reading.reject("unknown gene", line, f"{fields[1]} {fields[2]}")
+            synonyms = fields[10].replace("|", " ")
+            reading.reject("unknown gene", line, f"{fields[1]} {fields[2]} {synonyms}".strip())
             continue
         term, reason = terms.find(fields[4], reading, line)
         if reason:

@@ -19,7 +19,7 @@ import numpy as np
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.loaders._matrix import Row, numbers, of_strains
+from genograph.loaders._matrix import Row, numbers, of_strains, take_values
 from genograph.measurements import RELATIVE, Axis, Measurement, Study, tables
 from genograph.tables import Table
 
@@ -27,7 +27,7 @@ SOURCE = Source(
     name="phenotypes_matrix",
     title="any strain x trait or strain x condition table, with its unit",
     format="tab- or comma-separated; first line traits or conditions, first column strains",
-    version=1,
+    version=2,
     gives=(
         "Study",
         "Environment",
@@ -46,6 +46,7 @@ SOURCE = Source(
         "unit": ("unit of the values, e.g. 'z-score'", None),
         "columns": ("what the columns are: traits or conditions", "traits"),
         "phenotype": ("of traits: traits or morphology; conditions are fitness", ""),
+        "leave_out": ("names of columns that hold no values, joined by commas", ""),
         "citation": ("full citation of the study", ""),
         "doi": ("DOI of the study", ""),
         "licence": ("terms of the table", ""),
@@ -65,6 +66,7 @@ def read(
     unit: str,
     columns: str,
     phenotype: str,
+    leave_out: str,
     citation: str,
     doi: str,
     licence: str,
@@ -84,8 +86,7 @@ def read(
     if not unit.strip() or not study.strip():
         msg = f"loader {SOURCE.name}: options study and unit are not empty"
         raise SourceError(msg)
-    lines = _lines(path)
-    first, header = next(lines)
+    first, header, lines = take_values(path, _lines(path), reading, leave_out)
     names = tuple(name.strip() for name in header[1:])
     for name, count in Counter(names).items():
         if not name or count > 1:

@@ -66,6 +66,8 @@ def read_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
         if found is None:
             raise
         return found
+    if not parts:
+        return Spelled(())
     genes = [resolve(p.gene_id) for p in parts]
     if None in genes and (found := _read_other(text, resolve)) is not None:
         return found

@@ -77,7 +77,7 @@ def _other_shape(file) -> None:
 
 
 def _other_genes(file) -> None:
-    file["var/_index"][:] = [f"probe {i}" for i in range(5)]
+    file["var/_index"][:] = [f"YXX00{i}W" for i in range(5)]
 
 
 def _other_batch(file) -> None:
@@ -203,6 +203,32 @@ _ROWS = (
         "Rename the batch and write the file again.",
         _h5ad(_other_batch, batch="batch"),
     ),
+    # genes that nobody knows
+    (
+        "names that no gene of the database has, such as .*, wanted genes such as",
+        "The ids or strains of a column or of the header are of another organism, publisher or "
+        "kind: accessions, proteins, numbers.",
+        "Replace them by systematic names or symbols, or load the genes that the file is about.",
+        _reads("yeastract_matrix", "gene;TF1;TF2\nYAL001C;0;1\n".replace(";", "\t")),
+    ),
+    (
+        "rows with names that no gene of the database has, such as .*, wanted genes such as",
+        "Most rows of the file name genes of another organism, publisher or kind.",
+        "Replace the names by systematic names or symbols, or load the genes the file is about.",
+        _reads("morphology_matrix", "strain\tsize\nENSG01\t1\nENSG02\t2\n"),
+    ),
+    (
+        "such as .*, wanted systematic names .*the option id",
+        "The genes of a GFF3 have ids of their own, which no other file knows.",
+        "Name the tag that has the systematic names by the option id.",
+        _reads("gff3", "##gff-version 3\nI\tx\tgene\t1\t9\t.\t+\t.\tID=gene1\n"),
+    ),
+    (
+        "wanted the column weight",
+        "The option leave_out names a column that the matrix does not have.",
+        "Choose from the columns in the message.",
+        _reads("phenotypes_matrix", "strain\tsize\nYAL001W\t1\n", leave_out="weight"),
+    ),
     # cre
     (
         "column sequence: got nothing, wanted bases before this",
@@ -246,7 +272,13 @@ _ROWS = (
         "got no strain of loaded genes, wanted at least one",
         "No comparison in the header of the deleteome is a deletion of a loaded gene.",
         "Load the genes of yeast, or check that it is the right file.",
-        _reads("deleteome", _deleteome("xxx9-del vs. wt")),
+        _reads("deleteome", _deleteome("yxx999w-del vs. wt")),
+    ),
+    (
+        "no strain of loaded genes, wanted at least one",
+        "The header of the deleteome has names of genes alone, and none of them is down.",
+        "Load the genes of yeast, or check that it is the right file.",
+        _reads("deleteome", _deleteome("aaa1 vs. wt")),
     ),
     # embeddings
     (
