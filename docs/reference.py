@@ -45,7 +45,7 @@ TOPICS = {
         *("neo4j_import", "Neo4jImport"),
     ),
     "Store": ("Store", "Table", "Written"),
-    "Schema": ("graph_schema", "Schema", "Node", "Relationship", "Property", "Phenotype"),
+    "Schema": ("graph_schema", "Schema", "Node", "Relationship", "Property", "Phenotype", "Range"),
     "Errors": (
         *("GenographError", "SchemaError", "SourceError", "StoreError", "CohortError", "RunError"),
     ),

@@ -54,7 +54,15 @@ if TYPE_CHECKING:
     from genograph.prediction import predict
     from genograph.reporting import report
     from genograph.run import Predicted, Prediction, Run, RunRecord
-    from genograph.schema import Node, Phenotype, Property, Relationship, Schema, graph_schema
+    from genograph.schema import (
+        Node,
+        Phenotype,
+        Property,
+        Range,
+        Relationship,
+        Schema,
+        graph_schema,
+    )
     from genograph.simulation import Simulation, simulate
     from genograph.store import Store, Written, open_store
     from genograph.store.offline import Neo4jImport
@@ -85,6 +93,7 @@ _HOMES = {
     "Predicted": "run",
     "Prediction": "run",
     "Property": "schema",
+    "Range": "schema",
     "Relationship": "schema",
     "Run": "run",
     "RunError": "errors",
@@ -162,6 +171,7 @@ __all__ = [
     "Predicted",
     "Prediction",
     "Property",
+    "Range",
     "Relationship",
     "Run",
     "RunError",

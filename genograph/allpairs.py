@@ -11,7 +11,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,7 +27,7 @@ from genograph.cohorts import Cohort, Strains, make_strains
 from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
 from genograph.files import RECORD, is_draft, read_record, write_file, write_record
-from genograph.prediction import Ensemble, choose_device, require_complete
+from genograph.prediction import Ensemble, Moments, choose_device, require_complete
 from genograph.run import Run
 from genograph.schema import Perturbation
 
@@ -128,7 +128,7 @@ def score_all(
 
     Raises:
         RunError: the training is not complete, `out` holds another scoring, fewer genes than
-            `size`, or a gene that the cohort lacks.
+            `size`, a gene that the cohort lacks, or a prediction that is not finite.
         CohortError: the cohort cannot be read.
 
     Example:
@@ -148,9 +148,9 @@ def score_all(
     tell = report or (lambda fraction, words: None)
     n_made = 0
     if mine:
-        ensemble = Ensemble(run, held, choose_device(device))
-        start = time.perf_counter()
-        with threads(run.config.training.threads, ensemble.n_node):
+        with threads(run.config.training.threads, held.genome):
+            ensemble = Ensemble(run, held, choose_device(device))
+            start = time.perf_counter()
             for number, shard in enumerate(mine):
                 tables = []
                 for tile in _tiles_of(work, shard):
@@ -159,6 +159,7 @@ def score_all(
                         continue
                     plan = ensemble.inputs.plan_combinations(strains, work.size)
                     found = ensemble.combine(plan, "fitness")
+                    _check_finite(run, found, strains.ids)
                     values = [v for name in QUANTITIES for v in found[name]]
                     columns = [pa.array(v, mask=np.isnan(v)) for v in values]
                     tables.append(pa.table([strains.ids, *columns], schema=SCHEMA))
@@ -174,6 +175,18 @@ def score_all(
         _wait(out, n_shard)
         best = find_best((_shard(out, s) for s in range(n_shard)), top, by)
     return Scored(out, n_strain, n_made, time.perf_counter() - began, best)
+
+
+def _check_finite(run: Run, found: Mapping[str, Moments], ids: pa.StringArray) -> None:
+    for name in QUANTITIES:
+        wrong = ~np.isfinite(found[name].mean)
+        if wrong.any():
+            msg = (
+                f"run {run.id} predicts no finite {name} of {ids[int(np.argmax(wrong))]}; its "
+                f"files are not written; train again, without labels far outside of their "
+                f"phenotype's range"
+            )
+            raise RunError(msg)
 
 
 def read_genes(path: Path | str, cohort: Cohort) -> list[str]:

@@ -44,7 +44,8 @@ class TrainingConfig(BaseModel):
     steps_per_epoch: int = Field(default=0, ge=0)
     """Steps an epoch; 0: one pass over the training pairs, within 10 to 60 steps."""
     minutes: float | None = Field(default=None, gt=0)
-    """Longest training of all members together, in minutes; None: no limit."""
+    """Longest training of all members together, from one start to its end or to where it stops and
+    the same command resumes, in minutes; None: no limit."""
     batch: Mapping[str, int] = Field(default_factory=default_batch)
     """Examples in a batch by task: pairs (strains with two or more perturbations), singles (single
     mutants with a fitness), and the vector phenotypes; tasks not named keep their default."""

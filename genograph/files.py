@@ -17,7 +17,8 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SCRATCH = "genograph-"
 LOCK = ".lock"
 DRAFT = ".part"
+PATIENCE = 2.0
+"""Seconds for which a reader waits for a folder that is being replaced."""
 LONGEST = 60
 """Characters of a place's name that stand in the name of its draft: names end at 255 bytes."""
 
@@ -37,6 +40,7 @@ RECORD: "ConfigDict" = {"frozen": True, "extra": "forbid"}
 """The `model_config` of a model of a record."""
 
 Record = TypeVar("Record")
+_Read = TypeVar("_Read")
 
 # file systems that cannot sync a folder, or folders that may be written but not listed
 _UNSYNCED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM)
@@ -122,7 +126,7 @@ def write_folder(
     """
     # a link stays, and what it leads to is replaced
     place = Path(os.path.realpath(folder))
-    earlier = place.with_name(f".{place.name}.earlier")
+    earlier = _earlier(place)
 
     def check() -> None:
         filled = place.exists() and (not place.is_dir() or any(place.iterdir()))
@@ -159,6 +163,40 @@ def write_folder(
             draft.drop()
     except OSError as refused:
         raise _cannot_write(folder, refused, error) from refused
+
+
+def read_folder(folder: Path, read: Callable[[], _Read]) -> _Read:
+    """What `read` makes of the files of a folder, again where a writer replaced it meanwhile.
+
+    Raises:
+        GenographError: of `read`, and the folder is the one that it began with.
+    """
+    place = Path(os.path.realpath(folder))
+    since = time.monotonic()
+    while True:
+        before = _identify(place)
+        try:
+            return read()
+        except GenographError:
+            now = _identify(place)
+            replaced = now != before or (now is None and _earlier(place).exists())
+            if not replaced or time.monotonic() - since > PATIENCE:
+                raise
+            time.sleep(0.01)
+
+
+def _identify(place: Path) -> tuple[int, int] | None:
+    """The device and inode of what is there; None where nothing is."""
+    try:
+        found = place.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _earlier(place: Path) -> Path:
+    """Where the folder of a place is while another is renamed into it."""
+    return place.with_name(f".{place.name}.earlier")
 
 
 def _mend(place: Path, earlier: Path) -> None:

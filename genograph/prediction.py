@@ -77,10 +77,10 @@ def predict(
     if not isinstance(strains, Strains):
         strains = name_strains([strains] if isinstance(strains, str) else strains, held)
     _check_strains(strains, held)
-    ensemble = Ensemble(run, held, choose_device(device))
     wanted = [head for head in run.config.model.heads if head in chosen]
     found: dict[str, Moments] = {}
-    with threads(run.config.training.threads, ensemble.n_node):
+    with threads(run.config.training.threads, held.genome):
+        ensemble = Ensemble(run, held, choose_device(device))
         for number, head in enumerate(wanted):
 
             def share(done: int, number: int = number, head: str = head) -> None:
@@ -158,7 +158,6 @@ class Ensemble:
 
     Attributes:
         inputs: what they read of the cohort.
-        n_node: nodes of the genome.
     """
 
     def __init__(self, run: Run, cohort: Cohort, device: torch.device) -> None:
@@ -168,8 +167,6 @@ class Ensemble:
             RunError: a checkpoint is missing, damaged or of another model.
         """
         self._run = run
-        genome = cohort.genome
-        self.n_node = sum(genome.n_node(kind) for kind in ("gene", "term", "complex"))
         kind = find_model(run.config.model.name)
         self.inputs: Inputs = kind.read_inputs(
             cohort, run.config.model, device, facts=run.record.facts

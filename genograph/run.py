@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float32
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from genograph.cohorts import Cohort, load_cohort
@@ -104,6 +105,32 @@ class Prediction:
             raise RunError(msg)
         return self.quantities[quantity]
 
+    def find_missing(self, cohort: Cohort) -> dict[str, Bool[np.ndarray, " strain"]]:
+        """Which strains lack a finite number that the run owes them, by quantity.
+
+        A run owes every strain its fitness, strains with two or more perturbations an interaction,
+        and of vectors the columns whose gene the genome has. The s.d. is owed where any strain has
+        one.
+
+        Args:
+            cohort: the one that the run was trained on.
+        """
+        needs = {name: n for p in graph_schema().modelled for name, n in p.quantities.items()}
+        # one perturbation more than there are plus signs: the wild type, which has none, needs none
+        n_perturbed = pc.add(pc.count_substring(self.strain_ids, "+"), 1).to_numpy()
+        found = {}
+        for name, (mean, sd, columns) in self.quantities.items():
+            lacking = ~np.isfinite(mean)
+            if not np.isnan(sd).all():
+                lacking |= np.isinf(sd) | (np.isnan(sd) & ~np.isnan(mean))
+            if columns is not None:
+                vectors = cohort.vectors.get(name)
+                if vectors is not None and len(vectors.gene):
+                    lacking = lacking[:, vectors.gene >= 0]
+                lacking = lacking.any(1)
+            found[name] = lacking & (n_perturbed >= needs.get(name, 0))
+        return found
+
     def to_arrow(self) -> pa.Table:
         """One row a strain; numbers that are not there are null, vectors are lists."""
         columns: dict[str, pa.Array] = {"strain": self.strain_ids}
@@ -115,6 +142,16 @@ class Prediction:
             if found.names is not None:
                 columns[name] = to_lists(found.mean)
         return pa.table(columns)
+
+
+def say_missing(missing: Mapping[str, Bool[np.ndarray, " strain"]], ids: pa.StringArray) -> str:
+    """What `Prediction.find_missing` found, in words; empty where nothing is missing."""
+    words = []
+    for name, lacking in missing.items():
+        if lacking.any():
+            first = ids[int(np.argmax(lacking))]
+            words.append(f"no finite {name} of {lacking.sum():,} of {len(ids):,} strains ({first})")
+    return ", ".join(words)
 
 
 def to_lists(rows: Float32[np.ndarray, "row column"]) -> pa.ListArray:

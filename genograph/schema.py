@@ -116,6 +116,23 @@ class Relationship:
         }
 
 
+class Range(NamedTuple):
+    """What a number of a phenotype can plausibly be, in one unit.
+
+    Attributes:
+        of: the property that has the number: value, interaction or values.
+        unit: of value or values; the range holds for units that begin with it.
+        min, max: limits, inclusive.
+        source: why these.
+    """
+
+    of: str
+    unit: str
+    min: float
+    max: float
+    source: str
+
+
 class Phenotype(NamedTuple):
     """What a strain is measured for.
 
@@ -125,6 +142,7 @@ class Phenotype(NamedTuple):
         axis: of a vector, what its values follow: gene or parameter; of one number, empty.
         modelled: whether a cohort carries it and models may learn it.
         quantities: what a model predicts of it, and the fewest perturbations that each needs.
+        ranges: what its numbers can plausibly be; loaders note what is outside.
     """
 
     name: str
@@ -132,6 +150,7 @@ class Phenotype(NamedTuple):
     axis: str
     modelled: bool
     quantities: Mapping[str, int]
+    ranges: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,6 +245,12 @@ class Schema:
             values = f"one number a {each.axis}" if each.axis else "one number"
             predicted = ", ".join(each.quantities) or "no"
             lines.append(f"| {each.name} | {values} | {predicted} | {each.description} |")
+        lines += ["", "Numbers outside of these ranges are loaded, and noted:", ""]
+        lines += ["| phenotype | property | unit | plausible | source |", "|---|---|---|---|---|"]
+        for each in self.phenotypes.values():
+            for r in each.ranges:
+                limits = f"{r.min:g} to {r.max:g}"
+                lines.append(f"| {each.name} | {r.of} | {r.unit} | {limits} | {r.source} |")
         return "\n".join(lines) + "\n"
 
 
@@ -283,6 +308,7 @@ def graph_schema() -> Schema:
             spec.get("axis", ""),
             spec["modelled"],
             spec.get("quantities", {}),
+            tuple(Range(**each) for each in spec.get("ranges", ())),
         )
         for name, spec in raw["phenotype"].items()
     }

@@ -21,7 +21,7 @@ from genograph.cohorts import FOLDS, Cohort
 from genograph.database.spool import Spool
 from genograph.errors import RunError
 from genograph.files import scratch
-from genograph.run import Prediction, Run, to_lists
+from genograph.run import Prediction, Run, say_missing, to_lists
 from genograph.schema import graph_schema, names_sha256, parse_strain
 from genograph.store import Store
 from genograph.store.stream import ASTRAL, compare
@@ -91,7 +91,8 @@ def write_predictions(
         How many predictions were written, unchanged, and strains created.
 
     Raises:
-        RunError: no run there, or the database's genes are not those the run was trained on.
+        RunError: no run there, the database's genes are not those the run was trained on, or a
+            number that the run owes a strain is not finite.
         StoreError: the database refuses; it is as it was.
 
     Example:
@@ -123,6 +124,12 @@ def _write(
             f"run {run.id} was trained on a database with other genes (vocabulary hash "
             f"{trained[:12]}, {store.uri} has {found[:12]}); export and train again from this "
             f"database, or write to the one it came from"
+        )
+        raise RunError(msg)
+    if said := say_missing(prediction.find_missing(cohort), prediction.strain_ids):
+        msg = (
+            f"run {run.id} predicts {said}; nothing is written; train again, without labels far "
+            f"outside of their phenotype's range"
         )
         raise RunError(msg)
     place = _places(prediction.strain_ids, cohort)

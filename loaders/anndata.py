@@ -142,7 +142,9 @@ def read(
                 if by == "group"
                 else _single_cells(matrix, cells, means, axis)
             )
-            yield from tables(found, [Study(study, citation, doi)], source=str(path))
+            yield from tables(
+                found, [Study(study, citation, doi)], source=str(path), note=reading.note
+            )
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path}: cannot be read as h5ad ({reason:.200}); write it again with anndata"

@@ -40,7 +40,7 @@ def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[
     known = SOURCE.study(study)
     fitness = single_fitness(path, reading, singles)
     found = _measurements(path, reading, study, fitness)
-    yield from tables(found, [known], source=str(path))
+    yield from tables(found, [known], source=str(path), note=reading.note)
 
 
 def _measurements(

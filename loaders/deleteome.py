@@ -101,7 +101,9 @@ def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
         raise SourceError.at(path, 1, None, "no strain of loaded genes", "at least one")
     _check_orientation(path, reading, columns, list(genes), m)
     axis = Axis(study, "expression", UNIT, tuple(genes))
-    yield from tables(_measurements(columns, m, p, axis, reading), [known], source=str(path))
+    yield from tables(
+        _measurements(columns, m, p, axis, reading), [known], source=str(path), note=reading.note
+    )
 
 
 def _columns(

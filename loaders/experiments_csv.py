@@ -6,11 +6,12 @@ Comma-separated text with a header (tab-separated where the header has tabs):
                      RAD51+YBL003C(damp), YAL001C(ts:tsq508), YAL001C(overexpression@1.5), or WT;
                      systematic names, symbols and aliases
     phenotype        fitness (also where the column is missing); vectors have loaders of their own
-    value            the measurement; fitness is >= 0
+    value            the measurement; fitness is >= 0, and one over 5 is noted
     sd, p            its standard deviation (>= 0) and P value (0 to 1)
     interaction      genetic interaction score epsilon of a strain with two or more perturbations
     interaction_sd   its standard deviation (>= 0)
-    unit             unit of value; "relative to wild type" where nothing is said
+    unit             unit of value; "relative to wild type" where nothing is said; never a time: of
+                     doubling times give the wild type's over the strain's
     study            id of the study; else the option study
     environment      medium and temperature, e.g. SD_30C
     batch            plate or batch
@@ -81,7 +82,7 @@ def read(
         raise SourceError(msg)
     found = _measurements(path, reading, study, refuse=unknown == "refuse")
     known = [Study(study, citation, doi)] if study else []
-    yield from tables(found, known, source=str(path))
+    yield from tables(found, known, source=str(path), note=reading.note)
 
 
 def _measurements(

@@ -69,7 +69,7 @@ def read(
     axis = Axis(study, "expression", unit, tuple(genes))
     matrix = np.array(values)
     found = _measurements(matrix, columns, names, axis, reading)
-    yield from tables(found, [Study(study, citation, doi)], source=str(path))
+    yield from tables(found, [Study(study, citation, doi)], source=str(path), note=reading.note)
 
 
 def _columns(

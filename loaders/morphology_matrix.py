@@ -53,4 +53,4 @@ def read(
         Measurement(study, "morphology", unit, strain, values=row.values, axis=axis, line=row.line)
         for strain, row in of_strains(path, numbers(path, lines, names, reading), reading)
     )
-    yield from tables(found, [Study(study, citation, doi)], source=str(path))
+    yield from tables(found, [Study(study, citation, doi)], source=str(path), note=reading.note)

@@ -99,7 +99,9 @@ def read(
         raise SourceError.at(path, first, None, "1 column", f"strains and {columns}")
     axis = Axis(study, phenotype, unit, names)
     found = _measurements(path, lines, axis, reading, scalars=columns == "conditions")
-    yield from tables(found, [Study(study, citation, doi, licence)], source=str(path))
+    yield from tables(
+        found, [Study(study, citation, doi, licence)], source=str(path), note=reading.note
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

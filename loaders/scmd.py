@@ -77,7 +77,7 @@ def read(path: Path, reading: Reading, *, study: str, view: str) -> Iterator[Tab
     found = _measurements(
         path, lines, reading, axis, ellipse, wild=first == "NAME", whole=view != "ellipse"
     )
-    yield from tables(found, known, source=str(path))
+    yield from tables(found, known, source=str(path), note=reading.note)
 
 
 def _parameters(path: Path, line: int, header: list[str], reading: Reading) -> tuple[str, ...]:

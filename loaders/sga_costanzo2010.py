@@ -45,7 +45,7 @@ def read(path: Path, reading: Reading, *, study: str, singles: str) -> Iterator[
     """Yield the tables; where a single mutant's fitness is not loaded, only epsilon is there."""
     known = SOURCE.study(study)
     fitness = single_fitness(path, reading, singles)
-    made = PairTables(known, source=str(path))
+    made = PairTables(known, source=str(path), note=reading.note)
     for pairs in _pairs(path, reading, _Mutants(reading, fitness, made)):
         yield from made.tables(pairs)
 

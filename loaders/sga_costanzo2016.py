@@ -83,13 +83,13 @@ _NUMBERS = (
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     """Yield the tables of pairs as they are read, then those of the single mutants."""
     known = SOURCE.study(study)
-    made = PairTables(known, source=str(path))
+    made = PairTables(known, source=str(path), note=reading.note)
     mutants = _Mutants(reading, made)
     for pairs in _pairs(path, reading, mutants):
         yield from made.tables(pairs)
     found = mutants.measurements(study)
     if found:
-        yield from tables(found, [known], source=str(path))
+        yield from tables(found, [known], source=str(path), note=reading.note)
 
 
 def _replicate(name: str) -> int | None:

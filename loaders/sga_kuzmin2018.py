@@ -71,7 +71,7 @@ def read(path: Path, reading: Reading, *, study: str, control: str) -> Iterator[
             got = have.strip() or "nothing"
             raise SourceError.at(path, first, str(place), got, " or ".join(wanted))
     screen = _Screen(path, reading, study, control)
-    yield from tables(screen.measurements(lines), [known], source=str(path))
+    yield from tables(screen.measurements(lines), [known], source=str(path), note=reading.note)
 
 
 class _Parent(NamedTuple):

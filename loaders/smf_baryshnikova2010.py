@@ -46,7 +46,9 @@ _DAMAGE = (
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
     """Yield the tables; fitness 0 is a dead strain, a missing s.d. stays missing."""
     known = SOURCE.study(study)
-    yield from tables(_measurements(path, reading, study), [known], source=str(path))
+    yield from tables(
+        _measurements(path, reading, study), [known], source=str(path), note=reading.note
+    )
 
 
 def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurement]:

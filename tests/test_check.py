@@ -1,5 +1,8 @@
 """What `db check` finds: every way in which a graph can be spoiled, and nothing in a sound one."""
 
+import math
+
+import pyarrow as pa
 import pytest
 from small_yeast import write
 from test_ingest import DOUBLES, GENES, SINGLES, Piecemeal
@@ -9,6 +12,7 @@ from genograph.database import check
 from genograph.database.ingest import load
 from genograph.database.ledger import LedgerEntry, describe_state, list_loads, make_source
 from genograph.measurements import Axis
+from genograph.schema import graph_schema
 from genograph.store import open_store
 from genograph.tables import Table
 
@@ -212,3 +216,49 @@ def test_a_graph_without_ledger_is_told_row_by_row(tmp_path):
         write(store)
         spoiled = found(store)
     assert any(what.startswith("Gene: 12 rows") for what in spoiled["ledger"])
+
+
+def put_unchecked(store, type, **columns):
+    """Write rows as another program may have: nothing is checked."""
+    types = graph_schema().type(type).columns
+    arrays = {name: pa.array(column, types[name].arrow) for name, column in columns.items()}
+    store.write(Table.again(type, pa.table(arrays)))
+
+
+def test_numbers_that_are_not_finite_are_found_in_either_store(db):
+    with open_store(db) as store:
+        write(store)
+        assert "numbers" not in found(store)
+        nan, inf = math.nan, math.inf
+        put_unchecked(
+            store,
+            "Experiment",
+            id=["a", "b", "c", "d", "e"],
+            phenotype=["fitness"] * 4 + ["morphology"],
+            value=[nan, inf, -inf, 1.0, None],
+            sd=[nan, None, None, 0.5, None],
+            values=[None, None, None, [nan, 1.0], [1.0, -inf]],
+        )
+        strains = ["YCL004C", "YAL001C", "YAL002C", "YAL003C", "YAL001C+YAL002C"]
+        put_unchecked(store, "Run", id=["run1"])
+        put_unchecked(
+            store,
+            "PREDICTED",
+            from_id=["run1"] * 5,
+            to_id=strains,
+            fitness=[1.0, nan, None, None, None],
+            fitness_sd=[inf, None, None, None, None],
+            expression=[[nan, 1.0], None, [nan, nan], None, [inf, 1.0]],
+            split=["test"] * 5,
+        )
+        put_unchecked(store, "Strain", id=["YCL004C"], predicted_interaction=[nan])
+        assert sorted(found(store)["numbers"]) == [
+            "1 Experiment.sd are no finite numbers",
+            "1 Experiment.values are infinite, first e",
+            "1 PREDICTED.fitness are no finite numbers",
+            "1 PREDICTED.fitness_sd are no finite numbers",
+            "1 Strain.predicted_interaction are no finite numbers",
+            "1 predictions of run run1 hold no number, first of YAL003C",
+            "2 predictions of expression of run run1 are not finite, first of YAL001C+YAL002C",
+            "3 Experiment.value are no finite numbers",
+        ]

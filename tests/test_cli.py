@@ -5,6 +5,7 @@ import io
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
+from errors.runs import lose_numbers
 
 import genograph
 from genograph.cli import VERBS, cli, main
@@ -180,6 +182,20 @@ def test_predictions_go_into_the_database_and_are_read_back(trained, tmp_path):
     mine = next(row for row in printed if row["strain"] == rows[0]["id"])
     assert abs(float(mine["fitness"]) - rows[0]["f"]) < 1e-6
     assert rows[0]["dose"] == 1.5
+
+
+def test_a_run_without_numbers_is_printed_as_such_and_ends_with_1(trained, tmp_path):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    lose_numbers(tmp_path / "run")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("strain\n" + "\n".join(genes(trained)[:2]) + "\n", "utf-8")
+    done = run("predict", tmp_path / "run", "--strains", pairs, "--format", "csv", code=1)
+    assert [row["fitness"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["", ""]
+    assert "predicts no finite fitness of 2 of 2 strains" in done.stderr
+    database = trained / "yeast.db"
+    assert "nothing is written" in refused(
+        "predict", tmp_path / "run", "--strains", pairs, "--write", "--db", database
+    )
 
 
 def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_path):

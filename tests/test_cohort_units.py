@@ -8,7 +8,8 @@ import small_yeast
 
 from genograph.cohorts import CohortQuery, select
 from genograph.database.ingest import load
-from genograph.errors import CohortError
+from genograph.errors import CohortError, SourceError
+from genograph.measurements import RELATIVE
 from genograph.store import open_store
 from genograph.tables import Table
 
@@ -58,6 +59,11 @@ def test_a_cohort_that_would_pool_two_units_is_refused(store, tmp_path, phenotyp
     assert "\n" not in message
     assert f"pools 2 units of {phenotype}: " in message
     assert re.search(rf"{Z} \([24] of other\)", message)
+    assert "select one with --unit" in message
+    units = {"fitness": RELATIVE, "expression": "log2 fold change", "morphology": "z-score"}
+    ours = select(store, flags(unit=list(units.values())))
+    np.testing.assert_array_equal(ours.fitness.value, before.fitness.value)
+    assert ours.studies == before.studies
     studies = [s for s in before.studies if s != "other"]
     again = select(store, flags(study=studies))
     np.testing.assert_array_equal(again.fitness.value, before.fitness.value)
@@ -105,3 +111,35 @@ def test_an_experiment_in_another_unit_than_its_axis_is_refused(store):
     store.write(Table.of("Axis", {"id": ["kemmeren2014:expression"], "unit": [Z]}))
     with pytest.raises(CohortError, match=r"in log2.* lie along the axis kemmeren2014.* in robust"):
         select(store)
+
+
+def measured(tmp_path, unit, value="0.9", strain="YAL001C", name="m.csv"):
+    file = tmp_path / name
+    file.write_text(f"strain,value,unit\n{strain},{value},{unit}\n")
+    return file
+
+
+def test_a_measurement_is_not_replaced_by_one_in_another_unit(db, tmp_path):
+    with open_store(db) as store:
+        small_yeast.write(store)
+        load(store, "experiments_csv", measured(tmp_path, RELATIVE), study="mine")
+        per_hour = measured(tmp_path, "1/h", "0.41")
+        message = (
+            r"m.csv: 1 of its measurements are in the database in another unit, first "
+            rf"mine:fitness:YAL001C in 1/h, there in {RELATIVE}; load them under a study"
+        )
+        before = store.counts()
+        with pytest.raises(SourceError, match=message):
+            load(store, "experiments_csv", per_hour, study="mine")
+        assert store.counts() == before
+        # other strains, or another study, are kept apart, and a cohort pools neither
+        load(store, "experiments_csv", per_hour, study="rates")
+        other = measured(tmp_path, "1/h", "0.40", "YAL002C", "more.csv")
+        load(store, "experiments_csv", other, study="mine")
+        wanted = r"1/h \(2 of mine, rates\); relative to wild type \(\d+ of .*mine.*select one with"
+        with pytest.raises(CohortError, match=wanted):
+            select(store, flags(phenotype=["fitness"]))
+        # a corrected value in the same unit replaces the old one, as before
+        load(store, "experiments_csv", measured(tmp_path, RELATIVE, "0.8"), study="mine")
+        query = "MATCH (e:Experiment) WHERE e.id = 'mine:fitness:YAL001C' RETURN e.value AS v"
+        assert store.query(query)["v"].to_pylist() == [0.8]

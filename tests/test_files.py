@@ -18,6 +18,7 @@ from genograph.files import (
     RECORD,
     is_draft,
     parse_record,
+    read_folder,
     read_record,
     scratch,
     write_file,
@@ -453,3 +454,37 @@ def test_a_number_that_json_cannot_hold_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_record(path, {"share": float("nan")})
     assert names(tmp_path) == []
+
+
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path):
+    place = tmp_path / "held"
+
+    def put(text):
+        with write_folder(place, force=True, mark="mark", error=CohortError) as draft:
+            (draft / "mark").write_text(text)
+
+    put("one")
+    seen = []
+
+    def read():
+        seen.append((place / "mark").read_text())
+        if len(seen) == 1:
+            put("two")
+            raise CohortError("files of two folders")
+        return seen[-1]
+
+    assert read_folder(place, read) == "two"
+    assert seen == ["one", "two"]
+
+
+def test_a_folder_that_is_damaged_is_read_once(tmp_path):
+    seen = []
+
+    def read():
+        seen.append(1)
+        raise CohortError("damaged")
+
+    for place in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(CohortError, match="damaged"):
+            read_folder(place, read)
+    assert len(seen) == 2

@@ -4,6 +4,7 @@ import gzip
 import math
 import random
 import re
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -56,10 +57,22 @@ def none(value):
     return None if math.isnan(value) else value
 
 
+def unheard(*words):
+    raise AssertionError(words)
+
+
+class Heard(Counter):
+    """Counts what is noted, by reason."""
+
+    def __call__(self, reason, line, detail, count):
+        self[reason] += count
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(measured, min_size=1, max_size=30), st.integers(1, 7), st.sampled_from(["", "30C"]))
 def test_columns_give_the_rows_that_measurements_give(drawn, size, place):
-    made = PairTables(STUDY, source="screen.txt")
+    notes, noted = Heard(), Heard()
+    made = PairTables(STUDY, source="screen.txt", note=notes)
     found = []
     for start in range(0, len(drawn), size):
         part = drawn[start : start + size]
@@ -97,12 +110,14 @@ def test_columns_give_the_rows_that_measurements_give(drawn, size, place):
         )
         for i, (order, v, o) in enumerate(drawn, 1)
     ]
-    assert by_type(found) == by_type(tables(one_by_one, [STUDY], source="screen.txt"))
+    assert by_type(found) == by_type(tables(one_by_one, [STUDY], source="screen.txt", note=noted))
+    assert notes == noted
+    assert notes.total() == sum(v < 0 for _, v, _ in drawn)
     assert len({table.own for table in found if table.type == "TESTS"}) == 1
 
 
 def test_a_pair_of_a_perturbation_with_itself_is_refused():
-    made = PairTables(STUDY, source="screen.txt")
+    made = PairTables(STUDY, source="screen.txt", note=unheard)
     code = np.array([made.code(GENES[0])])
     empty = np.array([math.nan])
     with pytest.raises(SourceError, match=r"screen\.txt, line 7"):
@@ -231,7 +246,7 @@ def test_the_screen_loader_reads_alike_in_blocks_of_any_size(tmp_path):
     for size in (64, 1 << 20):
         told = []
         reading = Reading(GeneNames(genes), lambda *a: None, on_reject=lambda *a: told.append(a))  # noqa: B023
-        made = PairTables(STUDY, source=str(file))
+        made = PairTables(STUDY, source=str(file), note=unheard)
         found = []
         for pairs in _pairs(file, reading, _Mutants(reading, singles, made), size=size):
             found += made.tables(pairs)

@@ -15,6 +15,7 @@ import torch
 from model_cohort import cohort_of
 from safetensors.torch import load_file
 
+from genograph.cohorts import TRAIN
 from genograph.config import TrainConfig, read_config
 from genograph.errors import RunError
 from genograph.run import Run
@@ -262,12 +263,68 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
 
 
 def test_a_time_limit_shortens_the_training(tmp_path):
-    run = train(cohort_of(), config_of(epochs=10_000, minutes=0.02, patience=9_999), tmp_path / "r")
+    run = train(cohort_of(), config_of(epochs=10_000, minutes=0.03, patience=9_999), tmp_path / "r")
     rows = metrics(run.folder)
     assert len(rows) < 10_000
-    assert float(rows[-1]["seconds"]) < 30
+    assert float(rows[-1]["seconds"]) < 1.8
     # the schedule was brought to its end
     assert float(rows[-1]["learning_rate"]) < 0.5 * read_config().training.learning_rate
+
+
+@pytest.mark.slow
+def test_a_time_limit_within_an_epoch_stops_after_its_step_and_the_same_command_resumes(tmp_path):
+    cohort = cohort_of()
+    config = config_of(epochs=1, steps_per_epoch=2, minutes=1e-9)
+    for step in (1, 2):
+        where = f"1e-09 minutes was reached: .*step {step} of 2 of epoch 1 of member 1 of 1"
+        with pytest.raises(RunError, match=f"{where}; .*the same command resumes"):
+            train(cohort, config, tmp_path / "parts")
+        assert Run.open(tmp_path / "parts").record.status == "interrupted"
+    assert train(cohort, config, tmp_path / "parts").complete
+    train(cohort, config_of(epochs=1, steps_per_epoch=2), tmp_path / "whole")
+    assert_equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    losses = [[row["loss"] for row in metrics(tmp_path / name)] for name in ("whole", "parts")]
+    assert losses[0] == losses[1]
+
+
+def outlier_of(value, **columns):
+    """The cohort with one label far from all others, and the strain that has it."""
+    cohort = cohort_of()
+    trained = np.flatnonzero(
+        (cohort.strain_fold[cohort.fitness.strain] == TRAIN)
+        & (cohort.strains.n_perturbed[cohort.fitness.strain] == 1)
+    )
+    labels = {name: getattr(cohort.fitness, name).copy() for name in columns or ("value",)}
+    for name in labels:
+        labels[name][trained[0]] = columns.get(name, value)
+    fitness = dataclasses.replace(cohort.fitness, **labels)
+    measured = {**cohort.measured, "fitness": fitness}
+    strain = cohort.strains.ids[int(fitness.strain[trained[0]])].as_py()
+    return dataclasses.replace(cohort, measured=measured), strain
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"model": "deepset", "windows": "upstream"}], ids=["genome", "deepset"]
+)
+def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path, options):
+    cohort, strain = outlier_of(1e30)
+    config = config_of(**options) if not options else deepset_of(**options)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(RunError) as caught:
+            train(cohort, config, tmp_path / "run")
+        messages.append(str(caught.value))
+        run = Run.open(tmp_path / "run")
+        assert (run.record.status, dict(run.record.checkpoints)) == ("interrupted", {})
+    assert messages[0] == messages[1]
+    assert "member 1: training stopped at step 1 of 3 of epoch 1: the loss of " in messages[0]
+    assert f"fitness 1e+30 with s.d. 0.02 of {strain}" in messages[0]
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+def deepset_of(**options):
+    keys = ("members", "epochs", "steps_per_epoch", "batch", "device", "threads")
+    return read_config(**({key: TINY[key] for key in keys} | options))
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():

@@ -1,5 +1,6 @@
 """Write-back in parts: it ends as one in a single transaction does, also when interrupted."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from genograph import writeback
 from genograph.cohorts import select
 from genograph.config import read_config
 from genograph.database.check import check
-from genograph.errors import GenographError
+from genograph.errors import GenographError, RunError
 from genograph.run import FORMAT, Predicted, Prediction, Run, RunRecord
 from genograph.schema import graph_schema
 from genograph.store import open_store
@@ -22,6 +23,13 @@ from genograph.writeback import write_predictions
 @pytest.fixture
 def store(db):
     with open_store(db) as made:
+        small_yeast.write(made)
+        yield made
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    with open_store(tmp_path / "genograph.db") as made:
         small_yeast.write(made)
         yield made
 
@@ -196,3 +204,41 @@ def test_a_database_of_other_genes_is_refused_before_anything_is_written(store):
     with pytest.raises(GenographError, match="other genes"):
         write_predictions(store, run, replace(prediction, genes_sha256="0" * 64), cohort)
     assert store.counts() == before
+
+
+def test_a_prediction_that_is_not_finite_is_not_written_or_promoted(embedded):
+    cohort = select(embedded)
+    write_predictions(embedded, *made_up(cohort, 1), cohort)
+    before = state(embedded)
+    for quantity, part, number, strain in (
+        ("fitness", "mean", np.nan, "YAL001C"),
+        ("fitness", "sd", np.inf, "YAL001C"),
+        ("interaction", "mean", np.inf, "YAL001C+YAL002C"),
+        ("morphology", "mean", np.nan, "YAL001C"),
+    ):
+        run, prediction = made_up(cohort, 2)
+        numbers = getattr(prediction[quantity], part).copy()
+        numbers[prediction.strain_ids.to_pylist().index(strain)] = number
+        changed = prediction[quantity]._replace(**{part: numbers})
+        spoiled = replace(prediction, quantities={**prediction.quantities, quantity: changed})
+        where = f"{quantity} of 1 of {len(prediction)} strains ({strain}); nothing is written"
+        with pytest.raises(RunError, match=f"predicts no finite {re.escape(where)}"):
+            write_predictions(embedded, run, spoiled, cohort)
+        assert state(embedded) == before
+
+
+def test_numbers_that_a_run_does_not_owe_may_be_missing(embedded):
+    cohort = select(embedded)
+    run, prediction = made_up(cohort, 1)
+    few = cohort.strains.n_perturbed < 2
+    interaction = prediction["interaction"]
+    for numbers in interaction[:2]:
+        numbers[few] = np.nan
+    prediction["fitness"].sd[:] = np.nan
+    expression = cohort.vectors["expression"]
+    columns = np.ones((len(prediction), len(expression.names)), np.float32)
+    columns[:, expression.gene < 0] = np.nan
+    more = {"expression": Predicted(columns, columns * np.nan, expression.names)}
+    whole = replace(prediction, quantities={**prediction.quantities, **more})
+    assert not any(lacking.any() for lacking in whole.find_missing(cohort).values())
+    assert write_predictions(embedded, run, whole, cohort).predicted == len(whole)

@@ -18,6 +18,12 @@ _MANY: dict[str, Any] = {"multiple": True, "metavar": "ID"}
 FLAGS = (
     click.option("--study", **_MANY, help="Study, e.g. costanzo2010; repeat for any of several."),
     click.option("--phenotype", **_MANY, help="Phenotype, as genograph schema spells it; repeat."),
+    click.option(
+        "--unit",
+        multiple=True,
+        metavar="UNIT",
+        help="Unit, e.g. 'relative to wild type'; repeat for that of another phenotype.",
+    ),
     click.option("--go", **_MANY, help="Every perturbed gene is under this GO term."),
     click.option("--gene", **_MANY, help="Every perturbed gene is one of these."),
     click.option("--complex", **_MANY, help="Every perturbed gene is in this complex."),

@@ -54,7 +54,8 @@ def check(db: str, style: str | None) -> None:
     """Verify the graph; print what is wrong and exit 1, or exit 0 where nothing is.
 
     Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
-    vector lengths, circles in the ontology, limits of values, promoted predictions.
+    vector lengths, circles in the ontology, limits of values, numbers that are not finite,
+    promoted predictions.
 
     \b
     Example:

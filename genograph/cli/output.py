@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,8 @@ from genograph.errors import format_count
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SILENT = 30.0
+"""Seconds after which progress is told where there is no terminal, however little it is."""
 FORMATS = ("table", "csv", "json", "parquet")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell's text for a formula, after OWASP's CSV injection page."""
@@ -144,11 +147,14 @@ def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[float, st
             task = bars.add_task(title, total=1.0, words="")
             yield lambda fraction, words: bars.update(task, completed=fraction, words=words)
         return
-    last = [-1.0]
+    last, when = -1.0, 0.0
 
     def plain(fraction: float, words: str) -> None:
-        if fraction >= last[0] + 0.1 or fraction >= 1.0 > last[0]:
+        nonlocal last, when
+        now = time.monotonic()
+        silent = now >= when + SILENT
+        if fraction >= last + 0.1 or fraction >= 1.0 > last or silent:
             click.echo(f"{title}: {100 * fraction:3.0f}% {words}", err=True)
-            last[0] = fraction
+            last, when = fraction, now
 
     yield plain

@@ -1,6 +1,7 @@
 """genograph predict."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -94,7 +95,9 @@ def predict(
     RUN is the folder that genograph train wrote. Fitness is relative to the wild type (1); the
     interaction score is fitness minus the product of the single mutants'; the s.d. are over the
     ensemble. Of all pairs or triples every strain goes into Parquet files, and the top ones are
-    printed or written. Under torchrun each process makes its share of the files.
+    printed or written. Under torchrun each process makes its share of the files. A run whose
+    predictions are no finite numbers is not written; printed, the strains are counted, and the exit
+    code is 1 where all of them lack a number.
 
     \b
     Example:
@@ -103,7 +106,7 @@ def predict(
     """
     from genograph.cohorts import read_strains
     from genograph.prediction import predict as score
-    from genograph.run import Run
+    from genograph.run import Run, say_missing
 
     _check(strains, genes, out, all_pairs=all_pairs, all_triples=all_triples)
     opened = Run.open(run)
@@ -127,6 +130,13 @@ def predict(
     show(predicted.to_arrow(), style)
     if not quiet:
         click.echo(_explain_spread(opened), err=True)
+    missing = predicted.find_missing(data)
+    if said := say_missing(missing, predicted.strain_ids):
+        click.echo(
+            f"warning: run {opened.id} predicts {said}; those cells hold no number", err=True
+        )
+        if any(lacking.all() for lacking in missing.values() if len(lacking)):
+            sys.exit(1)
 
 
 def _explain_spread(run: "Run") -> str:

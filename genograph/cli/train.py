@@ -44,7 +44,12 @@ def _models() -> list[str]:
 @click.option("--seed", type=int, default=None, help="Seed of the first member.")
 @click.option("--members", type=int, default=None, help="Ensemble size; gives the predicted s.d.")
 @click.option("--epochs", type=int, default=None, help="Longest training, in epochs.")
-@click.option("--minutes", type=float, default=None, help="Longest training, in minutes.")
+@click.option(
+    "--minutes",
+    type=float,
+    default=None,
+    help="Stop within a step after so many minutes; the same command resumes.",
+)
 @click.option(
     "--hide-singles",
     is_flag=True,

@@ -36,7 +36,7 @@ from genograph.cohorts.data import (
 )
 from genograph.cohorts.mapped import map_arrays, write_arrays
 from genograph.errors import CohortError
-from genograph.files import RECORD, read_record, write_folder, write_record
+from genograph.files import RECORD, read_folder, read_record, write_folder, write_record
 from genograph.schema import graph_schema
 
 MANIFEST = "manifest.json"
@@ -151,6 +151,10 @@ def load_cohort(folder: Path | str) -> Cohort:
         ('YAL001C', 'YAL002C', 'YAL003C')
     """
     folder = Path(folder)
+    return read_folder(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Cohort:
     manifest = read_record(
         folder / MANIFEST,
         CohortManifest,

@@ -62,6 +62,7 @@ class CohortQuery:
         *,
         study: Sequence[str] = (),
         phenotype: Sequence[str] = (),
+        unit: Sequence[str] = (),
         go: Sequence[str] = (),
         gene: Sequence[str] = (),
         complex: Sequence[str] = (),
@@ -84,6 +85,7 @@ class CohortQuery:
         Args:
             study: ids of studies.
             phenotype: as the schema spells them.
+            unit: units of the measurement; a cohort takes one a phenotype.
             go: terms; a gene counts that is annotated with one or with a term below it by is_a or
                 part_of; NOT annotations do not count.
             gene: systematic names or symbols.
@@ -163,6 +165,8 @@ class CohortQuery:
             found.append(add("max_perturbed", max_perturbed, "s.n_perturbed <= $max_perturbed"))
         if phenotype:
             found.append(add("phenotype", list(phenotype), "e.phenotype IN $phenotype"))
+        if unit:
+            found.append(add("unit", list(unit), "e.unit IN $unit"))
         if max_sd is not None:
             sd = "coalesce(e.sd, e.interaction_sd)"
             found.append(add("max_sd", float(max_sd), f"{sd} <= $max_sd"))

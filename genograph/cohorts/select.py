@@ -455,7 +455,7 @@ def _check_units(groups: Sequence[_Group]) -> None:
                 each.append(f"{unit} ({total:,} of {of})")
             msg = (
                 f"the cohort pools {len(units)} units of {phenotype}: {'; '.join(each)}; select "
-                f"the studies of one unit"
+                f"one with --unit (once a phenotype), or the studies of one unit"
             )
             raise CohortError(msg)
 

@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genograph.database.ledger import list_loads
 from genograph.measurements import Axis
@@ -36,7 +38,8 @@ def check(store: Store, *, report: Callable[[str], None] = lambda name: None) ->
     """Check a whole database; the findings are empty where it is sound.
 
     Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
-    vector lengths, circles in the ontology, limits of values, promoted predictions.
+    vector lengths, circles in the ontology, limits of values, numbers that are not finite,
+    promoted predictions.
 
     Args:
         store: an open database.
@@ -312,6 +315,102 @@ def _outside(prop: Property) -> str | None:
     return " OR ".join(words) or None
 
 
+_VALUES_AT_ONCE = 10_000_000
+_BEYOND = 1.7e308
+
+
+def _finite(store: Store) -> Found:
+    """Numbers: what was measured or predicted is finite, and every prediction holds a number."""
+    schema, counts = graph_schema(), store.counts()
+    again = {
+        "Experiment": "mend their source and load it again",
+        "Strain": "train again and write the predictions",
+        "PREDICTED": "train again and write the predictions",
+    }
+    for name, remedy in again.items():
+        spec = schema.type(name)
+        if not counts[name]:
+            continue
+        match = "MATCH (x:{})" if isinstance(spec, Node) else "MATCH ()-[x:{}]->()"
+        for prop in spec.properties.values():
+            if prop.type != "DOUBLE":
+                continue
+            # an engine may order what is no number before or after all numbers
+            it = f"x.{prop.name}"
+            wrong = f"{it} <> {it} OR {it} > $most OR {it} < -$most"
+            found = store.query(
+                f"{match.format(name)} WHERE {wrong} RETURN count(*) AS n", most=_BEYOND
+            )
+            n = found["n"][0].as_py()
+            if n:
+                yield f"{n:,} {name}.{prop.name} are no finite numbers", remedy
+    numbers = [p for p in schema.type("PREDICTED").properties.values() if p.type != "STRING"]
+    nothing = " AND ".join(f"p.{p.name} IS NULL" for p in numbers)
+    empty = f"MATCH (r:Run)-[p:PREDICTED]->(s:Strain) WHERE {nothing}"
+    for row in store.query(
+        f"{empty} RETURN r.id AS run, count(*) AS n, min(s.id) AS id"
+    ).to_pylist():
+        what = f"{row['n']:,} predictions of run {row['run']} hold no number, first of {row['id']}"
+        yield what, again["PREDICTED"]
+    for prop in numbers:
+        if prop.type == "FLOAT[]":
+            yield from _finite_vectors(store, prop.name, again["PREDICTED"])
+    n, first = 0, ""
+    ids = store.query("MATCH (n:Experiment) WHERE n.values IS NOT NULL RETURN n.id AS id")["id"]
+    read = "MATCH (n:Experiment {id: in_id}) RETURN in_id AS id, n.values AS numbers"
+    for some in _read_vectors(ids, lambda rows: store.query(read, rows=rows)):
+        # a value that was not measured is NaN
+        wrong_ids = _where(some, np.isinf, np.logical_or)
+        n, first = n + len(wrong_ids), min(wrong_ids, default=first) if not n else first
+    if n:
+        yield f"{n:,} Experiment.values are infinite, first {first:.80}", again["Experiment"]
+
+
+def _finite_vectors(store: Store, name: str, remedy: str) -> Found:
+    """Predicted vectors: a column that the genome lacks is NaN, but never all of them."""
+    runs = store.query("MATCH (r:Run) RETURN r.id AS id")["id"].to_pylist()
+    for run in sorted(runs):
+        match = "MATCH (r:Run {id: $run})-[p:PREDICTED]->(s:Strain"
+        ids = store.query(f"{match}) WHERE p.{name} IS NOT NULL RETURN s.id AS id", run=run)["id"]
+        read = f"{match} {{id: in_id}}) RETURN in_id AS id, p.{name} AS numbers"
+        wrong: list[str] = []
+        n = 0
+
+        def ask(rows: pa.Table, read: str = read, run: str = run) -> pa.Table:
+            return store.query(read, rows=rows, run=run)
+
+        for some in _read_vectors(ids, ask):
+            found = _where(some, np.isinf, np.logical_or) + _where(some, np.isnan, np.logical_and)
+            n, wrong = n + len(found), wrong or sorted(found)[:1]
+        if n:
+            what = f"{n:,} predictions of {name} of run {run} are not finite, first of {wrong[0]}"
+            yield what, remedy
+
+
+def _read_vectors(ids: pa.ChunkedArray, ask: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
+    """The columns id and numbers that `ask` gives of ids, in parts that fit in memory."""
+    begin, step = 0, 1
+    while begin < len(ids):
+        rows = pa.table({"in_id": ids.slice(begin, step).combine_chunks()})
+        some = ask(rows)
+        yield some
+        begin += step
+        lengths = pc.max(pc.list_value_length(some["numbers"])).as_py() or 1
+        step = max(1, _VALUES_AT_ONCE // lengths)
+
+
+def _where(some: pa.Table, what: np.ufunc, how: np.ufunc) -> list[str]:
+    """The ids whose numbers are so, any or all of them."""
+    lists = some["numbers"].combine_chunks()
+    flat = lists.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+    length = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    full = np.flatnonzero(length)
+    starts = np.concatenate([[0], np.cumsum(length[full])[:-1]]).astype(np.int64)
+    wrong = full[how.reduceat(what(flat), starts)] if len(full) else full
+    found: list[str] = some["id"].take(pa.array(wrong)).to_pylist()
+    return found
+
+
 def _promoted(store: Store) -> Found:
     """The promoted run is there, and strains carry its predictions, all of them and no others."""
     said = store.query("MATCH (d:Database) RETURN d.promoted_run AS run")["run"].to_pylist()
@@ -350,6 +449,7 @@ CHECKS: dict[str, Callable[[Store], Found]] = {
     "vectors": _long,
     "ontology": _acyclic,
     "limits": _within,
+    "numbers": _finite,
     "predictions": _promoted,
 }
 

@@ -108,6 +108,7 @@ def _load(
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in reading.rejected.most_common(3))
             msg = f"{path}: none of its {reading.rows_read:,} rows can be used: {reasons}"
             raise SourceError(msg)
+        _check_units(store, spool, path)
         whole = store.atomic_loads and spool.fits(store)
         with store.transaction() if whole else nullcontext():
             entry.begin()
@@ -130,6 +131,46 @@ def _load(
             )
             entry.end(ledger, done)
     return ledger
+
+
+def _check_units(store: Store, spool: Spool, path: Path) -> None:
+    """Refuse measurements that are there in another unit: they would be replaced.
+
+    Raises:
+        SourceError: the first of them, and both units.
+    """
+    for study in spool.studies:
+        held = store.query(
+            "MATCH (u:Study {id: $study}) MATCH (e:Experiment)-[:FROM_STUDY]->(u) "
+            "RETURN DISTINCT e.phenotype AS phenotype, e.unit AS unit",
+            study=study,
+        ).to_pylist()
+        others = {
+            row["phenotype"]
+            for row in held
+            if row["unit"] not in spool.units.get(row["phenotype"], ())
+        }
+        if others & set(spool.units):
+            _check_unit_of_each(store, spool, path)
+            return
+
+
+def _check_unit_of_each(store: Store, spool: Spool, path: Path) -> None:
+    for rows in spool.experiments():
+        renamed = rows.rename_columns(["in_id", "in_phenotype", "in_unit"])
+        found = store.query(
+            "MATCH (e:Experiment {id: in_id}) WHERE e.unit <> in_unit "
+            "RETURN in_id AS id, in_unit AS new, e.unit AS unit",
+            rows=renamed,
+        )
+        if len(found):
+            first = min(found.to_pylist(), key=lambda row: row["id"])
+            msg = (
+                f"{path}: {len(found):,} of its measurements are in the database in another unit, "
+                f"first {first['id']} in {first['new']}, there in {first['unit']}; load them under "
+                f"a study of their own, or convert them"
+            )
+            raise SourceError(msg)
 
 
 def _make_source(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:

@@ -44,6 +44,8 @@ class Spool:
         self._source = source
         self._parts: list[SpooledTable] = []
         self.studies: dict[str, None] = {}
+        self.units: dict[str, dict[str, None]] = {}
+        """Units of the measurements, by phenotype."""
 
     def put(self, table: Table, *, certain: bool = False) -> None:
         """Keep a table; `certain` says that all its rows are new and all their ends exist."""
@@ -59,6 +61,17 @@ class Spool:
         self._parts.append(part)
         if table.type == "Study":
             self.studies |= dict.fromkeys(table.rows["id"].to_pylist())
+        if table.type == "Experiment" and {"phenotype", "unit"} <= set(names):
+            distinct = table.rows.group_by(["phenotype", "unit"]).aggregate([]).to_pylist()
+            for row in distinct:
+                self.units.setdefault(row["phenotype"], {})[row["unit"]] = None
+
+    def experiments(self) -> Iterator[pa.Table]:
+        """The columns id, phenotype and unit of the measurements, table by table."""
+        columns = ["id", "phenotype", "unit"]
+        for part in self._parts:
+            if part.type == "Experiment" and set(columns) <= set(part.columns):
+                yield pq.read_table(part.file, columns=columns)
 
     def __bool__(self) -> bool:
         """Whether there is any row."""

@@ -139,9 +139,13 @@ SMALL = 4000
 
 
 @contextmanager
-def threads(wanted: int, n_node: int) -> Iterator[int]:
-    """Run a block on so many CPU threads (0: chosen by size) and tell how many; then as before."""
+def threads(wanted: int, genome: Genome) -> Iterator[int]:
+    """Run a block on so many CPU threads (0: chosen by size) and tell how many; then as before.
+
+    The last digits of sums depend on how many there are, so all that a run computes is in a block.
+    """
     before = torch.get_num_threads()
+    n_node = sum(genome.n_node(kind) for kind in ("gene", "term", "complex"))
     chosen = wanted or (1 if n_node < SMALL else before)
     torch.set_num_threads(chosen)
     try:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from genograph.errors import SourceError
+from genograph.measurements.plausible import Note, Outliers
 from genograph.measurements.rows import RELATIVE, Study
 from genograph.schema import Perturbation
 from genograph.tables import Table, make_mark
@@ -46,9 +47,13 @@ class Pairs(NamedTuple):
 class PairTables:
     """Turns the pairs of one study into tables; no two rows have the same key."""
 
-    def __init__(self, study: Study, *, source: str) -> None:
-        """Begin with nothing seen; `source` is for messages."""
+    def __init__(self, study: Study, *, source: str, note: Note) -> None:
+        """Begin with nothing seen; `source` is for messages.
+
+        Numbers far outside of what they can be are told to `note`, the loader's `Reading.note`.
+        """
         self._study = study
+        self._outliers = Outliers(note)
         self._source = source
         self._codes: dict[Perturbation, int] = {}
         self._places: list[str] = []
@@ -97,6 +102,13 @@ class PairTables:
         if len(new):
             yield from self._strain_tables(strains.take(pa.array(new)), low[new], high[new], listed)
         ids = self._ids(pairs, spelled)
+        self._outliers.check_numbers(
+            "fitness",
+            RELATIVE,
+            {n: getattr(pairs, n) for n in ("value", "sd", "interaction", "interaction_sd")},
+            lambda row: int(pairs.line[row]),
+            lambda row: strains[row].as_py(),
+        )
         yield _experiments(pairs, ids, self._source, self._mark)
         yield self._link("TESTS", ids, strains)
         yield self._link("FROM_STUDY", ids, _constant(self._study.id, len(ids)))

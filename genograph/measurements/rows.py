@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, SourceError
+from genograph.measurements.plausible import Note, Outliers, is_time
 from genograph.schema import WILD_TYPE, Perturbation, graph_schema
 from genograph.tables import Table, make_mark
 
@@ -101,18 +102,20 @@ def tables(
     studies: Iterable[Study],
     *,
     source: str,
+    note: Note,
     chunk: int = CHUNK,
 ) -> Iterator[Table]:
     """Yield tables of all measurements, about `chunk` experiments each; nodes before relationships.
 
-    No key is yielded twice. Memory grows by one chunk and the ids seen.
+    No key is yielded twice. Memory grows by one chunk and the ids seen. Numbers far outside of
+    what they can be are told to `note`, which is the loader's `Reading.note`.
 
     Raises:
-        SourceError: a strain carries the same perturbation twice, or a numbered replicate is
-            there already.
+        SourceError: a strain carries the same perturbation twice, a numbered replicate is there
+            already, or the unit of a fitness is one of time.
         SchemaError: a value is outside the limits of the schema.
     """
-    seen = _Seen({s.id: s for s in studies})
+    seen = _Seen({s.id: s for s in studies}, Outliers(note))
     held: list[Measurement] = []
     values = 0
     for measurement in measurements:
@@ -130,6 +133,8 @@ class _Seen:
     """What has been yielded so far."""
 
     studies: dict[str, Study]
+    outliers: Outliers
+    units: set[tuple[str, str]] = field(default_factory=set)
     yielded: set[tuple[str, str]] = field(default_factory=set)
     strains: set[str] = field(default_factory=set)
     experiments: set[str] = field(default_factory=set)
@@ -181,6 +186,9 @@ def _strains_and_experiments(
     links: list[tuple[str, str, str, str, float]] = []
     ids: list[str] = []
     for m in held:
+        if (m.phenotype, m.unit) not in seen.units:
+            _check_unit(m, source)
+            seen.units.add((m.phenotype, m.unit))
         parts = [seen.spell(p) for p in m.strain]
         strain = "+".join(sorted(parts)) or WILD_TYPE
         strains.append(strain)
@@ -200,7 +208,9 @@ def _strains_and_experiments(
         names = ("from_id", "to_id", "kind", "allele", "dose")
         by_name = dict(zip(names, map(list, zip(*links, strict=True)), strict=True))
         yield Table.of("PERTURBS", by_name, source=source, own=seen.mark)
-    yield _experiments(held, ids, source, seen.mark)
+    experiments = _experiments(held, ids, source, seen.mark)
+    _note_outliers(held, strains, experiments, seen.outliers)
+    yield experiments
     yield Table.of("TESTS", {"from_id": ids, "to_id": strains}, source=source, own=seen.mark)
     yield Table.of(
         "FROM_STUDY",
@@ -216,6 +226,50 @@ def _strains_and_experiments(
         if pairs:
             left, right = zip(*pairs, strict=True)
             yield Table.of(name, {"from_id": left, "to_id": right}, source=source, own=seen.mark)
+
+
+def _check_unit(m: Measurement, source: str) -> None:
+    if m.phenotype == "fitness" and is_time(m.unit):
+        wanted = (
+            f"fitness, which is larger where growth is faster: convert it (wild type's time / "
+            f"strain's time) with the unit {RELATIVE}, or give a rate's unit (1/h)"
+        )
+        raise SourceError.at(source, m.line, "unit", f"{m.unit}, a time", wanted)
+
+
+def _note_outliers(
+    held: Sequence[Measurement], strains: Sequence[str], experiments: Table, outliers: Outliers
+) -> None:
+    """Note numbers far outside of what they can be, by phenotype, unit and axis."""
+    kinds = [(m.phenotype, m.unit, m.axis.id if m.axis else "") for m in held]
+    rows = experiments.rows
+    present = [name for name in _LOOKED_AT if name in rows.column_names]
+    distinct = dict.fromkeys(kinds)
+    for kind in distinct:
+        mine: Any = slice(None)
+        if len(distinct) > 1:
+            mine = np.flatnonzero([each == kind for each in kinds])
+        row_of = np.arange(len(held))[mine]
+        phenotype, unit, _ = kind
+        axis = held[row_of[0]].axis
+
+        def line(row: int, row_of: NDArray[Any] = row_of) -> int | None:
+            return held[int(row_of[row])].line
+
+        def strain(row: int, row_of: NDArray[Any] = row_of) -> str:
+            return strains[int(row_of[row])]
+
+        if axis is None:
+            columns = {
+                name: rows[name].to_numpy()[mine].astype(np.float64, copy=False) for name in present
+            }
+            outliers.check_numbers(phenotype, unit, columns, line, strain)
+            continue
+        values = [v for v in (held[row].values for row in row_of) if v is not None]
+        if len(values) == len(row_of):
+            outliers.check_vectors(
+                axis.id, phenotype, unit, axis.names, np.stack(values), line, strain
+            )
 
 
 def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> str:
@@ -239,6 +293,9 @@ _SCALARS = (
     *("value", "sd", "p", "interaction", "interaction_sd"),
     *("raw_interaction", "tau", "derived"),
 )
+
+
+_LOOKED_AT = ("value", "sd", "interaction", "interaction_sd")
 
 
 def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark: int) -> Table:

@@ -28,6 +28,8 @@ class Progress(NamedTuple):
         best: best validation score so far, by checkpoint; absent where there was none.
         best_epoch: the epoch of each checkpoint, 1-based.
         done: no further epoch is to come.
+        step: steps done of the epoch under way.
+        losses: their losses, summed by task; empty where `step` is 0.
     """
 
     epoch: int = 0
@@ -36,6 +38,8 @@ class Progress(NamedTuple):
     best: Mapping[str, float] = MappingProxyType({})
     best_epoch: Mapping[str, int] = MappingProxyType({})
     done: bool = False
+    step: int = 0
+    losses: Mapping[str, float] = MappingProxyType({})
 
 
 def write_tensors(
@@ -87,8 +91,9 @@ def save_state(
         tensors |= {f"best/{name}/{k}": v for k, v in weights.items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-    record = progress._asdict() | {"best": dict(progress.best)}
-    record["best_epoch"] = dict(progress.best_epoch)
+    record = progress._asdict()
+    for name in ("best", "best_epoch", "losses"):
+        record[name] = dict(record[name])
     write_tensors(path, tensors, {"progress": json.dumps(record)})
 
 

@@ -8,14 +8,15 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.fabric import Fabric
@@ -29,8 +30,9 @@ from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
 from genograph.run import FORMAT, RECORD_NAME, Run, RunRecord, file_sha256
 from genograph.schema import graph_schema
+from genograph.training.checkpoint import Progress
 from genograph.training.examples import StrainBatches, Task, VectorTask, find_examples
-from genograph.training.fit import JOINT, Epoch, Planned, fit
+from genograph.training.fit import JOINT, Epoch, Limit, Pace, Planned, Step, Told, fit
 from genograph.training.validation import MOST_VALIDATED, Validation, wild_type_values
 
 Report = Callable[[float, str], None]
@@ -48,7 +50,9 @@ def train(
 
     The same call again resumes a training that was killed or interrupted, and returns at once
     where it is complete. Heads that the cohort has no experiments of are left out, which the run's
-    record states. Ctrl-C leaves a run that resumes.
+    record states. Ctrl-C leaves a run that resumes. `minutes` shorten the schedule to the epochs
+    that fit; where they end within an epoch, the step under way is the last one, its state is
+    saved, and the same call goes on with the next one, for as many minutes again.
 
     Args:
         cohort: a cohort; or the folder that `export` wrote, which the run then remembers.
@@ -62,7 +66,9 @@ def train(
         The run, complete.
 
     Raises:
-        RunError: nothing to train on, no such device, or `out` holds something else.
+        RunError: nothing to train on, no such device, or `out` holds something else; the minutes
+            were over within an epoch; or a loss, a gradient or a weight is not finite, and then the
+            step and the largest labels are named and the run is not complete.
         CohortError: the folder cannot be read.
 
     Example:
@@ -71,7 +77,7 @@ def train(
         >>> run.complete
         True
     """
-    out = Path(out)
+    out, begun = Path(out), time.perf_counter()
     # from a notebook anything may come
     given: object = config
     if not isinstance(given, TrainConfig):
@@ -80,6 +86,8 @@ def train(
     if not isinstance(cohort, Cohort):
         cohort_folder = cohort if cohort_folder is None else cohort_folder
         cohort = load_cohort(cohort)
+    minutes = config.training.minutes
+    stop = None if minutes is None else begun + 60.0 * minutes
     config, left_out = _leave_out_heads(cohort, config)
     fabric = _make_fabric(config.training)
     fabric.launch()
@@ -88,7 +96,8 @@ def train(
         if fabric.is_global_zero:
             with _writing(out):
                 stack.enter_context(claim(out, error=RunError))
-        return _train(cohort, config, left_out, out, cohort_folder, fabric, report)
+        n_thread = stack.enter_context(threads(config.training.threads, cohort.genome))
+        return _train(cohort, config, left_out, out, cohort_folder, fabric, n_thread, stop, report)
 
 
 def _train(
@@ -98,9 +107,14 @@ def _train(
     out: Path,
     cohort_folder: Path | str | None,
     fabric: Fabric,
+    n_thread: int,
+    stop: float | None,
     report: Report | None,
 ) -> Run:
-    """See `train`; the heads that the cohort lacks are left out, and the folder is claimed."""
+    """See `train`; the heads that the cohort lacks are left out, and the folder is claimed.
+
+    `stop` is the moment at which the time of the training ends.
+    """
     kind = find_model(config.model.name)
     held = _held_facts(out)
     inputs = kind.read_inputs(cohort, config.model, fabric.device, facts=held)
@@ -130,19 +144,18 @@ def _train(
     if record.status == "complete":
         ledger.report(1.0, f"complete already, {format_count(config.training.members, 'member')}")
         return Run.open(out)
-    n_node = len(cohort.genome.gene_ids) + len(cohort.genome.term_ids)
-    n_node += len(cohort.genome.complex_ids)
-    with threads(config.training.threads, n_node) as n_thread:
-        words = _circumstances(config.training, fabric, inputs, n_thread)
+    words = _circumstances(config.training, fabric, inputs, n_thread)
     if n_left := sum(left_out_of_validation.values()):
         words += f", validation without {n_left:,} more examples of its fold"
-    members = _Members(fabric, config, kind, inputs, statistics, folds[0], folds[1], words)
+    members = _Members(fabric, config, kind, inputs, statistics, folds[0], folds[1], words, stop)
     try:
-        with threads(config.training.threads, n_node), _writing(out):
+        with _writing(out):
             members.fit(out, record, ledger)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RunError):
         if fabric.is_global_zero:
-            Run.open(out).record.replace(status="interrupted").write(out)
+            # a disk that refused the training may refuse this too
+            with suppress(OSError):
+                Run.open(out).record.replace(status="interrupted").write(out)
         raise
     fabric.barrier()
     return Run.open(out)
@@ -171,9 +184,14 @@ class _Members:
     train: Mapping[str, Task]
     validation: Mapping[str, Task]
     words: str
+    stop: float | None
 
     def fit(self, out: Path, record: RunRecord, ledger: "_Ledger") -> None:
-        """Fit those whose weights `record` does not name yet."""
+        """Fit those whose weights `record` does not name yet.
+
+        Raises:
+            RunError: the time is over within an epoch; or of a member's `fit`.
+        """
         fabric, config = self.fabric, self.config.training
         means = {
             name: task.mean_profile()
@@ -181,9 +199,7 @@ class _Members:
             if isinstance(task, VectorTask) and graph_schema().phenotypes[name].axis == "gene"
         }
         validation = Validation(self.validation, means)
-        minutes = None if config.minutes is None else config.minutes / config.members
-        own = config.model_copy(update={"minutes": minutes})
-        said = False
+        told = False
         for member in range(config.members):
             folder = f"member-{member}"
             if f"{folder}/{JOINT}.safetensors" in record.checkpoints:
@@ -193,23 +209,32 @@ class _Members:
                 torch.manual_seed(seed)
                 model = self.kind(self.config.model, self.inputs, self.statistics)
 
-            def tell(told: Planned | Epoch, member: int = member, said: bool = said) -> None:
-                if isinstance(told, Epoch):
-                    ledger.epoch(member, told)
-                elif fabric.is_global_zero and not said:
-                    pace = f"{told.steps} steps an epoch, about {told.seconds:.3g} s planned"
-                    ledger.report(0.0, f"{self.words}; {pace}")
+            def tell(heard: Told, member: int = member, told: bool = told) -> None:
+                if isinstance(heard, Epoch):
+                    ledger.epoch(member, heard)
+                elif isinstance(heard, Step):
+                    ledger.step(member, heard)
+                elif fabric.is_global_zero and not told:
+                    ledger.begin(member, heard, self.words)
 
-            fit(
-                fabric,
-                own,
-                model,
-                StrainBatches(self.train, config, seed),
-                out / folder,
-                validate=validation,
-                report=tell,
-            )
-            said = True
+            batches = StrainBatches(self.train, config, seed)
+            try:
+                progress = fit(
+                    fabric,
+                    config,
+                    model,
+                    batches,
+                    out / folder,
+                    validate=validation,
+                    report=tell,
+                    limit=self._limit(member),
+                )
+            except RunError as error:
+                msg = f"{out}: member {member + 1}: {error}"
+                raise RunError(msg) from error
+            if not progress.done:
+                self._say_stopped(out, member, progress, batches.steps)
+            told = True
             weights = {
                 f"{folder}/{file.name}": file_sha256(file)
                 for file in sorted((out / folder).glob("*.safetensors"))
@@ -221,6 +246,23 @@ class _Members:
         if fabric.is_global_zero:
             record.replace(status="complete").write(out)
             ledger.report(1.0, f"{format_count(config.members, 'member')} trained")
+
+    def _limit(self, member: int) -> Limit | None:
+        """The time of a member: it plans with its share of what is left, and may take all of it."""
+        if self.stop is None:
+            return None
+        now = time.perf_counter()
+        left = self.config.training.members - member
+        return Limit(self.stop, now + (self.stop - now) / left)
+
+    def _say_stopped(self, out: Path, member: int, progress: Progress, steps: int) -> NoReturn:
+        config = self.config.training
+        msg = (
+            f"{out}: the limit of {config.minutes:g} minutes was reached: training stopped at step "
+            f"{progress.step} of {steps} of epoch {progress.epoch + 1} of member {member + 1} of "
+            f"{config.members}; its state is saved, and the same command resumes after this step"
+        )
+        raise RunError(msg)
 
 
 def _leave_out_heads(cohort: Cohort, config: TrainConfig) -> tuple[TrainConfig, list[str]]:
@@ -441,10 +483,53 @@ class _Ledger:
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+        words = [f"loss {loss:.3f}"]
+        if JOINT in progress.best:
+            words.append(f"best validation {progress.best[JOINT]:.3f}")
+        steps = told.step // number
         share = 1.0 if progress.done else number / progress.planned
+        self._tell(member, share, [f"epoch {number}", *words], progress, told.pace, steps)
+
+    def begin(self, member: int, told: Planned, words: str) -> None:
+        """Tell of the circumstances, and how long the training should take."""
+        first = Progress(planned=self.config.epochs)
+        seconds = self._left(member, first, told.pace, told.steps)
+        plan = f"{told.steps} steps an epoch, at most {self.config.epochs} epochs a member"
+        plan += f", {_duration(seconds)} at the pace of 2 steps"
+        if self.config.minutes is not None:
+            plan += f", limit {self.config.minutes:g} min"
+        self.report(0.0, f"{words}; {plan}")
+
+    def step(self, member: int, told: Step) -> None:
+        """Tell how far an epoch is."""
+        progress = told.progress
+        words = [f"epoch {progress.epoch + 1}", f"step {progress.step} of {told.steps}"]
+        share = (progress.epoch + progress.step / told.steps) / progress.planned
+        self._tell(member, share, words, progress, told.pace, told.steps)
+
+    def _tell(
+        self,
+        member: int,
+        share: float,
+        words: Sequence[str],
+        progress: Progress,
+        pace: Pace,
+        steps: int,
+    ) -> None:
+        left = _duration(self._left(member, progress, pace, steps))
         done = (member + share) / self.config.members
-        score = f"best validation {progress.best[JOINT]:.3f}" if JOINT in progress.best else ""
-        self.report(
-            min(done, 0.999),
-            f"member {member + 1}, epoch {number}, loss {loss:.3f} {score}".rstrip(),
-        )
+        self.report(min(done, 0.999), ", ".join([f"member {member + 1}", *words, f"{left} left"]))
+
+    def _left(self, member: int, progress: Progress, pace: Pace, steps: int) -> float:
+        """Seconds to the end of the training, should no member stop early."""
+        epochs = 0 if progress.done else progress.planned - progress.epoch
+        epochs += (self.config.members - member - 1) * progress.planned
+        return pace.seconds(epochs * steps - progress.step, epochs)
+
+
+def _duration(seconds: float) -> str:
+    """About so long, in words."""
+    if seconds < 100:
+        return f"about {max(seconds, 1):.0f} s"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} min" if minutes < 100 else f"about {minutes / 60:.1f} h"

@@ -5,7 +5,7 @@ name. Measurements stay where the cohort has them, which may be a mapped file: a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,13 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from numpy.typing import NDArray
 
 from genograph.cohorts import Cohort, Fitness, Strains, Vectors
-from genograph.cohorts.ragged import count_perturbed, cut_vectors, find_rows, take_strains
+from genograph.cohorts.ragged import (
+    count_perturbed,
+    cut_pieces,
+    cut_vectors,
+    find_rows,
+    take_strains,
+)
 from genograph.config import TrainingConfig
 from genograph.models.base import Batch, Inputs, ScalarBatch, StrainPlan, VectorBatch
 from genograph.training.fit import Batches
@@ -23,6 +29,15 @@ Array = NDArray[Any]
 MOST_PLANNED = 200_000
 """Strains that are planned once for a training; of more, each batch is planned when it comes."""
 FEWEST_STEPS, MOST_STEPS = 10, 60
+SHOWN = 3
+"""Labels that are named where a loss is not finite."""
+
+
+class Label(NamedTuple):
+    """A label of an example: the larger in size of its number and its s.d., and how it is shown."""
+
+    size: float
+    words: str
 
 
 class Planner:
@@ -107,6 +122,19 @@ class Task(ABC):
     ) -> ScalarBatch | VectorBatch:
         """The chosen examples as tensors; of several processes each takes every world-th one."""
 
+    @abstractmethod
+    def largest(self, index: Array) -> list[Label]:
+        """The SHOWN largest labels of the chosen examples, each with its strain."""
+
+    def find_largest(self) -> list[Label]:
+        """The SHOWN largest labels of all examples, each with its strain."""
+        found = [each for piece in self.pieces() for each in self.largest(piece)]
+        return sorted(found, reverse=True)[:SHOWN]
+
+    @abstractmethod
+    def pieces(self) -> Iterator[Array]:
+        """The examples, 0-based, in pieces whose values fit in memory."""
+
 
 class ScalarTask(Task):
     """Strains with one perturbation, or with several, and a number.
@@ -128,7 +156,7 @@ class ScalarTask(Task):
     ) -> None:
         """Find the examples of a fold; of more than `most` as many are taken, evenly spaced."""
         self.name, self.phenotype = "pairs" if several else "singles", phenotype
-        self._measured, self._several = measured, several
+        self._measured, self._several, self._ids = measured, several, cohort.strains.ids
 
         def kept(piece: slice) -> Array:
             strain = measured.strain[piece]
@@ -181,6 +209,24 @@ class ScalarTask(Task):
             len(index),
         )
 
+    def pieces(self) -> Iterator[Array]:
+        """See Task."""
+        for piece in cut_pieces(len(self)):
+            yield np.arange(piece.start, piece.stop)
+
+    def largest(self, index: Array) -> list[Label]:
+        """See Task."""
+        some = self.take(index)
+        sd = np.sqrt(some.variance)
+        size = np.maximum(np.abs(some.target), sd)
+        found = []
+        for row in np.argsort(-size, kind="stable")[:SHOWN].tolist():
+            kind = "interaction" if some.is_interaction[row] else self.phenotype
+            words = f"{kind} {some.target[row]:.4g}"
+            words += f" with s.d. {sd[row]:.4g}" if sd[row] > 0 else ""
+            found.append(Label(float(size[row]), f"{words} of {self._ids[int(some.strain[row])]}"))
+        return found
+
 
 class VectorTask(Task):
     """Strains with a vector, without the wild type, which every model knows."""
@@ -197,7 +243,7 @@ class VectorTask(Task):
     ) -> None:
         """Find the examples of a fold; of more than `most` as many are taken, evenly spaced."""
         self.name = self.phenotype = phenotype
-        self._measured = measured
+        self._measured, self._ids = measured, cohort.strains.ids
         # a column whose gene the genome lacks cannot be predicted
         self._usable = measured.gene >= 0 if len(measured.gene) else None
         n = count_perturbed(cohort.strains, measured.strain)
@@ -219,8 +265,20 @@ class VectorTask(Task):
         return np.where(self._usable, values, np.nan).astype(np.float32)
 
     def pieces(self) -> Iterator[Array]:
-        """The examples, 0-based, in pieces whose values fit in memory."""
+        """See Task."""
         yield from cut_vectors(self._measured, np.arange(len(self)))
+
+    def largest(self, index: Array) -> list[Label]:
+        """See Task."""
+        values = self.values(self.rows[index])
+        size = np.nan_to_num(np.abs(values), nan=-1.0).reshape(-1)
+        found = []
+        for place in np.argsort(-size, kind="stable")[:SHOWN].tolist():
+            row, column = divmod(place, values.shape[1])
+            strain = self._ids[int(self._measured.strain[self.rows[index[row]]])]
+            words = f"{self._measured.names[column]} {values[row, column]:.4g} of {strain}"
+            found.append(Label(float(size[place]), words))
+        return found
 
     def mean_profile(self) -> Float64[np.ndarray, " axis"]:
         """The mean of the measured values of each column; 0 where there is none."""
@@ -328,3 +386,16 @@ class StrainBatches(Batches):
             name: self._tasks[name].batch(stream.at(step), device, rank=rank, world=world)
             for name, stream in self._streams.items()
         }
+
+    def describe(self, step: int, tasks: Sequence[str]) -> str:
+        """See Batches: the largest labels of the step, and of all of the task where they differ."""
+        words = []
+        for name in tasks:
+            task, stream = self._tasks[name], self._streams[name]
+            here, every = task.largest(stream.at(step)), task.find_largest()
+            said = "; ".join(label.words for label in here)
+            words.append(f"largest of the {stream.quota} labels of {name} in this step: {said}")
+            if every != here:
+                said = "; ".join(label.words for label in every)
+                words.append(f"of all {len(task):,}: {said}")
+        return ", ".join(words)

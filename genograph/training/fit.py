@@ -1,27 +1,32 @@
 """Fit: the loop that trains any module on any batches; schedule, averaging, best state, resume.
 
 A module gives named losses; batches are a function of the step alone, so that a resumed training
-gives the weights of an unbroken one; a validation gives named scores of the averaged module. What
-these are of, this file does not know.
+gives the weights of an unbroken one, wherever in an epoch it stopped; a validation gives named
+scores of the averaged module. What these are of, this file does not know.
 """
 
 import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from genograph.config import TrainingConfig
+from genograph.errors import RunError
 from genograph.training.checkpoint import Progress, load_state, save_state, write_tensors
 
 JOINT = "model"
 """Name of the checkpoint with the best joint score."""
+CHECKED = 16
+"""Steps after which a GPU's losses are looked at: a look after each would make it wait."""
+MARGIN = 0.9
+"""Share of the time left over which epochs are planned: no epoch is as fast as the last one."""
 
 
 class Batches(ABC):
@@ -39,6 +44,13 @@ class Batches(ABC):
 
         Steps may be asked for in any order, and again.
         """
+
+    def describe(self, step: int, tasks: Sequence[str]) -> str:
+        """What of a 0-based step a reader should look at when losses of these tasks are not finite.
+
+        Nothing by default.
+        """
+        return ""
 
 
 class Scores(NamedTuple):
@@ -64,11 +76,48 @@ class Validating(Protocol):
         """Seconds that `score` should take."""
 
 
+class Limit(NamedTuple):
+    """When a training has to be over, in seconds of `time.perf_counter`.
+
+    Attributes:
+        stop: the step that is under way then is the last one; its state is saved.
+        plan: the schedule is shortened so that all its epochs are done by then.
+    """
+
+    stop: float
+    plan: float
+
+
+class Pace(NamedTuple):
+    """Seconds of a step and of a validation, as measured so far."""
+
+    step: float
+    validation: float
+
+    def seconds(self, steps: int, validations: int) -> float:
+        """Seconds that so many of each should take."""
+        return steps * self.step + validations * self.validation
+
+
 class Planned(NamedTuple):
-    """Told before the first epoch: steps of one, and seconds it should take with its validation."""
+    """Told before the first step: steps of an epoch, and the pace of two of them."""
 
     steps: int
-    seconds: float
+    pace: Pace
+
+
+class Step(NamedTuple):
+    """Told within an epoch, about once a second.
+
+    Attributes:
+        steps: of an epoch.
+        progress: of the training; `progress.step` steps of the epoch are done.
+        pace: measured since the training was begun or resumed.
+    """
+
+    steps: int
+    progress: Progress
+    pace: Pace
 
 
 class Epoch(NamedTuple):
@@ -81,6 +130,7 @@ class Epoch(NamedTuple):
         scores: of the averaged module.
         module: the averaged module.
         progress: of the training.
+        pace: measured since the training was begun or resumed.
     """
 
     step: int
@@ -89,6 +139,10 @@ class Epoch(NamedTuple):
     scores: Scores
     module: nn.Module
     progress: Progress
+    pace: Pace
+
+
+Told = Planned | Step | Epoch
 
 
 def rate(config: TrainingConfig, step: int, total: int) -> float:
@@ -108,8 +162,9 @@ def fit(
     folder: Path,
     *,
     validate: Validating,
-    report: Callable[[Planned | Epoch], None],
-) -> None:
+    report: Callable[[Told], None],
+    limit: Limit | None = None,
+) -> Progress:
     """Train a module from its last saved state, or as it is, and write its checkpoints.
 
     The module's forward pass takes a batch of `data` and gives losses by task: of several processes
@@ -117,10 +172,13 @@ def fit(
     parameters by name. `folder` gets state.safetensors, from which the same call resumes, and at
     the end model.safetensors: weights, averaged over steps, of the epoch with the best joint score;
     where `config.best` is each, also a file for each quantity, of its own best epoch.
-    `config.minutes` is the time for this module.
+
+    Returns:
+        How far the training is. Where it is not done, `limit` stopped it after at least one step.
 
     Raises:
-        RunError: the saved state is damaged or of another module.
+        RunError: the saved state is damaged or of another module; or a loss, a gradient or a weight
+            is not finite: the saved state is then the one before.
         OSError: the folder takes no more.
     """
     # both before Fabric converts the one it wraps
@@ -138,35 +196,163 @@ def fit(
     optimizer: Any
     wrapped, optimizer = fabric.setup(module, raw)
     loop = _Loop(fabric, config, wrapped, optimizer, data)
+    watch = _Watch(Pace(0.0, 0.0))
     if not progress.done:
-        seconds = data.steps * loop.pace() + validate.seconds(average)
-        report(Planned(data.steps, seconds))
+        watch = _Watch(Pace(loop.pace(), validate.seconds(average)))
+        report(Planned(data.steps, watch.pace))
     while not progress.done:
-        start = time.perf_counter()
-        sums: dict[str, float] = {}
-        for step in range(progress.epoch * data.steps, (progress.epoch + 1) * data.steps):
-            losses = loop.step(step, progress.planned * data.steps)
+        start, before = time.perf_counter(), progress.seconds
+        watch.begin(progress.step)
+        losses = _Losses(fabric.device, progress.losses)
+        total = progress.planned * data.steps
+        stopped = False
+        for number in range(progress.step, data.steps):
+            step = progress.epoch * data.steps + number
+            losses.add(step, *loop.step(step, total))
             _follow(average, module, min(config.average, (1 + step) / (10 + step)))
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value
+            stopped = limit is not None and loop.agree(time.perf_counter() >= limit.stop)
+            seconds = before + time.perf_counter() - start
+            progress = progress._replace(step=number + 1, seconds=seconds)
+            if stopped or loop.is_checked(number):
+                losses.check(progress.epoch, data)
+                watch.step(number + 1)
+                if fabric.is_global_zero and watch.is_due():
+                    report(Step(data.steps, progress, watch.pace))
+            if stopped:
+                break
+        _check_weights(module, progress.epoch, progress.step, data)
+        if stopped:
+            if fabric.is_global_zero:
+                progress = progress._replace(losses=losses.sums())
+                save_state(state, module, average, best, raw, progress)
+            fabric.barrier()
+            return progress
+        begun = time.perf_counter()
         scores = validate.score(average)
-        seconds = progress.seconds + time.perf_counter() - start
+        now = time.perf_counter()
+        watch.validate(now - begun)
         # every process must take the same way, and clocks differ
-        seconds = float(fabric.broadcast(seconds))
-        progress, better = advance(config, progress, scores, seconds)
+        left = None if limit is None else limit.plan - now
+        seconds, left = fabric.broadcast((before + now - start, left))
+        progress, better = advance(config, progress, scores, seconds, left)
         for name in better:
             best[name] = {k: v.detach().clone() for k, v in average.state_dict().items()}
         if fabric.is_global_zero:
             save_state(state, module, average, best, raw, progress)
             last = progress.epoch * data.steps
-            speed = rate(config, last - 1, progress.planned * data.steps)
-            means = {name: total / data.steps for name, total in sums.items()}
-            report(Epoch(last, speed, means, scores, average, progress))
+            means = {name: total / data.steps for name, total in losses.sums().items()}
+            speed = rate(config, last - 1, total)
+            report(Epoch(last, speed, means, scores, average, progress, watch.pace))
         fabric.barrier()
     if fabric.is_global_zero:
         for name, tensors in best.items():
             write_tensors(folder / f"{name}.safetensors", tensors)
     fabric.barrier()
+    return progress
+
+
+class _Watch:
+    """Measures the pace, and says when it is time to tell of it."""
+
+    def __init__(self, first: Pace) -> None:
+        """Begin with a pace that is replaced as steps and validations are measured."""
+        self.pace = first
+        self._steps = self._validations = self._done = 0
+        self._in_steps = self._in_validations = 0.0
+        self._since = self._told = time.perf_counter()
+
+    def begin(self, done: int) -> None:
+        """An epoch begins, or goes on after so many steps."""
+        self._since, self._done = time.perf_counter(), done
+
+    def step(self, done: int) -> None:
+        """So many steps of the epoch are done."""
+        now = time.perf_counter()
+        self._steps += done - self._done
+        self._in_steps += now - self._since
+        self._since, self._done = now, done
+        self.pace = self.pace._replace(step=self._in_steps / self._steps)
+
+    def validate(self, seconds: float) -> None:
+        """A validation took so long."""
+        self._validations += 1
+        self._in_validations += seconds
+        self.pace = self.pace._replace(validation=self._in_validations / self._validations)
+
+    def is_due(self) -> bool:
+        """Whether a second has passed since this was last true."""
+        now = time.perf_counter()
+        due = now >= self._told + 1.0
+        if due:
+            self._told = now
+        return due
+
+
+class _Losses:
+    """Losses of an epoch, summed on the device, and the first step where one is not finite."""
+
+    def __init__(self, device: torch.device, before: Mapping[str, float]) -> None:
+        """Go on with the sums of the epoch's earlier steps."""
+        self._names = list(before)
+        self._sums = torch.tensor(list(before.values()), dtype=torch.float64, device=device)
+        self._first: Tensor | None = None
+
+    def add(self, step: int, names: Sequence[str], losses: Tensor, norm: Tensor) -> None:
+        """Add the losses of a step, whose gradient has this norm."""
+        losses = losses.double()
+        self._sums = self._sums + losses if self._names else losses
+        self._names = list(names)
+        # the step, the norm and the losses of the first step that is not finite, or of this one
+        row = torch.cat([losses.new_tensor([step]), norm.double().reshape(1), losses])
+        if self._first is None:
+            self._first = row
+        else:
+            self._first = torch.where(torch.isfinite(self._first).all(), row, self._first)
+
+    def sums(self) -> dict[str, float]:
+        """The sum of the losses by task."""
+        return dict(zip(self._names, self._sums.tolist(), strict=True))
+
+    def check(self, epoch: int, data: Batches) -> None:
+        """Refuse losses or a gradient that are not finite.
+
+        Raises:
+            RunError: the first step where they are not, the tasks, and what these were made of.
+        """
+        if self._first is None:
+            return
+        number, norm, *losses = self._first.tolist()
+        if all(map(math.isfinite, (norm, *losses))):
+            return
+        step = int(number)
+        each = dict(zip(self._names, losses, strict=True))
+        wrong = [name for name, loss in each.items() if not math.isfinite(loss)]
+        what = ", ".join(f"the loss of {name} is {each[name]}" for name in wrong)
+        _refuse(
+            what or f"the gradient of the loss of {', '.join(each)} is not finite",
+            (step - epoch * data.steps, epoch),
+            data,
+            wrong or list(each),
+        )
+
+
+def _check_weights(module: nn.Module, epoch: int, done: int, data: Batches) -> None:
+    """Refuse weights that are not finite after a step whose losses are."""
+    for name, weight in module.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            _refuse(f"the weight {name} is not finite", (done - 1, epoch), data, ())
+
+
+def _refuse(what: str, place: tuple[int, int], data: Batches, tasks: Sequence[str]) -> NoReturn:
+    """Stop a training at a 0-based step of a 0-based epoch."""
+    number, epoch = place
+    shown = data.describe(epoch * data.steps + number, tasks)
+    msg = (
+        f"training stopped at step {number + 1} of {data.steps} of epoch {epoch + 1}: {what}"
+        f"{'; ' if shown else ''}{shown}; mend or leave out such measurements, or lower "
+        f"learning_rate where they are right"
+    )
+    raise RunError(msg)
 
 
 class _Loop:
@@ -200,8 +386,8 @@ class _Loop:
         self._optimizer.zero_grad()
         return seconds
 
-    def step(self, step: int, total: int) -> dict[str, float]:
-        """Take one step of `total`; the losses by task."""
+    def step(self, step: int, total: int) -> tuple[list[str], Tensor, Tensor]:
+        """Take one step of `total`; the tasks, their losses, and the norm of the gradient."""
         fabric, config, optimizer = self._fabric, self._config, self._optimizer
         for group in optimizer.param_groups:
             group["lr"] = group["speed"] * rate(config, step, total)
@@ -211,11 +397,24 @@ class _Loop:
         weighted = [loss * config.weights.get(name, 1.0) for name, loss in losses.items()]
         # processes average their gradients, and each holds a share of one sum
         fabric.backward(torch.stack(weighted).sum() * fabric.world_size)
-        nn.utils.clip_grad_norm_(self._wrapped.parameters(), config.clip)
+        norm = nn.utils.clip_grad_norm_(self._wrapped.parameters(), config.clip)
         optimizer.step()
         shares = torch.stack([loss.detach() for loss in losses.values()])
         everyone: Any = fabric.all_reduce(shares, reduce_op="sum")  # Any: tensor or list
-        return dict(zip(losses, everyone.tolist(), strict=True))
+        return list(losses), everyone, norm
+
+    def is_checked(self, number: int) -> bool:
+        """Whether losses are looked at after this 0-based step of an epoch."""
+        every = 1 if self._fabric.device.type == "cpu" else CHECKED
+        return (number + 1) % every == 0 or number + 1 == self._data.steps
+
+    def agree(self, late: bool) -> bool:
+        """Whether it is late in any process: all must stop at the same step."""
+        if self._fabric.world_size == 1:
+            return late
+        said = torch.tensor(float(late), device=self._fabric.device)
+        everyone: Any = self._fabric.all_reduce(said, reduce_op="sum")  # Any: tensor or list
+        return bool(everyone > 0)
 
 
 def _groups(module: nn.Module, decay: float) -> Iterable[dict[str, Any]]:
@@ -245,17 +444,22 @@ def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
 
 
 def advance(
-    config: TrainingConfig, old: Progress, scores: Scores, seconds: float
+    config: TrainingConfig, old: Progress, scores: Scores, seconds: float, left: float | None
 ) -> tuple[Progress, list[str]]:
     """Progress after an epoch, and the checkpoints for which it is the best so far.
 
-    Without a score there is no early stopping: the last epoch is the best.
+    `left` are the seconds for further epochs; None: no limit. Without a score there is no early
+    stopping: the last epoch is the best.
     """
     epoch = old.epoch + 1
     planned = config.epochs
-    if config.minutes is not None:
+    if epoch >= old.planned:
+        # the schedule has come to its end, whatever time is left
+        planned = epoch
+    elif left is not None:
         # the schedule is shortened to what the time allows, at the pace so far
-        planned = min(planned, max(int(config.minutes * 60.0 / (seconds / epoch)), epoch))
+        more = MARGIN * left / (seconds / epoch)
+        planned = epoch + int(min(max(more, 0.0), planned - epoch))
     candidates = {JOINT: scores.decisive}
     if config.best == "each":
         candidates |= scores.values

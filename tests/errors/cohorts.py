@@ -308,9 +308,9 @@ _SELECTION = (
     ),
     Case(
         "CohortError",
-        "the cohort pools .* units of .*; select the studies of one unit",
+        "the cohort pools .* units of .*; select one with --unit .*, or the studies of one unit",
         "The studies measured one phenotype in units that cannot be compared.",
-        "Give --study for the studies of one unit.",
+        "Give --unit with the unit of each phenotype, or --study for the studies of one unit.",
         _selected(_one("x1", unit="robust z-score")),
     ),
     Case(

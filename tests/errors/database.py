@@ -298,6 +298,15 @@ def _of_no_use(store, folder: Path) -> object:
     return load(store, "experiments_csv", written(folder, text), unknown="reject")
 
 
+def _in_another_unit(folder: Path) -> object:
+    columns = "strain,value,unit,study"
+    with open_store(folder / "x.db") as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C"], "symbol": ["TFC3"]}))
+        for name, line in (("a", "YAL001C,0.9,,a2020"), ("b", "YAL001C,0.4,1/h,a2020")):
+            load(store, "experiments_csv", written(folder, f"{columns}\n{line}\n", f"{name}.csv"))
+    return None
+
+
 def _load_of_nothing(folder: Path) -> object:
     with open_store(folder / "x.db") as store:
         return load(store, "gff3", folder / "genes.gff")
@@ -323,11 +332,13 @@ def _measured(*strain: Perturbation, **given: object) -> Measurement:
 
 
 def _measurements(*measured: Measurement) -> Callable[[Path], object]:
-    return lambda folder: list(tables_of(measured, [], source="screen.tab"))
+    return lambda folder: list(
+        tables_of(measured, [], source="screen.tab", note=lambda *words: None)
+    )
 
 
 def _pair_with_itself(folder: Path) -> object:
-    made = PairTables(Study("a2020"), source="screen.tab")
+    made = PairTables(Study("a2020"), source="screen.tab", note=lambda *words: None)
     code = np.array([made.code(Perturbation("YAL001C"))])
     return list(made.tables(Pairs(code, code, np.array([2]), *[np.array([1.0])] * 5)))
 
@@ -910,6 +921,14 @@ _LOADS = (
         "A step needs what neither the list of sources nor the database has.",
         "List one of the loaders in the message too.",
         _incomplete_list,
+    ),
+    Case(
+        "SourceError",
+        "of its measurements are in the database in another unit, first .* there in .*; load",
+        "The file has the study, phenotype and strains of an earlier one, in another unit; its "
+        "measurements would replace those.",
+        "Name another study for it, or convert its numbers to the unit that is there.",
+        _in_another_unit,
     ),
     Case(
         "SourceError",

@@ -13,7 +13,7 @@ import jaxtyping
 import numpy as np
 from errors.case import Case, written
 from model_cohort import cohort_of
-from safetensors.numpy import save, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from genograph import allpairs, models
 from genograph.allpairs import read_genes, score_all
@@ -31,9 +31,10 @@ from genograph.evaluation.predictions import (
 from genograph.files import claim
 from genograph.prediction import predict
 from genograph.reporting import report
-from genograph.run import Predicted, Run
+from genograph.run import Predicted, Run, file_sha256
 from genograph.simulation import simulate
 from genograph.store import open_store
+from genograph.tables import Table
 from genograph.training import train
 from genograph.writeback import write_predictions
 
@@ -197,6 +198,38 @@ def _deepset(*models: str, **settings: object) -> Provoke:
     cohort = replace(cohort, genome=replace(cohort.genome, feature_names=names))
     config = read_config(model="deepset", members=1, epochs=1, device="cpu", **settings)
     return lambda folder: train(cohort, config, folder / "run")
+
+
+def lose_numbers(folder: Path) -> Path:
+    """Make every weight of the run in a folder NaN, as no training leaves them."""
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    for name in record["checkpoints"]:
+        tensors = load_file(folder / name)
+        spoiled = {
+            key: tensor if key.startswith("statistics.") else np.full_like(tensor, np.nan)
+            for key, tensor in tensors.items()
+        }
+        save_file(spoiled, folder / name)
+        record["checkpoints"][name] = file_sha256(folder / name)
+    written(folder, json.dumps(record), "run.json")
+    return folder
+
+
+def _written_without_numbers(folder: Path) -> object:
+    cohort = _small()
+    run = Run.open(lose_numbers(_copied(folder)))
+    found = predict(run, cohort.strains, cohort=cohort)
+    with open_store(str(folder / "x.db")) as store:
+        genes = list(cohort.genome.gene_ids)
+        store.write(Table.of("Gene", {"id": genes, "symbol": genes}))
+        return write_predictions(store, run, found, cohort)
+
+
+def _exploded(folder: Path) -> object:
+    cohort = _small()
+    fitness = replace(cohort.fitness, value=np.full_like(cohort.fitness.value, 1e30))
+    cohort = replace(cohort, measured={**cohort.measured, "fitness": fitness})
+    return train(cohort, _config(), folder / "run")
 
 
 def _scalars(n: int, value: float) -> Predictions:
@@ -392,6 +425,38 @@ CASES: tuple[Case, ...] = (
         "The disk is full, or the folder may not be written or lies below a file.",
         "Make room or name another folder, and run the same command again.",
         lambda folder: train(_small(), _config(), written(folder, "x") / "run"),
+    ),
+    Case(
+        "RunError",
+        "training stopped at step .* of epoch .*: .* is .*; largest of .*; mend or leave out such",
+        "A loss, a gradient or a weight is infinite or no number: mostly a label is far outside "
+        "its phenotype's range. The run is not complete; the same command stops there again.",
+        "Mend the measurements that the message names, or leave them out (`--where`), and export "
+        "again; where they are right, train with a lower learning_rate.",
+        _exploded,
+    ),
+    Case(
+        "RunError",
+        "run .* predicts no finite .* strains .*; nothing is written; train again",
+        "Weights of the run are NaN or infinite, so that it has no number for some strains.",
+        "Train again. `genograph load` notes labels that are far outside of their range.",
+        _written_without_numbers,
+    ),
+    Case(
+        "RunError",
+        "run .* predicts no finite .* of .*; its files are not written; train again",
+        "Weights of the run are NaN or infinite, so that it has no number for some strains.",
+        "Train again. `genograph load` notes labels that are far outside of their range.",
+        lambda folder: score_all(
+            lose_numbers(_copied(folder)), folder / "out", cohort=_small(), device="cpu"
+        ),
+    ),
+    Case(
+        "RunError",
+        "the limit of .* minutes was reached: training stopped at step .* the same command resumes",
+        "`--minutes` ended within an epoch. The state after the step that was under way is saved.",
+        "Run the same command again: it goes on after that step, for as many minutes again.",
+        lambda folder: train(_small(), _config(minutes=1e-9), folder / "run"),
     ),
     Case(
         "RunError",

@@ -380,6 +380,12 @@ _ROWS = (
         _reads("experiments_csv", "strain,value\nYAL001W,1\n", study=""),
     ),
     (
+        "column unit: got .*, a time, wanted fitness, .*: convert it",
+        "A doubling time is no fitness: it is smaller where growth is faster.",
+        "Divide the wild type's time by the strain's and leave the unit empty.",
+        _reads("experiments_csv", "strain,value,unit\nYAL001W,92,min\n"),
+    ),
+    (
         "line 1: got .*, wanted a header of CSV",
         "The first line of your own measurements cannot be parsed, often because lines end in a "
         "carriage return alone.",
