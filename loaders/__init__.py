@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from genograph.errors import SourceError
+from genograph.errors import SourceError, guess
 from genograph.loaders._bounds import Bounded
 from genograph.loaders._genes import is_systematic
 from genograph.measurements import Study
@@ -41,6 +41,7 @@ class Source:
         gives: labels and relationships it writes.
         needs: labels and relationships that must be loaded before.
         options: option names with a line of help; a default of None means required.
+        columns: of a table with columns by name: what each holds.
         citation: publication of the table or of its layout.
         doi: of that publication.
         licence: terms of the published file, as far as known.
@@ -53,6 +54,7 @@ class Source:
     gives: tuple[str, ...]
     needs: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, Option | None]] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
     citation: str = ""
     doi: str = ""
     licence: str = ""
@@ -124,6 +126,10 @@ class GeneNames:
     def resolve(self, name: str) -> str | None:
         """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
+
+    def guess(self, name: str) -> str:
+        """Return the name of a gene that is spelled most like `name`, "" where none is close."""
+        return guess(name, (*sorted(self._symbols - {None}), *sorted(self.ids)))
 
     def is_official(self, name: str) -> bool:
         """Whether a gene has that systematic name or symbol, in its case."""

@@ -1,5 +1,6 @@
 """Rows of a matrix with strains in the first column: numbers, and resolved strains."""
 
+import csv
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading
+from genograph.loaders import Reading, rows
 from genograph.loaders._ids import check_rows
 from genograph.loaders._strains import find_strain
 from genograph.measurements import MISSING, read_vector
@@ -21,6 +22,32 @@ class Row(NamedTuple):
     line: int
     fields: list[str]
     values: np.ndarray
+
+
+def separated(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and fields, of text with tabs between them, or commas where its header has none.
+
+    Raises:
+        SourceError: as `rows`; a line is not one of CSV, or has tabs where the header has none.
+    """
+    lines = rows(path, separator="\t")
+    first, header = next(lines)
+    if len(header) > 1:
+        yield first, [header[0].lstrip("\ufeff"), *header[1:]]
+        yield from lines
+        return
+    yield first, _comma(path, first, header[0].lstrip("\ufeff"))
+    for line, fields in lines:
+        if len(fields) > 1:
+            raise SourceError.at(path, line, None, "tabs", "commas as in the header")
+        yield line, _comma(path, line, fields[0])
+
+
+def _comma(path: Path, line: int, text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise SourceError.at(path, line, None, error, "a line of CSV") from None
 
 
 _PEEKED = 20

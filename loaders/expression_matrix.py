@@ -1,10 +1,10 @@
 """Expression profiles from a gene x strain matrix, such as the tables of Kemmeren et al. 2014.
 
-Tab-separated text: a header line with the strains, then a line a gene. The first column holds the
-genes, whatever its header says. A strain is a gene name (its deletion), a strain id such as
-`YAL001C+YBL003C(damp)`, or `WT`. A cell that is empty, NA or NaN was not measured. Two columns of
-one strain are two experiments. The file says nothing of the unit (log2 fold change, z-score ...),
-so it is asked for: units are never pooled.
+Tab- or comma-separated text: a header line with the strains, then a line a gene. The first column
+holds the genes, whatever its header says. A strain is a gene name (its deletion), a strain id such
+as `YAL001C+YBL003C(damp)`, or `WT`. A cell that is empty, NA or NaN was not measured. Two columns
+of one strain are two experiments. The file says nothing of the unit (log2 fold change, z-score
+...), so it is asked for: units are never pooled.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, rows
+from genograph.loaders import Reading, Source
 from genograph.loaders._ids import check_known, check_rows
-from genograph.loaders._matrix import take_values
+from genograph.loaders._matrix import separated, take_values
 from genograph.loaders._strains import find_strain
 from genograph.measurements import Axis, Measurement, Study, read_vector, tables
 from genograph.schema import Perturbation
@@ -24,7 +24,7 @@ from genograph.tables import Table
 SOURCE = Source(
     name="expression_matrix",
     title="expression profiles of strains, relative to the wild type",
-    format="tab-separated matrix, genes x strains, first line strains, first column genes",
+    format="tab- or comma-separated, genes x strains; first line strains, first column genes",
     version=2,
     gives=("Study", "Axis", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY", "ALONG"),
     needs=("Gene",),
@@ -45,7 +45,7 @@ def read(
     path: Path, reading: Reading, *, study: str, unit: str, leave_out: str, citation: str, doi: str
 ) -> Iterator[Table]:
     """Yield the tables; the matrix is held in memory, as its strains are columns."""
-    first, header, lines = take_values(path, rows(path), reading, leave_out)
+    first, header, lines = take_values(path, separated(path), reading, leave_out)
     names = [name.strip() for name in header[1:]]
     columns = _columns(path, first, names, reading)
     genes: list[str] = []

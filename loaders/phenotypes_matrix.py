@@ -10,7 +10,6 @@ of the phenotype fitness, in the environment that the column names. The file doe
 so it is asked for: a cohort never pools two units of one phenotype.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, rows
-from genograph.loaders._matrix import Row, numbers, of_strains, take_values
+from genograph.loaders import Reading, Source
+from genograph.loaders._matrix import Row, numbers, of_strains, separated, take_values
 from genograph.measurements import RELATIVE, Axis, Measurement, Study, tables
 from genograph.tables import Table
 
@@ -86,7 +85,7 @@ def read(
     if not unit.strip() or not study.strip():
         msg = f"loader {SOURCE.name}: options study and unit are not empty"
         raise SourceError(msg)
-    first, header, lines = take_values(path, _lines(path), reading, leave_out)
+    first, header, lines = take_values(path, separated(path), reading, leave_out)
     names = tuple(name.strip() for name in header[1:])
     for name, count in Counter(names).items():
         if not name or count > 1:
@@ -102,28 +101,6 @@ def read(
     yield from tables(
         found, [Study(study, citation, doi, licence)], source=str(path), note=reading.note
     )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields, of text that is separated by tabs where its header has one."""
-    lines = rows(path, separator="\t")
-    first, header = next(lines)
-    if len(header) > 1:
-        yield first, [header[0].lstrip("\ufeff"), *header[1:]]
-        yield from lines
-        return
-    yield first, _comma(path, first, header[0].lstrip("\ufeff"))
-    for line, fields in lines:
-        if len(fields) > 1:
-            raise SourceError.at(path, line, None, "tabs", "commas as in the header")
-        yield line, _comma(path, line, fields[0])
-
-
-def _comma(path: Path, line: int, text: str) -> list[str]:
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise SourceError.at(path, line, None, error, "a line of CSV") from None
 
 
 def _measurements(

@@ -10,6 +10,8 @@ from genograph.loaders import _genes
 from genograph.store import open_store
 from genograph.tables import Table
 
+pytestmark = pytest.mark.slow
+
 GENES = {
     "YAL001C": ("TFC3", ["FUN24"]),
     "YAL002W": ("VPS8", []),

@@ -268,6 +268,10 @@ def test_text_that_is_not_utf8_or_has_no_rows_is_refused(untouched, tmp_path, te
 # ---------------------------------------------------------------- the tables they share
 
 
+def unheard(reason, line, detail, count=1):
+    """A note that nobody reads."""
+
+
 @pytest.mark.parametrize("text", ["", " ", "NA", "n/a", "NaN", "#N/A", None])
 def test_a_cell_that_says_not_measured_is_none(text):
     assert read_number("toy.tsv", 3, "value", text) is None
@@ -358,7 +362,7 @@ def test_two_doses_of_one_perturbation_in_a_strain_are_refused():
     )
     one = Measurement("toy2026", "fitness", "relative to wild type", twice, 0.9, line=7)
     with pytest.raises(SourceError, match=r"own\.csv, line 7, column strain"):
-        list(experiments.tables([one], [], source="own.csv"))
+        list(experiments.tables([one], [], source="own.csv", note=unheard))
 
 
 GENE = st.sampled_from(["YAL001W", "YAL002C", "YBL001C"])
@@ -385,7 +389,9 @@ def measurements(draw):
 def test_splitting_into_chunks_changes_nothing(held, chunk):
     def united(size):
         by_type = {}
-        for table in experiments.tables(held, [Study("toy2026")], source="toy", chunk=size):
+        for table in experiments.tables(
+            held, [Study("toy2026")], source="toy", note=unheard, chunk=size
+        ):
             by_type.setdefault(table.type, []).append(table)
         out = {}
         for name, parts in by_type.items():

@@ -24,6 +24,7 @@ from genograph.cli.query import query
 from genograph.cli.report import report
 from genograph.cli.schema import schema
 from genograph.cli.simulate import simulate
+from genograph.cli.template import template
 from genograph.cli.train import train
 from genograph.errors import GenographError
 
@@ -55,6 +56,7 @@ def cli() -> None:
 VERBS = (
     demo,
     simulate,
+    template,
     load,
     build,
     cre,

@@ -72,6 +72,8 @@ class Measurement(NamedTuple):
         raw_interaction, tau: trigenic strains: the score before and after it is adjusted for the
             digenic interactions; their `interaction` is None.
         p_values: of `values`, float32, NaN = none.
+        n: repeated measurements that were pooled into this one.
+        attributes: what else the source says, as name=value.
         replicate: 1-based; None numbers repeated measurements in the order of the file.
         line: 1-based line of the source, for messages.
     """
@@ -95,6 +97,8 @@ class Measurement(NamedTuple):
     raw_interaction: float | None = None
     tau: float | None = None
     p_values: NDArray[Any] | None = None
+    n: int | None = None
+    attributes: tuple[str, ...] = ()
 
 
 def tables(
@@ -291,7 +295,7 @@ def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> 
 
 _SCALARS = (
     *("value", "sd", "p", "interaction", "interaction_sd"),
-    *("raw_interaction", "tau", "derived"),
+    *("raw_interaction", "tau", "derived", "n"),
 )
 
 
@@ -312,6 +316,8 @@ def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark:
             columns[name] = column
     if any(m.batch for m in held):
         columns["batch"] = [m.batch or None for m in held]
+    if any(m.attributes for m in held):
+        columns["attributes"] = [list(m.attributes) for m in held]
     try:
         arrays = {name: pa.array(column, types[name].arrow) for name, column in columns.items()}
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

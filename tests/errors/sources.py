@@ -203,6 +203,55 @@ _ROWS = (
         "Rename the batch and write the file again.",
         _h5ad(_other_batch, batch="batch"),
     ),
+    # experiments_csv
+    (
+        "lines cannot be used: .*the option unknown=reject leaves them out",
+        "Several lines of one's own table have faults; the message has the first 20.",
+        "Mend them, or leave them out with unknown=reject.",
+        _reads("experiments_csv", "strain,value\nAAA1,x\nAAA1,y\n", unknown="refuse"),
+    ),
+    (
+        "got a workbook of old .*wanted xlsx or CSV",
+        "The table is an Excel file of the format xls.",
+        "Save it as xlsx, or as CSV UTF-8.",
+        _reads("experiments_csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ),
+    (
+        "wanted UTF-16 text",
+        "The text begins as UTF-16 does, and does not go on like it.",
+        "Save the table as CSV UTF-8.",
+        _reads("experiments_csv", b"\xff\xfea\x00\xd8\xd8"),
+    ),
+    (
+        "did you mean value",
+        "A column of one's own table has a name that is close to one that is read.",
+        "Rename the column as the message says, or give it another name.",
+        _reads("experiments_csv", "strain,vlaue\nAAA1,1\n"),
+    ),
+    (
+        "wanted a name of its own for every column",
+        "Two columns of one's own table have one name, or one has none.",
+        "Name every column once.",
+        _reads("experiments_csv", "strain,value,,b\nAAA1,1,2,3\n"),
+    ),
+    (
+        "wanted a name without = and control characters",
+        "The name of a column that is kept as an attribute has an =.",
+        "Rename the column.",
+        _reads("experiments_csv", "strain,value,a=b\nAAA1,1,2\n"),
+    ),
+    (
+        "wanted a decimal point, as in line",
+        "One's own table has decimal points and decimal commas.",
+        "Use one of them in all lines.",
+        _reads("experiments_csv", "strain;value\nAAA1;0.9\nAAA1;0,8\n"),
+    ),
+    (
+        "wanted a loaded gene; did you mean",
+        "The gene is not loaded, and another has a name that is spelled almost like it.",
+        "Mend the name, or leave such lines out with unknown=reject.",
+        _reads("experiments_csv", "strain,value\nAAAl1,1\n", unknown="refuse"),
+    ),
     # genes that nobody knows
     (
         "names that no gene of the database has, such as .*, wanted genes such as",
