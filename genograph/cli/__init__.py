@@ -17,6 +17,7 @@ from genograph.cli.db import db
 from genograph.cli.demo import demo
 from genograph.cli.evaluate import evaluate
 from genograph.cli.export import export
+from genograph.cli.find import find
 from genograph.cli.load import load
 from genograph.cli.output import escape_controls
 from genograph.cli.predict import predict
@@ -61,6 +62,7 @@ VERBS = (
     build,
     cre,
     query,
+    find,
     cohort,
     export,
     train,

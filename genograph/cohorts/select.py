@@ -24,7 +24,7 @@ from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, pa
 from genograph.cohorts.folds import Folds, assign_gene_folds, assign_strain_folds, join_paralogs
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.mapped import Columns
-from genograph.cohorts.query import CohortQuery, read_experiment_ids
+from genograph.cohorts.query import CohortQuery, name_ids, read_experiment_ids
 from genograph.cohorts.rows import (
     NUMBERS,
     Vocabularies,
@@ -92,6 +92,7 @@ def select(
         >>> sorted(cohort.measured)
         ['expression', 'fitness']
     """
+    query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
         read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
@@ -189,6 +190,7 @@ def list_experiments(
         ('simulated_smf', 'YAL001C')
     """
     said = Vocabularies()
+    query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
         found = pa.concat_tables(read_experiments(store, ids, said, timeout)).combine_chunks()
