@@ -354,3 +354,41 @@ def test_a_retired_term_with_one_successor_is_that_one_in_every_loader(with_term
         assert ledger.rejected == {"obsolete term": 1}, name
         assert ledger.notes["obsolete term, its successor used"] == 1, name
     assert {id for id, _, _ in annotations(with_terms)} == {"GO:0000001"}
+
+
+# ---------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize(
+    ("columns", "taxon"),
+    [
+        ("combined_score", "4932"),
+        ("neighborhood fusion cooccurence coexpression experimental combined_score", "4932"),
+        ("homology experiments experiments_transferred combined_score", "559292"),
+    ],
+)
+def test_every_variant_of_string_s_links_gives_the_same_edges(store, tmp_path, columns, taxon):
+    n_other = len(columns.split()) - 1
+    text = f"protein1 protein2 {columns}\n"
+    for a, b in (("YAL001C", "YAL005C"), ("YAL005C", "YAL001C")):
+        text += " ".join([f"{taxon}.{a}", f"{taxon}.{b}", *["0"] * n_other, "700"]) + "\n"
+    (tmp_path / "links.txt").write_text(text)
+    load(store, "string_links", tmp_path / "links.txt")
+    found = store.query("MATCH (a:Gene)-[r:INTERACTS_WITH]->(b:Gene) RETURN a.id, b.id, r.score")
+    assert [tuple(row.values()) for row in found.to_pylist()] == [("YAL001C", "YAL005C", 0.7)]
+
+
+def test_one_type_of_biogrid_is_loaded_alone(store, tmp_path):
+    from test_loaders_sources import DATA
+
+    text = (DATA / "biogrid" / "input.txt").read_text("utf-8")
+    text = text.replace("YAL001W", "YAL001C").replace("YAL002C", "YAL002W")
+    (tmp_path / "b.txt").write_text(text, "utf-8")
+    ledger = load(store, "biogrid", tmp_path / "b.txt", type="genetic", network="b")
+    assert ledger.rejected == {"not genetic": 6}
+    found = store.query("MATCH (a:Gene)-[r:INTERACTS_WITH]->(b:Gene) RETURN a.id, r.source, b.id")
+    assert [tuple(row.values()) for row in found.to_pylist()] == [
+        ("YAL001C", "b_genetic", "YAL002W")
+    ]
+    with pytest.raises(SourceError, match="option type is 'x', wanted physical, genetic or both"):
+        load(store, "biogrid", tmp_path / "b.txt", type="x")

@@ -203,6 +203,19 @@ _ROWS = (
         "Rename the batch and write the file again.",
         _h5ad(_other_batch, batch="batch"),
     ),
+    # biogrid
+    (
+        "option type is .*, wanted physical, genetic or both",
+        "The loader of BioGRID was asked for another type of interaction.",
+        "Choose one of the message.",
+        _reads("biogrid", "", type="chemical"),
+    ),
+    (
+        "option replicates is .*, wanted keep or pool",
+        "One's own table cannot be loaded with its replicates so.",
+        "Choose one of the message.",
+        _reads("experiments_csv", "", replicates="mean"),
+    ),
     # experiments_csv
     (
         "lines cannot be used: .*the option unknown=reject leaves them out",
