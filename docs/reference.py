@@ -25,7 +25,7 @@ WIDTH = 96
 TOPICS = {
     "Simulate": ("simulate", "Simulation"),
     "Load": ("open_store", "load", "build", "embed", "status", "Ledger"),
-    "Query": ("query",),
+    "Query": ("query", "find"),
     "Select": ("CohortQuery", "list_experiments", "select", "Subgraph", "Folds"),
     "Export": (
         *("export", "save_cohort", "load_cohort", "Cohort", "Genome", "Edges", "Strains"),

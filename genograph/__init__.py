@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from genograph.database.embed import embed
     from genograph.database.ingest import build, load
     from genograph.database.ledger import Ledger, status
+    from genograph.database.names import find
     from genograph.database.query import query
     from genograph.demonstration import Demonstration, demo
     from genograph.errors import (
@@ -119,6 +120,7 @@ _HOMES = {
     "demo": "demonstration",
     "dump": "database.dump",
     "embed": "database.embed",
+    "find": "database.names",
     "evaluate": "evaluation",
     "export": "exporting",
     "format_config": "config",
@@ -200,6 +202,7 @@ __all__ = [
     "embed",
     "evaluate",
     "export",
+    "find",
     "format_config",
     "graph_schema",
     "list_experiments",

@@ -10,6 +10,8 @@ GenographError
 A message is one line: what, where (file, row, column), got, wanted, what to do.
 """
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -21,6 +23,25 @@ def format_count(n: int, noun: str) -> str:
         noun: in the singular; its plural ends in s.
     """
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelled most like another, whatever their case; "" if none is close.
+
+    Args:
+        name: as it was given.
+        known: names to choose from.
+    """
+    folded = name.strip().upper().translate(_ALIKE)
+    by_fold: dict[str, str] = {}
+    for each in known:
+        by_fold.setdefault(each.upper().translate(_ALIKE), each)
+    close = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.7)
+    return by_fold[close[0]] if close else ""
+
+
+_ALIKE = str.maketrans("LIO", "110")
+"""Letters that are typed for digits."""
 
 
 class GenographError(Exception):

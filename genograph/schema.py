@@ -340,7 +340,8 @@ class Perturbation(NamedTuple):
         """Return the perturbation with the dose that the schema gives its kind by default.
 
         Raises:
-            SchemaError: unknown kind, or a dose outside 0 to 2.
+            SchemaError: unknown kind, a dose outside 0 to 2, or a gene or allele that a strain id
+                cannot spell.
         """
         doses = graph_schema().doses
         if kind not in doses:
@@ -353,6 +354,12 @@ class Perturbation(NamedTuple):
         if kind == "deletion" and value != 0.0:
             msg = f"{gene_id}: a deletion has dose 0, got {value:g}; use kind knockdown"
             raise SchemaError(msg)
+        if not can_spell(gene_id):
+            msg = f"a strain id cannot spell the gene {gene_id!r}; wanted {GENE_ID}"
+            raise SchemaError(msg)
+        if not _ALLELE.fullmatch(allele):
+            msg = f"{gene_id}: a strain id cannot spell the allele {allele!r}; wanted none of ()@+"
+            raise SchemaError(msg)
         return cls(gene_id, kind, allele, value)
 
     def __str__(self) -> str:
@@ -361,12 +368,25 @@ class Perturbation(NamedTuple):
         if self.allele:
             inner += f":{self.allele}"
         if self.dose != graph_schema().doses[self.kind]:
-            inner += f"@{self.dose:g}"
+            short = f"{self.dose:g}"
+            inner += f"@{short if float(short) == self.dose else repr(float(self.dose))}"
         return self.gene_id if inner == "deletion" else f"{self.gene_id}({inner})"
 
 
 WILD_TYPE = "WT"
-_PART = re.compile(r"([^()+@\s]+)(?:\((\w+)(?::([^()@+]*))?(?:@([0-9.eE+-]+))?\))?")
+GENE_ID = "a name without blanks, + or @ that does not end with a bracket"
+"""What `can_spell` asks of a gene id, in words."""
+
+# a bracket in a gene's name is followed by more of the name, as in tY(GUA)J2; a last one is a kind
+_GENE = r"(?:[^()+@\s]|\([^()+@\s]*\)(?=[^()+@\s]))+"
+_NAME = re.compile(_GENE)
+_ALLELE = re.compile(r"[^()@+]*")
+_PART = re.compile(rf"({_GENE})(?:\((\w+)(?::([^()@+]*))?(?:@([0-9.eE+-]+))?\))?")
+
+
+def can_spell(gene_id: str) -> bool:
+    """Whether strain ids can spell a gene: what they spell, `parse_strain` reads back."""
+    return gene_id != WILD_TYPE and _NAME.fullmatch(gene_id) is not None
 
 
 def strain_id(perturbations: Iterable[Perturbation]) -> str:
@@ -385,6 +405,14 @@ def strain_id(perturbations: Iterable[Perturbation]) -> str:
     return "+".join(parts) or WILD_TYPE
 
 
+def split_strain(text: str) -> list[str]:
+    """The parts of a strain id that + joins, without blanks around them.
+
+    A plus sign in brackets joins nothing: it is that of a dose's exponent.
+    """
+    return [part.strip() for part in re.split(r"\+(?![^(]*\))", text)]
+
+
 def parse_strain(text: str) -> tuple[Perturbation, ...]:
     """The perturbations that a strain id spells, in its order; gene names are not resolved.
 
@@ -394,9 +422,8 @@ def parse_strain(text: str) -> tuple[Perturbation, ...]:
     if text.strip() == WILD_TYPE:
         return ()
     out = []
-    # a dose may hold a plus sign in its exponent, so parts are split outside brackets only
-    for part in re.split(r"\+(?![^(]*\))", text.strip()):
-        match = _PART.fullmatch(part.strip())
+    for part in split_strain(text):
+        match = _PART.fullmatch(part)
         if match is None:
             msg = f"{text!r} is no strain; wanted genes joined by +, e.g. YAL001C+YBL003C(damp)"
             raise SchemaError(msg)

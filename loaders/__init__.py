@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import pkgutil
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -15,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from genograph.errors import SourceError
+from genograph.errors import SourceError, guess
 from genograph.loaders._bounds import Bounded
+from genograph.loaders._genes import is_systematic
 from genograph.measurements import Study
 from genograph.tables import Table
 
@@ -38,6 +41,7 @@ class Source:
         gives: labels and relationships it writes.
         needs: labels and relationships that must be loaded before.
         options: option names with a line of help; a default of None means required.
+        columns: of a table with columns by name: what each holds.
         citation: publication of the table or of its layout.
         doi: of that publication.
         licence: terms of the published file, as far as known.
@@ -50,6 +54,7 @@ class Source:
     gives: tuple[str, ...]
     needs: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, Option | None]] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
     citation: str = ""
     doi: str = ""
     licence: str = ""
@@ -116,14 +121,33 @@ class GeneNames:
         pairs = zip(genes["id"].to_pylist(), genes["symbol"].to_pylist(), strict=True)
         self._ids.update({symbol.upper(): gene for gene, symbol in pairs if symbol})
         self._ids.update({gene.upper(): gene for gene in self.ids})
+        self._symbols = frozenset(genes["symbol"].to_pylist())
 
     def resolve(self, name: str) -> str | None:
         """Return the id of the gene of that name, None where no gene has it."""
         return self._ids.get(name.strip().upper())
 
+    def guess(self, name: str) -> str:
+        """Return the name of a gene that is spelled most like `name`, "" where none is close."""
+        return guess(name, (*sorted(self._symbols - {None}), *sorted(self.ids)))
+
+    def is_official(self, name: str) -> bool:
+        """Whether a gene has that systematic name or symbol, in its case."""
+        return name in self.ids or name in self._symbols
+
+
+class FoundTerm(NamedTuple):
+    """A term by one of its names, or the reason why an annotation with that name is not used."""
+
+    id: str
+    reason: str = ""
+
 
 class TermIds:
-    """Resolves Gene Ontology ids, alternative ones included, as the loaded terms have them."""
+    """Resolves Gene Ontology ids, alternative ones included, as the loaded terms have them.
+
+    An obsolete term that is an alternative id of another has that one for its only successor.
+    """
 
     def __init__(self, terms: pa.Table) -> None:
         """Index a table with the columns id, alt_ids, obsolete."""
@@ -135,6 +159,7 @@ class TermIds:
                 self._ids.setdefault(other, term)
             if obsolete:
                 self.obsolete.add(term)
+        self._successors = {old: new for old, new in self._ids.items() if old in self.obsolete}
         # a term of its own wins over an alternative id of another
         self._ids.update({term: term for term in terms["id"].to_pylist()})
 
@@ -151,6 +176,19 @@ class TermIds:
         """Return the id of the term of that name, None where no term has it."""
         return self._ids.get(name.strip())
 
+    def find(self, name: str, reading: "Reading", line: int) -> FoundTerm:
+        """Find the term to annotate with; an obsolete term's only successor is noted."""
+        term = self.resolve(name)
+        if term is None:
+            return FoundTerm("", "unknown term")
+        if term not in self.obsolete:
+            return FoundTerm(term)
+        successor = self._successors.get(term)
+        if successor is None or successor in self.obsolete:
+            return FoundTerm("", "obsolete term")
+        reading.note("obsolete term, its successor used", line, f"{term} is {successor}")
+        return FoundTerm(successor)
+
 
 @dataclass
 class Reading:
@@ -163,6 +201,8 @@ class Reading:
         rejected: rows not used, by reason.
         examples: the first few rejected (or noted) rows of each reason, as "line 12: YXX001W".
         notes: rows that are used but that the user should know of, by reason.
+        foreign: rows rejected for an unknown gene that is not called as a gene of yeast either.
+        foreign_names: the first few of those names.
         on_reject: is called for every rejected row with its line (None where there is none), the
             number of rows, the reason and a detail.
     """
@@ -173,6 +213,8 @@ class Reading:
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
+    foreign: int = 0
+    foreign_names: list[str] = field(default_factory=list)
     on_reject: Callable[[int | None, int, str, str], None] = lambda line, count, reason, detail: (
         None
     )
@@ -181,6 +223,10 @@ class Reading:
         """Count rows that are not used; `reason` is a short phrase, `line` is 1-based."""
         self.rejected[reason] += count
         self._show(reason, line, detail)
+        if reason in _UNKNOWN and not any(map(is_systematic, _WORDS.findall(detail))):
+            self.foreign += count
+            if len(self.foreign_names) < 3:
+                self.foreign_names.append(detail)
         self.on_reject(line, count, reason, detail)
 
     def note(self, reason: str, line: int | None, detail: str, count: int = 1) -> None:
@@ -198,6 +244,10 @@ class Reading:
         if len(shown) < 5:
             shown.append(f"line {line}: {detail}" if line is not None else detail)
 
+
+# words of a strain id, a pair of genes, or a protein behind its taxon
+_UNKNOWN = frozenset({"unknown gene", "unknown target"})
+_WORDS = re.compile(r"(?:(?<=^)|(?<=[\s+.|]))[^\s+|_()]+")
 
 Read = Callable[..., Iterator[Table]]
 

@@ -21,13 +21,12 @@ class Annotations:
 
     def add(self, line: int, gene: str | None, named: str, go: str) -> str | None:
         """Keep a pair and return its term; None where it is rejected."""
-        term = self._terms.resolve(go)
         if gene is None:
             self._reading.reject("unknown gene", line, named)
-        elif term is None:
-            self._reading.reject("unknown term", line, go)
-        elif term in self._terms.obsolete:
-            self._reading.reject("obsolete term", line, go)
+            return None
+        term, reason = self._terms.find(go, self._reading, line)
+        if reason:
+            self._reading.reject(reason, line, go)
         elif (gene, term) in self._seen:
             self._reading.reject("duplicate annotation", line, f"{gene} {term}")
         else:

@@ -8,6 +8,7 @@ import pyfaidx
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, opened
+from genograph.loaders._genes import name_chromosome
 
 _BASES = re.compile(rb"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv*-]*")
 _COMPLEMENT = str.maketrans("ACGTNRYSWKMBDHV", "TGCANYRSWMKVHDB")
@@ -136,5 +137,4 @@ def chromosome_name(header: str) -> str:
         first = found[1]
     elif "[location=mitochondrion]" in header:
         first = "Mito"
-    first = re.sub(r"^chr(omosome_?)?", "", first, flags=re.IGNORECASE) or first
-    return {"M": "Mito", "MT": "Mito", "mt": "Mito", "mito": "Mito"}.get(first, first)
+    return name_chromosome(first)

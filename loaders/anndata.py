@@ -2,7 +2,10 @@
 
 Format: https://anndata.readthedocs.io/en/stable/fileformat-prose.html, an HDF5 file with a matrix
 of cells x genes (X, or a layer), dense or CSR, and tables of cells (obs) and genes (var). A column
-of obs names the strain of each cell: a gene name (its deletion), a strain id, or the control.
+of obs names the strain of each cell: a gene name (its deletion), a strain id, or the control. The
+labels of two collections are read too: `GENE+ctrl`, `ctrl+GENE` and `A+B` (GEARS), `A_B` and
+`control` (scPerturb). The control's name is no perturbation of a strain, and guides that target
+nothing (`non-targeting`) are control cells.
 
 The layer must be log-normalised: x = ln(1 + c s / n) of the count c of a gene in a cell with n
 counts and a common scale s, so zero or more and not whole numbers. With m(g) the mean of x over the
@@ -16,7 +19,9 @@ so the wild type is 0, as it is in a table of log ratios. The matrix is read in 
 is never in memory as a whole; needs the optional package anndata.
 """
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genograph.errors import SchemaError, SourceError
+from genograph.errors import SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._bounds import check_ratio
-from genograph.measurements import Axis, Measurement, Study, read_strain, tables
-from genograph.schema import WILD_TYPE, Perturbation
+from genograph.loaders._ids import check_known, check_rows
+from genograph.loaders._strains import find_strain
+from genograph.measurements import Axis, Measurement, Study, tables
+from genograph.schema import WILD_TYPE, Perturbation, split_strain, strain_id
 from genograph.tables import Table
 
 if TYPE_CHECKING:
@@ -39,13 +46,14 @@ SOURCE = Source(
     name="anndata",
     title="expression of single cells, or of their groups, relative to control cells",
     format="h5ad (AnnData): cells x genes, log-normalised, dense or CSR; obs names the strains",
-    version=1,
+    version=2,
     gives=("Study", "Axis", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY", "ALONG"),
     needs=("Gene",),
     options={
         "study": ("id of the study", None),
         "strains": ("column of obs that names each cell's strain", None),
         "control": ("what that column calls the control cells", WILD_TYPE),
+        "separator": ("joins the genes of a strain; empty: + as in strain ids, or _", ""),
         "by": ("one experiment a group or a cell", "group"),
         "layer": ("layer that is log-normalised; empty: X", ""),
         "genes": ("column of var that names the genes; empty: its index", ""),
@@ -74,19 +82,15 @@ class _Cells:
     """What obs and var say.
 
     Attributes:
-        label: of each cell, a number into `labels`; -1 where the cell has none.
-        labels: strain names as the file has them.
-        strain: of each label, None where its cells are not used.
-        control: which label is the control's.
+        label: of each cell, a number into `strain`; -1 where the cell is not used.
+        strain: the strains, each once; the first, (), is the control.
         column: columns of the matrix that are kept, ascending.
         genes: of those columns.
         batch: of each cell, or empty.
     """
 
     label: NDArray[Any]
-    labels: list[str]
-    strain: list[tuple[Perturbation, ...] | None]
-    control: int
+    strain: list[tuple[Perturbation, ...]]
     column: NDArray[Any]
     genes: tuple[str, ...]
     batch: list[str]
@@ -99,6 +103,7 @@ def read(
     study: str,
     strains: str,
     control: str,
+    separator: str,
     by: str,
     layer: str,
     genes: str,
@@ -127,7 +132,9 @@ def read(
             obs = anndata.io.read_elem(file["obs"])
             var = anndata.io.read_elem(file["var"])
             matrix = _matrix(path, file, layer, (len(obs), len(var)))
-            cells = _cells(path, reading, obs, var, strains, control, genes, batch, min_cells)
+            cells = _cells(
+                path, reading, obs, var, strains, control, separator, genes, batch, min_cells
+            )
             means = _means(path, matrix, cells)
             axis = Axis(study, "expression", UNIT, cells.genes)
             found = (
@@ -234,6 +241,7 @@ def _cells(
     var: Any,  # noqa: ANN401
     strains: str,
     control: str,
+    separator: str,
     genes: str,
     batch: str,
     min_cells: int,
@@ -249,33 +257,54 @@ def _cells(
             raise SourceError(msg)
     reading.rows_read += len(obs)
     names = ["" if name is None or name != name else str(name).strip() for name in obs[strains]]
-    labels = sorted(set(names) - {""})
-    number = {name: i for i, name in enumerate(labels)}
-    label = np.array([number.get(name, -1) for name in names], dtype=np.int64)
-    if n_bare := int((label < 0).sum()):
+    count = Counter(names)
+    if n_bare := count.pop("", 0):
         reading.reject("no strain", None, f"cells without {strains}", n_bare)
-    if control not in number:
-        shown = ", ".join(labels[:5])
-        msg = f"{path}: no cell has {strains} = {control}, the control; there are {shown} ..."
-        raise SourceError(msg)
-    held = np.bincount(label[label >= 0], minlength=len(labels))
-    strain = [
-        () if name == control else _strain(reading, name, int(held[i]), min_cells)
-        for i, name in enumerate(labels)
-    ]
-    if not any(strain):
+    controls = _find_controls(path, sorted(count), strains, control, reading, count)
+    spelled = {
+        name: () if name in controls else _read_label(name, controls, separator, reading, n_cell)
+        for name, n_cell in sorted(count.items())
+    }
+    held: Counter[frozenset[Perturbation]] = Counter()
+    for name, strain in spelled.items():
+        if strain is not None:
+            held[frozenset(strain)] += count[name]
+    # two labels of one strain, such as A+ctrl and ctrl+A, are one group
+    groups: dict[frozenset[Perturbation], int] = {frozenset(): 0}
+    strain_of: list[tuple[Perturbation, ...]] = [()]
+    number = {name: -1 for name in count}
+    few: Counter[str] = Counter()
+    for name, strain in spelled.items():
+        if strain is None:
+            continue
+        key = frozenset(strain)
+        if strain and held[key] < min_cells:
+            few[strain_id(strain)] += count[name]
+            continue
+        if key not in groups:
+            groups[key] = len(groups)
+            strain_of.append(strain)
+        number[name] = groups[key]
+    for name, n_cell in sorted(few.items()):
+        reading.reject("too few cells of a strain", None, f"{name}: {n_cell}", n_cell)
+    label = np.array([number.get(name, -1) for name in names], dtype=np.int64)
+    if len(groups) == 1:
+        check_rows(path, reading)
         msg = f"{path}: no strain of loaded genes but the control; wanted at least one"
         raise SourceError(msg)
     kept: dict[str, int] = {}
+    unknown: list[str] = []
     called = var[genes] if genes else var.index
     for place, name in enumerate(called):
         gene = reading.genes.resolve(str(name))
         if gene is None:
+            unknown.append(str(name))
             reading.note("column of an unknown gene left out", None, str(name))
         elif gene in kept:
             reading.note("column of a gene that stands before left out", None, str(name))
         else:
             kept[gene] = place
+    check_known(path, genes or "index of var", unknown, len(kept), reading.genes)
     if not kept:
         msg = f"{path}: no column is a loaded gene; wanted at least one (option genes)"
         raise SourceError(msg)
@@ -284,33 +313,62 @@ def _cells(
     if bad := next((b for b in batches if not b.isprintable()), None):
         wanted = "a name without control characters"
         raise SourceError.at(path, None, batch, repr(bad), wanted)
-    return _Cells(label, labels, strain, number[control], places, tuple(kept), batches)
+    return _Cells(label, strain_of, places, tuple(kept), batches)
 
 
-def _strain(
-    reading: Reading, name: str, n_cell: int, min_cells: int
+_NO_TARGET = re.compile(
+    r"(non[-_ ]?targeting|scrambled?|safe[-_ ]?harbou?r)([-_ ]?\w+)?", re.IGNORECASE
+)
+"""Names of guides that target nothing, with or without a number."""
+
+
+def _find_controls(
+    path: Path,
+    labels: list[str],
+    strains: str,
+    control: str,
+    reading: Reading,
+    count: Mapping[str, int],
+) -> set[str]:
+    """The labels of control cells: the one that is named, and guides without a target."""
+    if control not in labels:
+        shown = ", ".join(labels[:5])
+        msg = f"{path}: no cell has {strains} = {control}, the control; there are {shown} ..."
+        raise SourceError(msg)
+    controls = {control}
+    for label in labels:
+        if label != control and _NO_TARGET.fullmatch(label):
+            reading.note("guide without a target, a control", None, label, count[label])
+            controls.add(label)
+    return controls
+
+
+def _read_label(
+    label: str, controls: Collection[str], separator: str, reading: Reading, n_cell: int
 ) -> tuple[Perturbation, ...] | None:
-    try:
-        strain, unknown = read_strain(name, reading.genes.resolve)
-    except SchemaError:
-        reading.reject("no strain", None, name, n_cell)
-        return None
-    if unknown:
-        reading.reject("unknown gene", None, name, n_cell)
-        return None
-    if not strain:
+    """The strain of a label, () for the control's; None where its cells are rejected."""
+    parts = [p.strip() for p in label.split(separator)] if separator else split_strain(label)
+    if not separator and len(parts) == 1 and reading.genes.resolve(label) is None:
+        below = label.split("_")
+        if all(p in controls or reading.genes.resolve(p) for p in below):
+            reading.note("strain of genes joined by _", None, label, n_cell)
+            parts = below
+    targets = [p for p in parts if p not in controls and not _NO_TARGET.fullmatch(p)]
+    if len(targets) < len(parts):
+        reading.note("control within a strain's name left out", None, label, n_cell)
+    if not targets:
+        return ()
+    strain = find_strain("+".join(targets), reading, None, count=n_cell)
+    if strain == ():
         # WT beside a control of another name would be two wild types
-        reading.reject("wild type that is not the control", None, name, n_cell)
-        return None
-    if n_cell < min_cells:
-        reading.reject("too few cells of a strain", None, f"{name}: {n_cell}", n_cell)
+        reading.reject("wild type that is not the control", None, label, n_cell)
         return None
     return strain
 
 
 def _means(path: Path, matrix: _Matrix, cells: _Cells) -> NDArray[Any]:
-    """The mean of every label's cells, label x gene."""
-    total = np.zeros((len(cells.labels), len(cells.genes)))
+    """The mean of every strain's cells, strain x gene."""
+    total = np.zeros((len(cells.strain), len(cells.genes)))
     fraction = False
     for start, block in matrix.blocks():
         values = block[:, cells.column]
@@ -318,11 +376,11 @@ def _means(path: Path, matrix: _Matrix, cells: _Cells) -> NDArray[Any]:
         label = cells.label[start : start + len(block)]
         used = np.flatnonzero(label >= 0)
         places = (np.ones(len(used)), (label[used], used))
-        total += csr_matrix(places, (len(cells.labels), len(block))) @ values
+        total += csr_matrix(places, (len(cells.strain), len(block))) @ values
     if not fraction:
         msg = f"{path}: all values are whole numbers, so they are counts; log-normalise them first"
         raise SourceError(msg)
-    count = np.bincount(cells.label[cells.label >= 0], minlength=len(cells.labels))
+    count = np.bincount(cells.label[cells.label >= 0], minlength=len(cells.strain))
     mean: NDArray[Any] = total / count[:, None]
     return mean
 
@@ -331,7 +389,7 @@ def _groups(cells: _Cells, means: NDArray[Any], axis: Axis) -> Iterator[Measurem
     """Yield one experiment a strain; the control has none, because it is 0 by definition."""
     for i, strain in enumerate(cells.strain):
         if strain:
-            values = (means[i] - means[cells.control]).astype(np.float32)
+            values = (means[i] - means[0]).astype(np.float32)
             yield Measurement(
                 *(axis.study, "expression", axis.unit, strain),
                 values=values,
@@ -344,13 +402,12 @@ def _single_cells(
 ) -> Iterator[Measurement]:
     """One experiment a cell, those of the control too."""
     for start, block in matrix.blocks():
-        values = (block[:, cells.column] - means[cells.control]).astype(np.float32)
+        values = (block[:, cells.column] - means[0]).astype(np.float32)
         for i, row in enumerate(values):
             label = int(cells.label[start + i])
-            strain = cells.strain[label] if label >= 0 else None
-            if strain is not None:
+            if label >= 0:
                 yield Measurement(
-                    *(axis.study, "expression", axis.unit, strain),
+                    *(axis.study, "expression", axis.unit, cells.strain[label]),
                     values=row,
                     axis=axis,
                     batch=cells.batch[start + i] if cells.batch else "",

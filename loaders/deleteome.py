@@ -6,9 +6,10 @@ The first has reporterId, systematicName, geneSymbol and then a comparison such 
 deletion strain over the wild type), A (mean log2 intensity) and p_value. M and p are kept.
 
 Strains are named by the gene's symbol in lower case, some with the mating type behind (`-matA`),
-some without the dot of `vs.`. Comparisons of wild types with each other are no deletion. The two
-dyes of an array are easily swapped when such a table is made again, which turns every sign; a
-deleted gene cannot be expressed, so a table whose deleted genes do not go down is refused.
+some without the dot of `vs.`, one without `-del`: a gene's name alone is its deletion where the
+gene itself is clearly down. Comparisons of wild types with each other are no deletion. The two dyes
+of an array are easily swapped when such a table is made again, which turns every sign; a deleted
+gene cannot be expressed, so a table whose deleted genes do not go down is refused.
 """
 
 import re
@@ -20,6 +21,7 @@ import numpy as np
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
+from genograph.loaders._ids import check_known, check_rows
 from genograph.measurements import Axis, Measurement, read_vector, tables
 from genograph.schema import Perturbation
 from genograph.tables import Table
@@ -28,7 +30,7 @@ SOURCE = Source(
     name="deleteome",
     title="expression profiles of deletion strains with P values",
     format="deleteome_*.txt: two header lines, then a gene a line with M, A, p_value a strain",
-    version=1,
+    version=2,
     gives=("Study", "Axis", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY", "ALONG"),
     needs=("Gene",),
     options={"study": ("id of the study", "kemmeren2014")},
@@ -44,6 +46,9 @@ DOWN = 0.98
 _FIXED = ("reporterId", "systematicName", "geneSymbol")
 _KINDS = ("M", "A", "p_value")
 _STRAIN = re.compile(r"(.+?)-del(?:-\S+)?\s+vs\.?\s+wt\S*", re.IGNORECASE)
+_BARE = re.compile(r"(\S+)\s+vs\.?\s+wt\S*", re.IGNORECASE)
+CLEARLY_DOWN = -1.0
+"""A gene that a comparison names without `-del` is deleted where its own M is at most this."""
 _CONTROL = re.compile(r"wt\S*\s+vs\.?\s+wt\S*", re.IGNORECASE)
 
 
@@ -53,6 +58,7 @@ class _Column(NamedTuple):
     place: int
     name: str
     gene: str
+    bare: bool
 
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
@@ -85,9 +91,14 @@ def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
             genes[gene] = line
             found.append(numbers)
     if not genes:
+        check_rows(path, reading)
         raise SourceError.at(path, None, "2 (systematicName)", "no loaded gene", "at least one")
     table = np.array(found)
     m, p = table[:, : len(columns)], table[:, len(columns) :]
+    deleted = _find_deleted(columns, list(genes), m, reading)
+    columns, m, p = [columns[k] for k in deleted], m[:, deleted], p[:, deleted]
+    if not columns:
+        raise SourceError.at(path, 1, None, "no strain of loaded genes", "at least one")
     _check_orientation(path, reading, columns, list(genes), m)
     axis = Axis(study, "expression", UNIT, tuple(genes))
     yield from tables(
@@ -111,6 +122,7 @@ def _columns(
         wanted = "three and then three a strain: M, A, p_value"
         raise SourceError.at(path, first, None, f"{len(header)} columns", wanted)
     columns = []
+    unknown = []
     seen = set()
     for place in range(3, len(header), 3):
         name = header[place].strip()
@@ -122,21 +134,43 @@ def _columns(
                 got = kinds[place + k] or "nothing"
                 raise SourceError.at(path, second, str(place + k + 1), got, kind)
         match = _STRAIN.fullmatch(name)
-        gene = reading.genes.resolve(match[1]) if match else None
+        bare = None if match or _CONTROL.fullmatch(name) else _BARE.fullmatch(name)
+        named = match or bare
+        gene = reading.genes.resolve(named[1]) if named else None
         if gene is not None:
             if gene in seen:
                 reading.note("column: strain measured again", first, name)
             seen.add(gene)
-            columns.append(_Column(place, name, gene))
+            columns.append(_Column(place, name, gene, bare is not None))
         elif match:
+            unknown.append(match[1])
             reading.reject("column: unknown gene", first, name)
         elif _CONTROL.fullmatch(name):
             reading.reject("column: wild types compared", first, name)
         else:
             reading.reject("column: no deletion strain", first, name)
+    check_known(path, "strain", unknown, len(columns), reading.genes)
     if not columns:
         raise SourceError.at(path, first, None, "no strain of loaded genes", "at least one")
     return columns, len(header)
+
+
+def _find_deleted(
+    columns: list[_Column], genes: list[str], m: np.ndarray, reading: Reading
+) -> list[int]:
+    """The places of the deletion strains: a gene that is named alone must itself be down."""
+    row = {gene: i for i, gene in enumerate(genes)}
+    deleted = []
+    for k, column in enumerate(columns):
+        own = m[row[column.gene], k] if column.gene in row else np.nan
+        if not column.bare:
+            deleted.append(k)
+        elif own <= CLEARLY_DOWN:
+            reading.note("column: taken for a deletion, the gene itself is down", 1, column.name)
+            deleted.append(k)
+        else:
+            reading.reject("column: no deletion strain", 1, column.name)
+    return deleted
 
 
 def _check_orientation(

@@ -1,7 +1,10 @@
-"""Gene Ontology annotations with evidence and qualifier, from a GAF 2.2 file.
+"""Gene Ontology annotations with evidence and qualifier, from a GAF file.
 
 Format: https://geneontology.org/docs/go-annotation-file-gaf-format-2.2/, 17 tab-separated columns,
-comments and the version begin with `!`. Column 4 holds the relation, `NOT|` before it negates.
+comments and the version begin with `!`. Column 4 holds the relation, `NOT|` before it negates. In
+GAF 2.0 and 2.1 that column is mostly empty, and has a word only where the relation is another than
+the plain one of the aspect: `NOT`, `contributes_to`, `colocalizes_with`, `NOT|contributes_to`. It
+is kept as it stands.
 """
 
 import re
@@ -15,8 +18,8 @@ from genograph.tables import Table
 SOURCE = Source(
     name="gaf",
     title="annotations of genes with GO terms, with evidence and NOT qualifiers",
-    format="GAF 2.2 (gene_association.sgd.gaf), 17 tab-separated columns",
-    version=1,
+    format="GAF 2.0, 2.1 or 2.2 (gene_association.sgd.gaf), 17 tab-separated columns",
+    version=2,
     gives=("ANNOTATED_WITH",),
     needs=("Gene", "Term"),
     citation="Cherry et al. (2012) Nucleic Acids Research 40:D700",
@@ -43,6 +46,7 @@ RELATIONS = frozenset(
         "colocalizes_with",
     }
 )
+BEFORE_22 = frozenset({"", "NOT", "contributes_to", "colocalizes_with"})
 _EVIDENCE = re.compile(r"[A-Z]{2,3}")
 _CHUNK = 50_000
 
@@ -54,17 +58,19 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     (column 2), else of the symbol (column 3), else of another synonym. Rows that differ only in
     reference, date or assigner are one annotation; the later ones are counted as duplicates.
     """
-    _check_version(path)
+    relations = _relations(path)
     terms = TermIds.loaded(reading)
     loaded = reading.query("MATCH (g:Gene) RETURN g.id AS id, g.sgd_id AS sgd_id")
-    by_sgd = dict(zip(loaded["sgd_id"].to_pylist(), loaded["id"].to_pylist(), strict=True))
+    pairs = zip(loaded["sgd_id"].to_pylist(), loaded["id"].to_pylist(), strict=True)
+    by_sgd = {sgd: gene for sgd, gene in pairs if sgd}
     seen: set[tuple[str, str, str, str]] = set()
     out: list[tuple[str, str, str, str, bool]] = []
     for line, fields in rows(path, columns=(17,), comment="!"):
         reading.rows_read += 1
-        relation = fields[3].removeprefix("NOT|")
-        if relation not in RELATIONS:
-            raise SourceError.at(path, line, "4 (relation)", fields[3], "a relation of GAF 2.2")
+        negated = fields[3] == "NOT" or fields[3].startswith("NOT|")
+        if (fields[3].removeprefix("NOT|") if negated else fields[3]) not in relations:
+            wanted = "a relation of the file's version of GAF"
+            raise SourceError.at(path, line, "4 (relation)", fields[3], wanted)
         if not _EVIDENCE.fullmatch(fields[6]):
             raise SourceError.at(path, line, "7 (evidence)", fields[6], "an evidence code")
         if not re.fullmatch(r"GO:\d{7}", fields[4]):
@@ -75,21 +81,19 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
             continue
         gene = _gene(reading.genes, by_sgd, fields)
         if gene is None:
-            reading.reject("unknown gene", line, f"{fields[1]} {fields[2]}")
+            synonyms = fields[10].replace("|", " ")
+            reading.reject("unknown gene", line, f"{fields[1]} {fields[2]} {synonyms}".strip())
             continue
-        term = terms.resolve(fields[4])
-        if term is None:
-            reading.reject("unknown term", line, fields[4])
-            continue
-        if term in terms.obsolete:
-            reading.reject("obsolete term", line, fields[4])
+        term, reason = terms.find(fields[4], reading, line)
+        if reason:
+            reading.reject(reason, line, fields[4])
             continue
         key = (gene, term, fields[6], fields[3])
         if key in seen:
             reading.reject("duplicate annotation", line, " ".join(key))
             continue
         seen.add(key)
-        out.append((*key, fields[3] != relation))
+        out.append((*key, negated))
         if len(out) == _CHUNK:
             yield _table(out, path)
             out = []
@@ -97,11 +101,14 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
         yield _table(out, path)
 
 
-def _check_version(path: Path) -> None:
+def _relations(path: Path) -> frozenset[str]:
+    """What column 4 may hold behind `NOT|`, by the file's version."""
     with opened(path) as raw:
-        first = raw.readline().decode("utf-8", "replace").strip()
-    if not re.fullmatch(r"!\s*gaf-version:\s*2\.2", first):
-        raise SourceError.at(path, 1, None, first, "!gaf-version: 2.2")
+        first = raw.readline().decode("utf-8-sig", "replace").strip()
+    found = re.fullmatch(r"!\s*gaf-version:\s*(2\.[012])", first)
+    if found is None:
+        raise SourceError.at(path, 1, None, first, "!gaf-version: 2.0, 2.1 or 2.2")
+    return RELATIONS if found[1] == "2.2" else BEFORE_22
 
 
 def _gene(genes: GeneNames, by_sgd: dict[str, str], fields: list[str]) -> str | None:

@@ -1,7 +1,7 @@
 """Morphology of strains from a strain x parameter matrix, such as Mattiazzi Usaj et al. 2020.
 
-Tab-separated text: a header line with the parameters, then a line a strain. The first column holds
-the strains, whatever its header says: a gene name (its deletion), a strain id such as
+Tab- or comma-separated text: a header line with the parameters, then a line a strain. The first
+column holds the strains, whatever its header says: a gene name (its deletion), a strain id such as
 `YAL001C+YBL003C(damp)`, or `WT`. A cell that is empty, NA or NaN was not measured. Two lines of one
 strain are two experiments. The file says nothing of the unit, so it is asked for.
 """
@@ -11,21 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, rows
-from genograph.loaders._matrix import numbers, of_strains
+from genograph.loaders import Reading, Source
+from genograph.loaders._matrix import numbers, of_strains, separated, take_values
 from genograph.measurements import Axis, Measurement, Study, tables
 from genograph.tables import Table
 
 SOURCE = Source(
     name="morphology_matrix",
     title="morphology parameters of strains",
-    format="tab-separated, strains x parameters; first line parameters, first column strains",
-    version=1,
+    format="tab- or comma-separated; first line parameters, first column strains",
+    version=2,
     gives=("Study", "Axis", "Strain", "PERTURBS", "Experiment", "TESTS", "FROM_STUDY", "ALONG"),
     needs=("Gene",),
     options={
         "study": ("id of the study", None),
         "unit": ("unit of the values, e.g. 'fraction of cells'", None),
+        "leave_out": ("names of columns that hold no values, joined by commas", ""),
         "citation": ("full citation of the study", ""),
         "doi": ("DOI of the study", ""),
     },
@@ -36,11 +37,10 @@ SOURCE = Source(
 
 
 def read(
-    path: Path, reading: Reading, *, study: str, unit: str, citation: str, doi: str
+    path: Path, reading: Reading, *, study: str, unit: str, leave_out: str, citation: str, doi: str
 ) -> Iterator[Table]:
     """Yield the tables; parameters keep their order and names."""
-    lines = rows(path)
-    first, header = next(lines)
+    first, header, lines = take_values(path, separated(path), reading, leave_out)
     names = tuple(name.strip() for name in header[1:])
     for name, count in Counter(names).items():
         if not name or count > 1:

@@ -6,9 +6,9 @@ checks every line, so that a fault has its line number; obonet parses the clause
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import obonet
@@ -21,7 +21,7 @@ SOURCE = Source(
     name="obo",
     title="Gene Ontology terms, is_a, part_of and regulates",
     format="OBO 1.2 or 1.4; rows are the terms and their is_a and relationship clauses",
-    version=1,
+    version=2,
     gives=("Term", "IS_A", "PART_OF", "REGULATES_TERM"),
     citation="The Gene Ontology Consortium (2023) Genetics 224:iyad031",
     doi="10.1093/genetics/iyad031",
@@ -71,7 +71,7 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
         wanted = "clauses as OBO 1.4 has them, with a blank before each comment"
         raise SourceError.at(path, None, None, error, wanted) from error
     nodes = dict(graph.nodes(data=True))
-    kept: dict[str, tuple[object, ...]] = {}
+    kept: dict[str, tuple[str, str | None, str, bool, list[str]]] = {}
     for term, line in outline.terms.items():
         data = nodes.get(term)
         if data is None:
@@ -84,6 +84,8 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
         obsolete = data.get("is_obsolete") == "true"
         alternatives = sorted(set(data.get("alt_id", ())))
         kept[term] = (term, data.get("name"), space, obsolete, alternatives)
+    for old, new in _successors(nodes, set(kept)).items():
+        kept[new] = (*kept[new][:4], sorted({*kept[new][4], old}))
     if not kept:
         raise SourceError.at(path, None, "namespace", "no usable term", " or ".join(NAMESPACES))
     names = ("id", "name", "namespace", "obsolete", "alt_ids")
@@ -111,6 +113,30 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
     if signed:
         columns = dict(zip(("from_id", "to_id", "sign"), zip(*signed, strict=True), strict=True))
         yield Table.of("REGULATES_TERM", columns, source=str(path))
+
+
+def _successors(nodes: Mapping[str, Mapping[str, Any]], kept: Collection[str]) -> dict[str, str]:
+    """The term that alone replaces each obsolete term, and is not obsolete itself.
+
+    Args:
+        nodes: clauses of every term, values are the file's.
+        kept: terms that are used.
+    """
+
+    def follow(term: str) -> str | None:
+        seen = set()
+        while nodes[term].get("is_obsolete") == "true":
+            replaced = set(nodes[term].get("replaced_by", ()))
+            seen.add(term)
+            if len(replaced) != 1:
+                return None
+            (term,) = replaced
+            if term in seen or term not in kept:
+                return None
+        return term
+
+    obsolete = (term for term in kept if nodes[term].get("is_obsolete") == "true")
+    return {old: new for old in obsolete if (new := follow(old)) is not None}
 
 
 def _outline(path: Path, reading: Reading) -> Outline:

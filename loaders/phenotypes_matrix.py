@@ -10,7 +10,6 @@ of the phenotype fitness, in the environment that the column names. The file doe
 so it is asked for: a cohort never pools two units of one phenotype.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, rows
-from genograph.loaders._matrix import Row, numbers, of_strains
+from genograph.loaders import Reading, Source
+from genograph.loaders._matrix import Row, numbers, of_strains, separated, take_values
 from genograph.measurements import RELATIVE, Axis, Measurement, Study, tables
 from genograph.tables import Table
 
@@ -27,7 +26,7 @@ SOURCE = Source(
     name="phenotypes_matrix",
     title="any strain x trait or strain x condition table, with its unit",
     format="tab- or comma-separated; first line traits or conditions, first column strains",
-    version=1,
+    version=2,
     gives=(
         "Study",
         "Environment",
@@ -46,6 +45,7 @@ SOURCE = Source(
         "unit": ("unit of the values, e.g. 'z-score'", None),
         "columns": ("what the columns are: traits or conditions", "traits"),
         "phenotype": ("of traits: traits or morphology; conditions are fitness", ""),
+        "leave_out": ("names of columns that hold no values, joined by commas", ""),
         "citation": ("full citation of the study", ""),
         "doi": ("DOI of the study", ""),
         "licence": ("terms of the table", ""),
@@ -65,6 +65,7 @@ def read(
     unit: str,
     columns: str,
     phenotype: str,
+    leave_out: str,
     citation: str,
     doi: str,
     licence: str,
@@ -84,8 +85,7 @@ def read(
     if not unit.strip() or not study.strip():
         msg = f"loader {SOURCE.name}: options study and unit are not empty"
         raise SourceError(msg)
-    lines = _lines(path)
-    first, header = next(lines)
+    first, header, lines = take_values(path, separated(path), reading, leave_out)
     names = tuple(name.strip() for name in header[1:])
     for name, count in Counter(names).items():
         if not name or count > 1:
@@ -101,28 +101,6 @@ def read(
     yield from tables(
         found, [Study(study, citation, doi, licence)], source=str(path), note=reading.note
     )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields, of text that is separated by tabs where its header has one."""
-    lines = rows(path, separator="\t")
-    first, header = next(lines)
-    if len(header) > 1:
-        yield first, [header[0].lstrip("\ufeff"), *header[1:]]
-        yield from lines
-        return
-    yield first, _comma(path, first, header[0].lstrip("\ufeff"))
-    for line, fields in lines:
-        if len(fields) > 1:
-            raise SourceError.at(path, line, None, "tabs", "commas as in the header")
-        yield line, _comma(path, line, fields[0])
-
-
-def _comma(path: Path, line: int, text: str) -> list[str]:
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise SourceError.at(path, line, None, error, "a line of CSV") from None
 
 
 def _measurements(

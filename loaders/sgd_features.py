@@ -10,7 +10,8 @@ from pathlib import Path
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
-from genograph.loaders._genes import GENES, PROPERTIES
+from genograph.loaders._genes import CHROMOSOMES, GENES, PROPERTIES
+from genograph.loaders._ids import reject_unspellable
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -23,13 +24,6 @@ SOURCE = Source(
     doi="10.1093/nar/gkr1029",
     licence="CC BY 4.0",
 )
-
-_ROMAN = (
-    *("I", "II", "III", "IV", "V", "VI", "VII", "VIII"),
-    *("IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"),
-)
-CHROMOSOMES = {str(i): name for i, name in enumerate(_ROMAN, 1)} | {"17": "Mito"}
-"""Chromosome numbers of the table to names; the 2-micron plasmid keeps its name."""
 
 _STRANDS = {"W": "+", "C": "-", "": None}
 _CHUNK = 20_000
@@ -49,6 +43,8 @@ def read(path: Path, reading: Reading) -> Iterator[Table]:
             continue
         if not name:
             raise SourceError.at(path, line, "4 (feature name)", "nothing", f"a name of the {kind}")
+        if reject_unspellable(name, reading, line):
+            continue
         if name in seen:
             reading.reject("duplicate gene", line, f"{name}, first in line {seen[name]}")
             continue

@@ -6,19 +6,12 @@ relative to the wild type and its standard deviation. The same columns as tab-se
 read too. A strain that stands twice (HO, the control, does) was measured twice.
 """
 
-import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
-
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
 from genograph.errors import SourceError
-from genograph.loaders import Reading, Source, opened, rows
-from genograph.loaders._bounds import check_zip
+from genograph.loaders import Reading, Source, rows
+from genograph.loaders._sheets import is_workbook, read_sheet
 from genograph.measurements import RELATIVE, Measurement, read_number, read_screened, tables
 from genograph.tables import Table
 
@@ -34,13 +27,6 @@ SOURCE = Source(
     doi="10.1038/nmeth.1534",
     licence="supplementary table of the publication, no licence stated",
 )
-
-
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, LookupError, ValueError),
-    *(EOFError, OSError, TypeError, AttributeError, NotImplementedError, RuntimeError),
-)
-"""What the readers of zips, XML and workbooks raise on files that are not what they say."""
 
 
 def read(path: Path, reading: Reading, *, study: str) -> Iterator[Table]:
@@ -77,14 +63,12 @@ def _measurements(path: Path, reading: Reading, study: str) -> Iterator[Measurem
 
 def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
     """The 1-based line and the three cells of every row of a workbook or a text."""
-    with opened(path) as raw:
-        workbook = raw.read(2) == b"PK"
-    if not workbook:
+    if not is_workbook(path):
         for line, fields in rows(path, columns=(3,)):
             yield line, list(fields)
         return
     found = False
-    for line, cells in enumerate(_sheet(path, reading), 1):
+    for line, cells in enumerate(read_sheet(path, reading), 1):
         if not cells:
             continue
         if len(cells) > 3:
@@ -93,29 +77,3 @@ def _cells(path: Path, reading: Reading) -> Iterator[tuple[int, list[object]]]:
         yield line, cells + [None] * (3 - len(cells))
     if not found:
         raise SourceError.at(path, None, None, "no rows", "at least one")
-
-
-def _sheet(path: Path, reading: Reading) -> list[list[object]]:
-    """The rows of the first sheet without the empty cells at their ends."""
-    found = []
-    # what the reader of workbooks warns of (parts of the file without cells) goes into the ledger
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        try:
-            check_zip(path)
-            # a path must end in .xlsx, bytes need not
-            with path.open("rb") as raw:
-                book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
-                for row in book.worksheets[0].iter_rows(values_only=True):
-                    cells = list(row)
-                    while cells and cells[-1] is None:
-                        cells.pop()
-                    found.append(cells)
-                book.close()
-        except _DAMAGE as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            msg = f"{path}: cannot be read as an xlsx workbook ({reason:.200}); fetch it again"
-            raise SourceError(msg) from error
-    for warning in told:
-        reading.note(f"workbook: {warning.message}", None, path.name)
-    return found

@@ -1,4 +1,4 @@
-"""Protein associations from STRING's links files, functional or physical, plain or full.
+"""Protein associations from STRING's links files, functional or physical, plain, detailed or full.
 
 Format: blank-separated with a header `protein1 protein2 … combined_score`; proteins are
 `<taxon>.<systematic name>`, scores 0 to 1,000, every association stands in both orders
@@ -19,8 +19,8 @@ from genograph.tables import Table
 SOURCE = Source(
     name="string_links",
     title="protein associations with confidence (STRING), once per pair",
-    format="STRING protein.links, protein.links.full, protein.physical.links(.full), v11 or v12",
-    version=1,
+    format="STRING protein.links or protein.physical.links, plain, detailed or full, any version",
+    version=2,
     gives=("INTERACTS_WITH",),
     needs=("Gene",),
     options={
@@ -33,7 +33,8 @@ SOURCE = Source(
     licence="CC BY 4.0",
 )
 
-TAXON = "4932."
+TAXA = ("4932.", "559292.")
+"""Baker's yeast, and its strain S288C."""
 _CHUNK = 100_000
 
 
@@ -66,14 +67,14 @@ def read(path: Path, reading: Reading, *, min_score: int, network: str) -> Itera
         for protein in fields[:2]:
             if protein not in known:
                 gene = None
-                if protein.startswith(TAXON):
-                    gene = reading.genes.resolve(protein.removeprefix(TAXON))
+                if protein.startswith(TAXA):
+                    gene = reading.genes.resolve(protein.partition(".")[2])
                 known[protein] = None if gene is None else number[gene]
             ends.append(known[protein])
         a, b = ends
         if a is None or b is None:
             name = fields[0] if a is None else fields[1]
-            other = not name.startswith(TAXON)
+            other = not name.startswith(TAXA)
             reading.reject("other organism" if other else "unknown gene", line, name)
         elif a == b:
             reading.reject("protein with itself", line, fields[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source, rows
+from genograph.loaders._ids import check_known
 from genograph.tables import Table
 
 SOURCE = Source(
@@ -36,7 +37,7 @@ def read(path: Path, reading: Reading, *, network: str) -> Iterator[Table]:
     header, names = next(lines)
     if len(names) < 2:
         raise SourceError.at(path, header, None, "1 column", "a target and its factors")
-    factors = _factors(reading, header, names[1:])
+    factors = _factors(path, reading, header, names[1:])
     targets: dict[str, set[str]] = {}
     for line, fields in lines:
         reading.rows_read += 1
@@ -61,7 +62,7 @@ def read(path: Path, reading: Reading, *, network: str) -> Iterator[Table]:
         yield _table(pairs[at : at + _CHUNK], network, path)
 
 
-def _factors(reading: Reading, line: int, names: list[str]) -> list[str | None]:
+def _factors(path: Path, reading: Reading, line: int, names: list[str]) -> list[str | None]:
     """The factor of each column, None where it is not used."""
     out: list[str | None] = []
     for name in names:
@@ -72,6 +73,8 @@ def _factors(reading: Reading, line: int, names: list[str]) -> list[str | None]:
             reading.reject("duplicate transcription factor (column)", line, name)
             gene = None
         out.append(gene)
+    unknown = [name for name in names if reading.genes.resolve(name) is None]
+    check_known(path, "factor", unknown, len(names) - len(unknown), reading.genes)
     return out
 
 

@@ -18,7 +18,8 @@ import pytest
 from genograph import loaders
 from genograph.database.ingest import load, read_gene_names
 from genograph.errors import SourceError
-from genograph.schema import Node, graph_schema
+from genograph.measurements import read_strain
+from genograph.schema import Node, graph_schema, strain_id
 from genograph.store import open_store
 
 DATA = Path(__file__).parent / "data"
@@ -130,6 +131,9 @@ def test_a_fixture_gives_the_expected_rows(name, ready):
     assert set(files) >= set(added) - {"Source", "LOADED_FROM"}
     for type_name, file in files.items():
         compare(store, type_name, file)
+    for strain in store.query("MATCH (s:Strain) RETURN s.id AS id")["id"].to_pylist():
+        spelled = read_strain(strain, read_gene_names(store).resolve)
+        assert (strain_id(spelled.strain), spelled.unknown) == (strain, ())
 
 
 @pytest.mark.parametrize("name", LOADERS)

@@ -23,7 +23,7 @@ from genograph.measurements import (
     read_vector,
 )
 from genograph.measurements import rows as experiments
-from genograph.schema import Perturbation
+from genograph.schema import Perturbation, strain_id
 from genograph.store import open_store
 from genograph.tables import Table, concat
 
@@ -268,6 +268,10 @@ def test_text_that_is_not_utf8_or_has_no_rows_is_refused(untouched, tmp_path, te
 # ---------------------------------------------------------------- the tables they share
 
 
+def unheard(reason, line, detail, count=1):
+    """A note that nobody reads."""
+
+
 @pytest.mark.parametrize("text", ["", " ", "NA", "n/a", "NaN", "#N/A", None])
 def test_a_cell_that_says_not_measured_is_none(text):
     assert read_number("toy.tsv", 3, "value", text) is None
@@ -297,22 +301,58 @@ def test_cells_are_read_as_they_stand():
 def test_bare_names_ids_and_the_wild_type_spell_strains():
     known = {"AAA1": "YAL001W", "BBB1": "YAL002C", "tA": "tA(UGC)A", "tA(UGC)A": "tA(UGC)A"}
     assert read_strain("AAA1", known.get).strain == (Perturbation("YAL001W"),)
-    assert read_strain("WT", known.get) == ((), ())
+    assert read_strain("WT", known.get) == ((), (), ())
     assert [str(p) for p in read_strain("BBB1(damp)+AAA1", known.get).strain] == [
         "YAL002C(damp)",
         "YAL001W",
     ]
-    assert read_strain("BBB1+NOPE+NADA", known.get) == ((), ("NOPE", "NADA"))
+    assert read_strain("BBB1+NOPE+NADA", known.get) == ((), ("NOPE", "NADA"), ())
     for text in ("AAA1+AAA1", "AAA1 BBB1", "", "AAA1(lost)", "AAA1(deletion@0.5)"):
         with pytest.raises(SchemaError):
             read_strain(text, known.get)
-    # a name with brackets has no spelling in a strain id, and is not taken for another gene
-    with pytest.raises(SchemaError):
-        read_strain("tA(UGC)A", known.get)
+    # the bracket of a name is no kind
+    assert read_strain("tA(UGC)A+AAA1", known.get).names == ("tA(UGC)A", "AAA1")
+    assert str(read_strain("tA", known.get).strain[0]) == "tA(UGC)A"
 
 
-def unheard(reason, line, detail):
-    """Take a note that no test reads."""
+LABORATORY = {
+    "rad51\u0394": "YER095W",
+    "\u0394rad51": "YER095W",
+    "rad51\u2206::kanMX4": "YER095W",
+    "rad51-del": "YER095W",
+    "RAD51_KO": "YER095W",
+    "rad51\u0394 rad52\u0394": "YER095W+YML032C",
+    "rad51\u0394/rad52-del": "YER095W+YML032C",
+    "rad51\u0394+RAD52(damp)": "YER095W+YML032C(damp)",
+    "RAD51 CRISPRi": "YER095W(knockdown)",
+    "RAD51-oe+rad52": "YER095W(overexpression)+YML032C",
+    "wt": "WT",
+    "Wild type": "WT",
+    "old name": "YML032C",
+}
+
+
+@pytest.mark.parametrize(("text", "spelled"), LABORATORY.items())
+def test_a_laboratory_s_spelling_is_a_strain(text, spelled):
+    known = {"RAD51": "YER095W", "RAD52": "YML032C", "OLD NAME": "YML032C"}
+    assert strain_id(read_strain(text, lambda name: known.get(name.upper())).strain) == spelled
+
+
+def test_what_is_a_gene_s_name_is_not_read_as_a_laboratory_s_spelling():
+    known = {"ABC-DEL": "YAL001W", "ABC": "YAL002C"}
+    assert read_strain("abc-del", lambda name: known.get(name.upper())).strain[0][0] == "YAL001W"
+    assert read_strain("xyz\u0394", known.get).unknown == ("xyz\u0394",)
+
+
+def test_a_gene_by_another_name_or_in_another_case_is_noted(store, tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("strain,value\nOLD1,0.9\nyal902c,0.8\nAAA1,0.7\n")
+    ledger = load(store, "experiments_csv", file, study="mine2026")
+    assert ledger.notes["another name or case of a gene"] == 2
+    assert ledger.examples["another name or case of a gene"] == [
+        "line 2: OLD1 is YAL001W",
+        "line 3: yal902c is YAL002C",
+    ]
 
 
 def test_two_doses_of_one_perturbation_in_a_strain_are_refused():

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genograph.errors import SchemaError
-from genograph.schema import Perturbation, graph_schema, parse_strain, strain_id
+from genograph.measurements import read_strain
+from genograph.schema import Perturbation, can_spell, graph_schema, parse_strain, strain_id
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,10 +54,13 @@ def test_strain_ids_are_sorted_and_spell_kind_allele_and_dose():
 @given(
     st.lists(
         st.tuples(
-            st.from_regex(r"\AY[A-P][LR]\d{3}[WC]\Z"),
+            st.one_of(
+                st.sampled_from(["YAL001C", "tY(GUA)J2", "tP(UGG)A", "15S_rRNA", "(a)b"]),
+                st.text("Ya1-(),:\u0394", min_size=1, max_size=6).filter(can_spell),
+            ),
             st.sampled_from(["deletion", "damp", "ts", "knockdown", "overexpression"]),
             st.sampled_from(["", "tsq508", "a-1"]),
-            st.one_of(st.none(), st.sampled_from([0.25, 1.0, 2.0, 1e-05])),
+            st.one_of(st.none(), st.floats(0.0, 2.0)),
         ),
         max_size=4,
         unique_by=lambda t: t[0],
@@ -66,6 +70,17 @@ def test_a_strain_id_says_all_and_reads_back(parts):
     made = [Perturbation.of(g, k, a, None if k == "deletion" else d) for g, k, a, d in parts]
     assert strain_id(parse_strain(strain_id(made))) == strain_id(made)
     assert set(parse_strain(strain_id(made))) == set(made)
+    spelled = read_strain(strain_id(made), lambda gene: gene)
+    assert (strain_id(spelled.strain), spelled.unknown) == (strain_id(made), ())
+
+
+@pytest.mark.parametrize("gene", ["WT", "", "A B", "A+B", "A@1", "tA(UGC)", "a(", ")a"])
+def test_a_gene_that_a_strain_id_cannot_spell_is_refused(gene):
+    assert not can_spell(gene)
+    with pytest.raises(SchemaError, match="cannot spell the gene"):
+        Perturbation.of(gene)
+    with pytest.raises(SchemaError, match="cannot spell the allele"):
+        Perturbation.of("YAL001C", "ts", "a+b")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from genograph.cli.db import db
 from genograph.cli.demo import demo
 from genograph.cli.evaluate import evaluate
 from genograph.cli.export import export
+from genograph.cli.find import find
 from genograph.cli.load import load
 from genograph.cli.output import escape_controls
 from genograph.cli.predict import predict
@@ -24,6 +25,7 @@ from genograph.cli.query import query
 from genograph.cli.report import report
 from genograph.cli.schema import schema
 from genograph.cli.simulate import simulate
+from genograph.cli.template import template
 from genograph.cli.train import train
 from genograph.errors import GenographError
 
@@ -55,10 +57,12 @@ def cli() -> None:
 VERBS = (
     demo,
     simulate,
+    template,
     load,
     build,
     cre,
     query,
+    find,
     cohort,
     export,
     train,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MANY: dict[str, Any] = {"multiple": True, "metavar": "ID"}
 FLAGS = (
     click.option("--study", **_MANY, help="Study, e.g. costanzo2010; repeat for any of several."),
+    click.option("--exclude-study", **_MANY, help="Study that is left out; repeat for several."),
     click.option("--phenotype", **_MANY, help="Phenotype, as genograph schema spells it; repeat."),
     click.option(
         "--unit",
@@ -24,9 +25,13 @@ FLAGS = (
         metavar="UNIT",
         help="Unit, e.g. 'relative to wild type'; repeat for that of another phenotype.",
     ),
-    click.option("--go", **_MANY, help="Every perturbed gene is under this GO term."),
+    click.option(
+        "--go", **_MANY, help="Every perturbed gene is under this GO term, an id or a name."
+    ),
     click.option("--gene", **_MANY, help="Every perturbed gene is one of these."),
-    click.option("--complex", **_MANY, help="Every perturbed gene is in this complex."),
+    click.option(
+        "--complex", **_MANY, help="Every perturbed gene is in this complex, an id or a name."
+    ),
     click.option("--kind", **_MANY, help="Every perturbation is of this kind, e.g. deletion."),
     click.option("--environment", **_MANY, help="Condition of the experiment."),
     click.option("--any-gene", is_flag=True, help="One perturbed gene is enough for the above."),
@@ -92,10 +97,14 @@ def cohort(
       genograph cohort repair.cypher --db yeast.db
       genograph cohort strains_of_complex -p "complex=cyc2008:TRAPP complex" --db yeast.db
     """
-    from genograph.cohorts import list_experiments
+    from genograph.cohorts import list_experiments, name_ids
 
     query = build_query(file, param, flags)
     if print_cypher:
+        # ids have a colon; what may be a name is looked up
+        if any(":" not in name for flag in ("go", "complex") for name in flags[flag]):
+            with open_db(db, read_only=True) as store:
+                query = name_ids(store, query)
         click.echo(query.text, nl=False)
         return
     with open_db(db, read_only=True) as store:

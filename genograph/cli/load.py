@@ -1,5 +1,7 @@
 """genograph load."""
 
+import inspect
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,17 @@ from genograph.cli.output import format_option, resumable, show
 from genograph.errors import SourceError
 
 if TYPE_CHECKING:
-    from genograph.loaders import Option
+    from genograph.loaders import Option, Source
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("loader", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [--OPTION VALUE]...")
+@click.option(
+    *("-h", "--help", "helping"),
+    is_flag=True,
+    help="Show this message, or what the loader reads and its options, and exit.",
+)
 @click.option("--list", "listing", is_flag=True, help="List the loaders and their options.")
 @db_option
 @rejects_option
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 def load(
     loader: str | None,
     arguments: tuple[str, ...],
+    helping: bool,
     listing: bool,
     db: str,
     rejects: Path | None,
@@ -31,16 +39,21 @@ def load(
 ) -> None:
     """Load one source file into the database and print what was done.
 
-    LOADER names the file's format (see --list); its own options follow the file. Loading a file
-    twice changes nothing.
+    LOADER names the file's format (see --list); its own options follow the file, and LOADER --help
+    describes them. Loading a file twice changes nothing.
 
     \b
     Example:
       genograph load --list
+      genograph load experiments_csv --help
       genograph load sgd_features SGD_features.tab.gz
       genograph load cre --fasta S288C.fa.gz
       genograph load expression_matrix tf.tsv.gz --study kemmeren2014 --unit "log2 fold change"
     """
+    if helping and loader is None:
+        context = click.get_current_context()
+        click.echo(context.get_help(), color=context.color)
+        return
     import pyarrow as pa
 
     from genograph import loaders
@@ -71,7 +84,10 @@ def load(
     if loader.startswith("-"):
         msg = f"got the option {loader} before the loader; options of a loader follow its file"
         raise click.UsageError(msg)
-    spec, _ = loaders.loader(loader)
+    spec, read = loaders.loader(loader)
+    if helping:
+        click.echo(_describe(spec, sys.modules[read.__module__].__doc__ or ""))
+        return
     file, settings = _split(arguments)
     if file is None and "fasta" in settings:
         file = str(settings.pop("fasta"))
@@ -84,6 +100,29 @@ def load(
         tell(
             ingest.load(store, loader, Path(file), rejects=rejects_folder(rejects, db), **settings)
         )
+
+
+def _describe(spec: "Source", text: str) -> str:
+    """What a loader reads, in the form of a command's help."""
+    described = click.HelpFormatter(width=88)
+    described.write_usage("genograph load", f"{spec.name} FILE [--OPTION VALUE]...")
+    described.write_paragraph()
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        described.write(paragraph + "\n\n")
+    if spec.columns:
+        with described.section("Columns"):
+            described.write_dl(list(spec.columns.items()))
+    rows = []
+    for name, (words, default) in spec.options.items():
+        shown = "required" if default is None else f"default: {default}" if default != "" else ""
+        option = f"--{name.replace('_', '-')}"
+        rows.append((option, words + (f"  [{shown}]" if shown else "")))
+    if rows:
+        with described.section("Options"):
+            described.write_dl(rows)
+    if spec.needs:
+        described.write(f"\nNeeds in the database: {', '.join(spec.needs)}.\n")
+    return described.getvalue().rstrip()
 
 
 def _split(arguments: tuple[str, ...]) -> "tuple[str | None, dict[str, Option]]":

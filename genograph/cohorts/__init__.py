@@ -17,7 +17,7 @@ from genograph.cohorts.data import (
 from genograph.cohorts.folder import load_cohort, save_cohort
 from genograph.cohorts.folds import Folds
 from genograph.cohorts.genome import WHOLE, Subgraph, read_genome
-from genograph.cohorts.query import CohortQuery, explain_empty
+from genograph.cohorts.query import CohortQuery, explain_empty, name_ids
 from genograph.cohorts.select import list_experiments, select
 from genograph.cohorts.strains import make_strains, read_strains
 
@@ -42,6 +42,7 @@ __all__ = [
     "list_experiments",
     "load_cohort",
     "make_strains",
+    "name_ids",
     "read_genome",
     "read_strains",
     "save_cohort",

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 
 from genograph.cohorts.data import RELATIONS, Edges, Genome
-from genograph.errors import CohortError
+from genograph.errors import CohortError, guess
 from genograph.store import Store
 
 
@@ -26,7 +26,7 @@ class Subgraph:
     Attributes:
         genes: ids or symbols to begin from.
         hops: how many steps over INTERACTS_WITH and REGULATES, either way, to go from `genes`.
-        terms: ids of terms; genes under them belong too, and are not walked from.
+        terms: ids or names of terms; genes under them belong too, and are not walked from.
     """
 
     genes: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ def read_genome(
         both, n_self = _both_ways(found)
         edges[f"gene:{name.lower()}:gene"] = both
         counts[f"{name.lower()}_with_itself_left_out"] = n_self
-    kept = _kept(subgraph, gene_ids, symbols, term_ids, edges)
+    kept = _kept(subgraph, gene_ids, symbols, term_ids, term_names, edges)
     features, has, names = _features(store, models, gene_ids, timeout)
     counts |= {"genes": int(kept.sum()), "genes_in_database": len(gene_ids)}
     whole = Genome(
@@ -238,6 +238,7 @@ def _kept(
     gene_ids: Sequence[str],
     symbols: Sequence[str],
     term_ids: Sequence[str],
+    term_names: Sequence[str],
     edges: Mapping[str, Edges],
 ) -> Bool[np.ndarray, " gene"]:
     if not subgraph.genes and not subgraph.terms:
@@ -247,6 +248,8 @@ def _kept(
     unknown = [g for g in subgraph.genes if g not in row]
     if unknown:
         msg = f"{len(unknown)} of the genes are not in the database, first {unknown[0]}"
+        close = guess(unknown[0], [*symbols, *gene_ids])
+        msg += f"; did you mean {close}?" if close else ""
         raise CohortError(msg)
     kept[[row[g] for g in subgraph.genes]] = True
     ways = [edges["gene:interacts_with:gene"], edges["gene:regulates:gene"]]
@@ -256,13 +259,15 @@ def _kept(
             near[way.target[kept[way.source]]] = True
             near[way.source[kept[way.target]]] = True
         kept = near
-    term_row = {t: i for i, t in enumerate(term_ids)}
+    term_row = {t.upper(): i for names in (term_names, term_ids) for i, t in enumerate(names)}
     for term in subgraph.terms:
-        if term not in term_row:
+        if term.upper() not in term_row:
             msg = f"term {term} is not in the database"
+            close = guess(term, [*term_names, *term_ids])
+            msg += f"; did you mean {close}?" if close else ""
             raise CohortError(msg)
         annotated = edges["gene:annotated_with:term"]
-        under = annotated.source[annotated.target == term_row[term]]
+        under = annotated.source[annotated.target == term_row[term.upper()]]
         if not len(under):
             msg = f"term {term} has no genes under it"
             raise CohortError(msg)

@@ -6,7 +6,7 @@ of it are run; the first empty one names the clause or the flag.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from genograph.cypher import (
     without_parameters,
 )
 from genograph.cypher.patterns import find_parameters
+from genograph.database.names import find_close, find_ids, list_ids
 from genograph.database.query import query_parts
 from genograph.errors import CohortError, format_count
 from genograph.schema import graph_schema
@@ -75,6 +76,7 @@ class CohortQuery:
         min_fitness: float | None = None,
         max_fitness: float | None = None,
         environment: Sequence[str] = (),
+        exclude_study: Sequence[str] = (),
     ) -> "CohortQuery":
         """Write the query of some flags: all flags hold, and any one value of each flag.
 
@@ -86,10 +88,10 @@ class CohortQuery:
             study: ids of studies.
             phenotype: as the schema spells them.
             unit: units of the measurement; a cohort takes one a phenotype.
-            go: terms; a gene counts that is annotated with one or with a term below it by is_a or
-                part_of; NOT annotations do not count.
-            gene: systematic names or symbols.
-            complex: ids of complexes.
+            go: ids or names of terms; a gene counts that is annotated with one or with a term below
+                it by is_a or part_of; NOT annotations do not count.
+            gene: systematic names, symbols or aliases.
+            complex: ids or names of complexes.
             kind: kinds of perturbation, e.g. deletion.
             any_gene: one perturbed gene is enough for the flags on perturbations.
             min_perturbed: least number of perturbations.
@@ -100,6 +102,7 @@ class CohortQuery:
             min_fitness: least fitness (wild type = 1).
             max_fitness: greatest fitness (wild type = 1).
             environment: ids of conditions.
+            exclude_study: ids of studies whose experiments are left out.
 
         Raises:
             CohortError: a phenotype or kind that the schema does not know.
@@ -177,9 +180,13 @@ class CohortQuery:
         if max_fitness is not None:
             found.append(add("max_fitness", float(max_fitness), "e.value <= $max_fitness"))
         where(*found)
-        if study:
+        if study or exclude_study:
             lines.append("MATCH (e)-[:FROM_STUDY]->(u:Study)")
-            where(add("study", list(study), "u.id IN $study"))
+            found = [add("study", list(study), "u.id IN $study")] if study else []
+            if exclude_study:
+                wanted = "NOT u.id IN $exclude_study"
+                found.append(add("exclude_study", list(exclude_study), wanted))
+            where(*found)
         if environment:
             lines.append("MATCH (e)-[:IN_ENVIRONMENT]->(v:Environment)")
             where(add("environment", list(environment), "v.id IN $environment"))
@@ -233,13 +240,10 @@ def read_experiment_ids(
     They are sorted in a folder that is not there yet; one id may be there several times.
 
     Raises:
-        CohortError: refused by the fence, of other columns, or empty, saying what emptied it;
-            or a flag names what the database does not have.
+        CohortError: refused by the fence, of other columns, or empty, saying what emptied it.
         StoreError: the database refuses the query.
         OSError: the folder takes no more.
     """
-    if query.flags:
-        _check_values(store, query)
     folder.mkdir()
     ids = Sorting(folder / "ids", "id")
     for part in query_parts(store, query.cypher, timeout=timeout, **query.parameters):
@@ -282,31 +286,51 @@ def _take_ids(found: pa.Table) -> tuple[str, pa.Table]:
     return wanted[0], pa.table({"id": pc.unique(some.cast(pa.string()))})
 
 
-_NAMES = {
-    "study": "MATCH (n:Study {id: in_name}) RETURN in_name AS name",
-    "environment": "MATCH (n:Environment {id: in_name}) RETURN in_name AS name",
-    "go": "MATCH (n:Term {id: in_name}) RETURN in_name AS name",
-    "complex": "MATCH (n:Complex {id: in_name}) RETURN in_name AS name",
-    "gene": "MATCH (n:Gene) WHERE n.id = in_name OR n.symbol = in_name RETURN in_name AS name",
+_KINDS = {
+    "study": "study",
+    "exclude_study": "study",
+    "environment": "environment",
+    "go": "term",
+    "complex": "complex",
+    "gene": "gene",
 }
-_LISTED = {"study": "Study", "environment": "Environment"}
+"""The kind of thing that a flag's values name."""
 
 
-def _check_values(store: Store, query: CohortQuery) -> None:
-    """Refuse a flag whose value the database does not have."""
-    for flag, cypher in _NAMES.items():
-        given = query.parameters.get(flag)
-        if not isinstance(given, list):
-            continue
-        names = pa.array(sorted(set(map(str, given))), pa.string())
-        found = store.query(cypher, rows=pa.table({"in_name": names}))["name"].to_pylist()
-        unknown = [name for name in names.to_pylist() if name not in set(found)]
-        if unknown:
-            msg = f"--{flag} {unknown[0]}: there is none in {store.uri}"
-            if flag in _LISTED:
-                held = store.query(f"MATCH (n:{_LISTED[flag]}) RETURN n.id AS id")["id"].to_pylist()
-                msg += f"; choose one of {', '.join(sorted(held))}" if held else ""
-            raise CohortError(msg)
+def name_ids(store: Store, query: CohortQuery) -> CohortQuery:
+    """The query with ids in the place of names that its flags give: `--go "DNA repair"`.
+
+    Raises:
+        CohortError: the database has nothing of a name, or several; the message says what is close.
+    """
+    given = {
+        flag: [str(name) for name in names]
+        for flag in _KINDS
+        if query.flags and isinstance(names := query.parameters.get(flag), list)
+    }
+    ids: dict[str, Value] = {}
+    for flag, names in given.items():
+        found = find_ids(store, _KINDS[flag], names)
+        spelled = f"--{flag.replace('_', '-')}"
+        ids[flag] = [_one_id(store, _KINDS[flag], spelled, name, found[name]) for name in names]
+    return replace(query, parameters={**query.parameters, **ids})
+
+
+def _one_id(store: Store, kind: str, flag: str, name: str, ids: Sequence[str]) -> str:
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        msg = f"{flag} {name}: {len(ids)} have that name; choose one of {', '.join(ids[:10])}"
+        raise CohortError(msg)
+    msg = f"{flag} {name}: there is none in {store.uri}"
+    close = find_close(store, kind, name)
+    if close:
+        msg += f"; did you mean {' or '.join(close)}?"
+    elif kind in ("study", "environment") and (held := list_ids(store, kind)):
+        msg += f"; choose one of {', '.join(held)}"
+    else:
+        msg += f"; genograph find {name.split()[0]!r} lists what has such a name"
+    raise CohortError(msg)
 
 
 def explain_empty(store: Store, query: CohortQuery, *, timeout: float | None = 60.0) -> str:

@@ -25,7 +25,7 @@ from genograph.cohorts.data import Cohort, Fitness, Genome, Strains, Vectors, pa
 from genograph.cohorts.folds import Folds, assign_gene_folds, assign_strain_folds, join_paralogs
 from genograph.cohorts.genome import WHOLE, Read, Subgraph, read_genome
 from genograph.cohorts.mapped import Columns
-from genograph.cohorts.query import CohortQuery, read_experiment_ids
+from genograph.cohorts.query import CohortQuery, name_ids, read_experiment_ids
 from genograph.cohorts.rows import (
     NUMBERS,
     Vocabularies,
@@ -97,6 +97,7 @@ def select(
     """
     # what is unfinished now may be finished at the end, and the other way round
     unfinished = _warn_of_unfinished(store)
+    query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
         read = read_genome(store, embedding=embedding, subgraph=subgraph, timeout=timeout)
@@ -197,6 +198,7 @@ def list_experiments(
     """
     said = Vocabularies()
     _warn_of_unfinished(store)
+    query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
         found = pa.concat_tables(read_experiments(store, ids, said, timeout)).combine_chunks()

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from genograph.cohorts.data import Cohort, Strains
 from genograph.errors import SchemaError, SourceError
-from genograph.schema import Perturbation, parse_strain, strain_id
+from genograph.measurements import read_strain
+from genograph.schema import Perturbation, strain_id
 
 
 def make_strains(
@@ -92,13 +93,16 @@ def read_strains(
             for record in lines:
                 spelled = (record["strain"] or "").strip()
                 try:
-                    genotypes.append(_read_genotype(spelled, find))
-                except LookupError as unknown:
-                    got, wanted = str(unknown.args[0]), "a gene of the cohort"
-                    raise SourceError.at(path, lines.line_num, "strain", got, wanted) from unknown
+                    found = read_strain(spelled, find)
                 except SchemaError as error:
-                    wanted = f"a strain ({error})"
-                    raise SourceError.at(path, lines.line_num, "strain", spelled, wanted) from error
+                    raise SourceError.at(
+                        path, lines.line_num, "strain", spelled, f"a strain ({error})"
+                    ) from error
+                if found.unknown:
+                    raise SourceError.at(
+                        path, lines.line_num, "strain", found.unknown[0], "a gene of the cohort"
+                    )
+                genotypes.append(found.strain)
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None
@@ -123,38 +127,19 @@ def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
         if not isinstance(name, str):
             msg = f"strains: got {name!r:.80}, wanted strain ids such as 'YAL001C+YBL003C'"
             raise SchemaError(msg)
-        try:
-            genotypes.append(_read_genotype(name, find))
-        except LookupError as unknown:
-            msg = f"strains: {name}: {unknown.args[0]} is not a gene of the cohort"
-            raise SchemaError(msg) from unknown
+        found = read_strain(name, find)
+        if found.unknown:
+            msg = f"strains: {name}: {found.unknown[0]} is not a gene of the cohort"
+            raise SchemaError(msg)
+        genotypes.append(found.strain)
     return make_strains(genotypes, cohort)
 
 
 def _find_genes(
     cohort: Cohort, resolve: Callable[[str], str | None] | None
-) -> Callable[[str], str]:
-    """A function from any name of a gene to its id; LookupError where it is none."""
+) -> Callable[[str], str | None]:
+    """A function from any name of a gene to its id, None where it is none."""
     genome = cohort.genome
     names = {s.upper(): g for g, s in zip(genome.gene_ids, genome.gene_symbols, strict=True)}
     names |= {g.upper(): g for g in genome.gene_ids}
-
-    def find(name: str) -> str:
-        found = names.get(name.upper()) or (resolve(name) if resolve else None)
-        if not found:
-            raise LookupError(name)
-        return found
-
-    return find
-
-
-def _read_genotype(spelled: str, find: Callable[[str], str]) -> list[Perturbation]:
-    """The perturbations of a strain by any names of genes.
-
-    Raises:
-        SchemaError: it is not spelled as a strain.
-        LookupError: with the name that is no gene's.
-    """
-    found = [p._replace(gene_id=find(p.gene_id)) for p in parse_strain(spelled)]
-    strain_id(found)
-    return found
+    return lambda name: names.get(name.strip().upper()) or (resolve(name) if resolve else None)

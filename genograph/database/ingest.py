@@ -22,6 +22,7 @@ from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
 from genograph.files import scratch
 from genograph.loaders import GeneNames, Option, Read, Reading, Source
+from genograph.loaders._ids import check_rows
 from genograph.store import Store, Written
 from genograph.tables import Table
 
@@ -101,6 +102,7 @@ def _load(
         spool = Spool(folder, str(path))
         for table in read(path, reading, **settings):
             spool.put(table)
+        check_rows(path, reading)
         list_of_unused = unused.done() if unused is not None else None
         if not spool:
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in reading.rejected.most_common(3))

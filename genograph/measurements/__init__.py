@@ -6,14 +6,13 @@ from genograph.measurements.rows import (
     RELATIVE,
     Axis,
     Measurement,
-    Spelled,
     Study,
     read_number,
     read_screened,
-    read_strain,
     read_vector,
     tables,
 )
+from genograph.measurements.strains import Spelled, read_strain
 
 __all__ = [
     "MISSING",

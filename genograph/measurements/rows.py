@@ -11,7 +11,7 @@ environment follows as `@name`, a repeated measurement as `#2`, `#3` ...
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from genograph.errors import SchemaError, SourceError
 from genograph.measurements.plausible import Note, Outliers, is_time
-from genograph.schema import WILD_TYPE, Perturbation, graph_schema, parse_strain, strain_id
+from genograph.schema import WILD_TYPE, Perturbation, graph_schema
 from genograph.tables import Table, make_mark
 
 RELATIVE = "relative to wild type"
@@ -72,6 +72,8 @@ class Measurement(NamedTuple):
         raw_interaction, tau: trigenic strains: the score before and after it is adjusted for the
             digenic interactions; their `interaction` is None.
         p_values: of `values`, float32, NaN = none.
+        n: repeated measurements that were pooled into this one.
+        attributes: what else the source says, as name=value.
         replicate: 1-based; None numbers repeated measurements in the order of the file.
         line: 1-based line of the source, for messages.
     """
@@ -95,6 +97,8 @@ class Measurement(NamedTuple):
     raw_interaction: float | None = None
     tau: float | None = None
     p_values: NDArray[Any] | None = None
+    n: int | None = None
+    attributes: tuple[str, ...] = ()
 
 
 def tables(
@@ -291,7 +295,7 @@ def _experiment_id(m: Measurement, strain: str, seen: set[str], source: str) -> 
 
 _SCALARS = (
     *("value", "sd", "p", "interaction", "interaction_sd"),
-    *("raw_interaction", "tau", "derived"),
+    *("raw_interaction", "tau", "derived", "n"),
 )
 
 
@@ -312,6 +316,8 @@ def _experiments(held: Sequence[Measurement], ids: list[str], source: str, mark:
             columns[name] = column
     if any(m.batch for m in held):
         columns["batch"] = [m.batch or None for m in held]
+    if any(m.attributes for m in held):
+        columns["attributes"] = [list(m.attributes) for m in held]
     try:
         arrays = {name: pa.array(column, types[name].arrow) for name, column in columns.items()}
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -331,35 +337,6 @@ def _lists(vectors: Sequence[NDArray[Any] | None]) -> pa.ListArray:
     flat = pa.array(np.concatenate(parts).astype(np.float32, copy=False))
     missing = pa.array([v is None for v in vectors])
     return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
-
-
-class Spelled(NamedTuple):
-    """The strain of a source: its perturbations in their order, or the names of unknown genes."""
-
-    strain: tuple[Perturbation, ...]
-    unknown: tuple[str, ...] = ()
-
-
-def read_strain(text: str, resolve: Callable[[str], str | None]) -> Spelled:
-    """Read a gene name or a strain id as a strain, and resolve its genes.
-
-    A bare gene name is its deletion; `WT` is the wild type; `RAD51+YBL003C(damp)`,
-    `YAL001C(ts:tsq508)` and `YAL001C(overexpression@1.5)` are as in `schema.strain_id`.
-
-    Raises:
-        SchemaError: `text` is not a strain, or names the same perturbation twice.
-    """
-    gene = None if text.strip() == WILD_TYPE else resolve(text)
-    if gene is not None and not re.search(r"[()+@\s]", gene):
-        return Spelled((Perturbation.of(gene),))
-    parts = parse_strain(text)
-    genes = [resolve(p.gene_id) for p in parts]
-    unknown = tuple(p.gene_id for p, gene in zip(parts, genes, strict=True) if gene is None)
-    if unknown:
-        return Spelled((), unknown)
-    strain = tuple(p._replace(gene_id=g) for p, g in zip(parts, genes, strict=True) if g)
-    strain_id(strain)
-    return Spelled(strain)
 
 
 _TS = re.compile(r"ts[a-z]?\d*")

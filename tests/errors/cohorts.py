@@ -31,6 +31,7 @@ from genograph.cohorts.data import unpack
 from genograph.cohorts.strains import make_strains
 from genograph.cypher import fence, query_file
 from genograph.database.embed import embed
+from genograph.database.names import find
 from genograph.demonstration import demo
 from genograph.heterograph import import_dgl, load_dgl, measure_term_depth, save_dgl, to_pyg
 from genograph.schema import parse_strain
@@ -210,6 +211,21 @@ _SELECTION = (
         "A flag names a study, term, gene, complex or environment that the database lacks.",
         "Mend the name, or load the source that has it.",
         _selected(study=["nobody1999"]),
+    ),
+    Case(
+        "CohortError",
+        "have that name; choose one of",
+        "A flag names a term or complex by a name that several have.",
+        "Give the id, one of those in the message.",
+        "test_names.py::test_a_name_that_nothing_has_is_answered_by_what_is_close",
+        site="genograph/cohorts/query.py:_one_id",
+    ),
+    Case(
+        "SchemaError",
+        "kind .*: there is none; choose from",
+        "find was asked for a kind of thing that has no names.",
+        "Choose one of the message.",
+        _in(lambda store: find(store, "x", kind=["colour"])),
     ),
     Case(
         "CohortError",

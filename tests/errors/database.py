@@ -321,7 +321,7 @@ def _incomplete_list(folder: Path) -> object:
 
 
 def _of_no_use(store, folder: Path) -> object:
-    text = "strain,value,unit,study,phenotype\nNOPE,0.9,relative to wild type,a2020,fitness\n"
+    text = "strain,value,unit,study,phenotype\nYXX999W,0.9,relative to wild type,a2020,fitness\n"
     return load(store, "experiments_csv", written(folder, text), unknown="reject")
 
 

@@ -24,7 +24,7 @@ from genograph.errors import GenographError
 from genograph.evaluation.predictions import load_predictions
 from genograph.reporting.pictures import read_metrics
 from genograph.run import FORMAT, Run
-from genograph.schema import parse_strain
+from genograph.schema import Perturbation, parse_strain
 from genograph.store import open_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -180,6 +180,21 @@ _GENERAL = (
         "A strain is not spelled GENE+GENE or GENE(kind:allele).",
         "Write YAL001C+YBL003C, YAL001C(damp), YAL001C(ts:tsq1) or WT.",
         lambda folder: parse_strain("YAL001C("),
+    ),
+    Case(
+        "SchemaError",
+        "a strain id cannot spell the gene",
+        "A gene's id has a blank, + or @, or ends with a bracket, so a strain id could not be read "
+        "back.",
+        "Give the gene another id.",
+        lambda folder: Perturbation.of("tA(UGC)"),
+    ),
+    Case(
+        "SchemaError",
+        "a strain id cannot spell the allele",
+        "An allele's name has a bracket, + or @.",
+        "Give the allele another name.",
+        lambda folder: Perturbation.of("YAL001C", "ts", "a+b"),
     ),
     Case(
         "StoreError",

@@ -77,7 +77,7 @@ def _other_shape(file) -> None:
 
 
 def _other_genes(file) -> None:
-    file["var/_index"][:] = [f"probe {i}" for i in range(5)]
+    file["var/_index"][:] = [f"YXX00{i}W" for i in range(5)]
 
 
 def _other_batch(file) -> None:
@@ -203,6 +203,94 @@ _ROWS = (
         "Rename the batch and write the file again.",
         _h5ad(_other_batch, batch="batch"),
     ),
+    # biogrid
+    (
+        "option type is .*, wanted physical, genetic or both",
+        "The loader of BioGRID was asked for another type of interaction.",
+        "Choose one of the message.",
+        _reads("biogrid", "", type="chemical"),
+    ),
+    (
+        "option replicates is .*, wanted keep or pool",
+        "One's own table cannot be loaded with its replicates so.",
+        "Choose one of the message.",
+        _reads("experiments_csv", "", replicates="mean"),
+    ),
+    # experiments_csv
+    (
+        "lines cannot be used: .*the option unknown=reject leaves them out",
+        "Several lines of one's own table have faults; the message has the first 20.",
+        "Mend them, or leave them out with unknown=reject.",
+        _reads("experiments_csv", "strain,value\nAAA1,x\nAAA1,y\n", unknown="refuse"),
+    ),
+    (
+        "got a workbook of old .*wanted xlsx or CSV",
+        "The table is an Excel file of the format xls.",
+        "Save it as xlsx, or as CSV UTF-8.",
+        _reads("experiments_csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ),
+    (
+        "wanted UTF-16 text",
+        "The text begins as UTF-16 does, and does not go on like it.",
+        "Save the table as CSV UTF-8.",
+        _reads("experiments_csv", b"\xff\xfea\x00\xd8\xd8"),
+    ),
+    (
+        "did you mean value",
+        "A column of one's own table has a name that is close to one that is read.",
+        "Rename the column as the message says, or give it another name.",
+        _reads("experiments_csv", "strain,vlaue\nAAA1,1\n"),
+    ),
+    (
+        "wanted a name of its own for every column",
+        "Two columns of one's own table have one name, or one has none.",
+        "Name every column once.",
+        _reads("experiments_csv", "strain,value,,b\nAAA1,1,2,3\n"),
+    ),
+    (
+        "wanted a name without = and control characters",
+        "The name of a column that is kept as an attribute has an =.",
+        "Rename the column.",
+        _reads("experiments_csv", "strain,value,a=b\nAAA1,1,2\n"),
+    ),
+    (
+        "wanted a decimal point, as in line",
+        "One's own table has decimal points and decimal commas.",
+        "Use one of them in all lines.",
+        _reads("experiments_csv", "strain;value\nAAA1;0.9\nAAA1;0,8\n"),
+    ),
+    (
+        "wanted a loaded gene; did you mean",
+        "The gene is not loaded, and another has a name that is spelled almost like it.",
+        "Mend the name, or leave such lines out with unknown=reject.",
+        _reads("experiments_csv", "strain,value\nAAAl1,1\n", unknown="refuse"),
+    ),
+    # genes that nobody knows
+    (
+        "names that no gene of the database has, such as .*, wanted genes such as",
+        "The ids or strains of a column or of the header are of another organism, publisher or "
+        "kind: accessions, proteins, numbers.",
+        "Replace them by systematic names or symbols, or load the genes that the file is about.",
+        _reads("yeastract_matrix", "gene;TF1;TF2\nYAL001C;0;1\n".replace(";", "\t")),
+    ),
+    (
+        "rows with names that no gene of the database has, such as .*, wanted genes such as",
+        "Most rows of the file name genes of another organism, publisher or kind.",
+        "Replace the names by systematic names or symbols, or load the genes the file is about.",
+        _reads("morphology_matrix", "strain\tsize\nENSG01\t1\nENSG02\t2\n"),
+    ),
+    (
+        "such as .*, wanted systematic names .*the option id",
+        "The genes of a GFF3 have ids of their own, which no other file knows.",
+        "Name the tag that has the systematic names by the option id.",
+        _reads("gff3", "##gff-version 3\nI\tx\tgene\t1\t9\t.\t+\t.\tID=gene1\n"),
+    ),
+    (
+        "wanted the column weight",
+        "The option leave_out names a column that the matrix does not have.",
+        "Choose from the columns in the message.",
+        _reads("phenotypes_matrix", "strain\tsize\nYAL001W\t1\n", leave_out="weight"),
+    ),
     # cre
     (
         "column sequence: got nothing, wanted bases before this",
@@ -246,7 +334,13 @@ _ROWS = (
         "got no strain of loaded genes, wanted at least one",
         "No comparison in the header of the deleteome is a deletion of a loaded gene.",
         "Load the genes of yeast, or check that it is the right file.",
-        _reads("deleteome", _deleteome("xxx9-del vs. wt")),
+        _reads("deleteome", _deleteome("yxx999w-del vs. wt")),
+    ),
+    (
+        "no strain of loaded genes, wanted at least one",
+        "The header of the deleteome has names of genes alone, and none of them is down.",
+        "Load the genes of yeast, or check that it is the right file.",
+        _reads("deleteome", _deleteome("aaa1 vs. wt")),
     ),
     # embeddings
     (
