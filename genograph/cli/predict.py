@@ -197,7 +197,8 @@ def _tabulate(
         for begin, end in zip(strains.offsets[:-1], strains.offsets[1:], strict=True)
     ]
     row = pc.index_in(strains.ids, cohort.strains.ids).fill_null(-1).to_numpy()
-    known = np.unique(np.concatenate([each.strain for each in cohort.measured.values()] or [[]]))
+    with_experiments = [each.strain for each in cohort.measured.values()]
+    known = np.unique(np.concatenate([np.zeros(0, np.int64), *with_experiments]))
     measured = [
         f"measured ({FOLDS[cohort.strain_fold[r]]})" if r >= 0 and is_known else "unmeasured"
         for r, is_known in zip(row, np.isin(row, known), strict=True)
