@@ -234,8 +234,11 @@ def test_equal_names_in_another_unit_are_another_axis():
 # ---------------------------------------------------------------- a user's own data
 
 
-def test_an_unknown_gene_of_ones_own_data_is_refused_unless_rejection_is_asked_for(store):
-    file = fixture("experiments_csv")
+def test_an_unknown_gene_of_ones_own_data_is_refused_unless_rejection_is_asked_for(store, tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text(
+        fixture("experiments_csv").read_text("utf-8") + "YXX999W+YAL001W,0.5" + "," * 10
+    )
     with pytest.raises(SourceError, match=r"line 12, column strain: got YXX999W.*unknown=reject"):
         load(store, "experiments_csv", file, study="mine2026")
     assert load(store, "experiments_csv", file, study="mine2026", unknown="reject").rejected

@@ -448,7 +448,7 @@ _ROWS = (
         _reads("experiments_csv", "strain,value,unit\nYAL001W,92,min\n"),
     ),
     (
-        "line 1: got .*, wanted a header of CSV",
+        "line 1: got .*, wanted a line of CSV",
         "The first line of your own measurements cannot be parsed, often because lines end in a "
         "carriage return alone.",
         "Save the file again as CSV with usual line ends.",
@@ -488,9 +488,9 @@ _ROWS = (
     # morphology_matrix
     (
         "got 1 column, wanted strains and parameters",
-        "The header of the matrix of morphology is not separated by tabs, or has no parameter.",
-        "Save the table as tab-separated text.",
-        _reads("morphology_matrix", "orf,size\nYAL001W,1\n"),
+        "The matrix of morphology has a column of strains and no parameter.",
+        "Save the whole table.",
+        _reads("morphology_matrix", "orf\nYAL001W\n"),
     ),
     # obo
     (
