@@ -24,7 +24,7 @@ WIDTH = 96
 
 TOPICS = {
     "Simulate": ("simulate", "Simulation"),
-    "Load": ("open_store", "load", "build", "embed", "status", "Ledger"),
+    "Load": ("open_store", "template", "load", "build", "embed", "status", "Ledger"),
     "Query": ("query", "find"),
     "Select": ("CohortQuery", "list_experiments", "select", "Subgraph", "Folds"),
     "Export": (

@@ -48,9 +48,11 @@ if TYPE_CHECKING:
         Score,
         evaluate,
         load_evaluation,
+        predict_baseline,
     )
     from genograph.exporting import export
     from genograph.heterograph import to_dgl, to_networkx, to_pyg
+    from genograph.loaders._templates import template
     from genograph.models import ModelConfig
     from genograph.prediction import predict
     from genograph.reporting import report
@@ -147,6 +149,7 @@ _HOMES = {
     "to_dgl": "heterograph",
     "to_networkx": "heterograph",
     "to_pyg": "heterograph",
+    "template": "loaders._templates",
     "train": "training",
     "write_predictions": "writeback",
 }
@@ -224,6 +227,7 @@ __all__ = [
     "select",
     "simulate",
     "status",
+    "template",
     "to_dgl",
     "to_networkx",
     "to_pyg",

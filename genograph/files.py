@@ -139,7 +139,12 @@ def write_folder(
         if earlier.exists():
             with _swapping(place):
                 _mend(place, earlier)
-        check()
+        try:
+            check()
+        except GenographError:
+            # another writer may be renaming its folder into the place just now
+            with _swapping(place):
+                check()
         if not place.parent.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
         draft = Draft(place)

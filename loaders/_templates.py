@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from genograph.errors import SchemaError
+
 
 class Template(NamedTuple):
     """A table to copy.
@@ -67,3 +69,25 @@ RAD52+RAD54,6.0,
     ),
 }
 """By kind of measurement; units, doses and missing values are described in docs/your-data.md."""
+
+
+def template(kind: str) -> str:
+    """Return a table to copy and fill in with your own measurements, as comma-separated text.
+
+    Args:
+        kind: fitness, interaction, expression or morphology.
+
+    Returns:
+        The table, with a header; docs/your-data.md says how it is loaded.
+
+    Raises:
+        SchemaError: another kind.
+
+    Example:
+        >>> print(genograph.template("fitness").splitlines()[0])
+        strain,value,sd,p,unit,environment,batch,replicate,comment
+    """
+    if kind not in TEMPLATES:
+        msg = f"template {kind}: there is none; choose from {', '.join(TEMPLATES)}"
+        raise SchemaError(msg)
+    return TEMPLATES[kind].text

@@ -73,6 +73,7 @@ def test_every_query_of_the_library_is_asked():
     assert {name for name, _, _ in CASES} == {e.name for e in library()} == set(ORACLES)
 
 
+@pytest.mark.slow
 def test_both_databases_answer_what_pandas_works_out(db):
     tables = fixture_tables()
     frames = frames_of_tables(tables)

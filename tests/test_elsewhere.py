@@ -82,6 +82,7 @@ def test_the_device_is_one_of_its_own(device):
     assert far.cpu().numpy().tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["delta", "shared"])
 def test_training_there_gives_the_weights_that_training_here_gives(tmp_path, request, engine):
     here = trained(tmp_path / "here", engine=engine, precision="64-true")
@@ -94,6 +95,7 @@ def test_training_there_gives_the_weights_that_training_here_gives(tmp_path, req
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["delta", "shared", "dgl"])
 def test_predictions_there_are_those_of_here(tmp_path, request, engine):
     run = trained(tmp_path / "run", engine=engine)
@@ -111,6 +113,7 @@ def test_predictions_there_are_those_of_here(tmp_path, request, engine):
     np.testing.assert_allclose(one["interaction"], other["interaction"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_script_for_a_gpu_node_runs_there(device, monkeypatch):
     place = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
     spec = importlib.util.spec_from_file_location("gpu", place)

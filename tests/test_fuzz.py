@@ -125,6 +125,7 @@ def test_inputs_differ_and_one_seed_gives_the_same_again():
 LOADED = ("sgd_features", "sga_costanzo2010", "embeddings")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOADED)
 def test_a_file_that_is_refused_leaves_the_database_as_it_was(name, every, tmp_path_factory):
     reader = next(r for r in every if r.name == name)

@@ -236,10 +236,9 @@ def test_equal_names_in_another_unit_are_another_axis():
 
 def test_an_unknown_gene_of_ones_own_data_is_refused_unless_rejection_is_asked_for(store, tmp_path):
     file = tmp_path / "own.csv"
-    file.write_text(
-        fixture("experiments_csv").read_text("utf-8") + "YXX999W+YAL001W,0.5" + "," * 10
-    )
-    with pytest.raises(SourceError, match=r"line 12, column strain: got YXX999W.*unknown=reject"):
+    text = fixture("experiments_csv").read_text("utf-8")
+    file.write_text(text + "YXX999W+YAL001W,0.5" + "," * 11, "utf-8")
+    with pytest.raises(SourceError, match=r"line 13, column strain: got YXX999W.*unknown=reject"):
         load(store, "experiments_csv", file, study="mine2026")
     assert load(store, "experiments_csv", file, study="mine2026", unknown="reject").rejected
     with pytest.raises(SourceError, match="option unknown is 'skip', wanted refuse or reject"):

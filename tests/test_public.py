@@ -173,6 +173,7 @@ def folder(tmp_path, monkeypatch):
 
 
 # PyG compiles a class when it is imported, in a way that torch has given up
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_the_examples_run_in_the_order_of_the_reference(folder):
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)

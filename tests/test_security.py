@@ -168,7 +168,8 @@ def test_no_text_before_or_after_makes_a_write_pass(text, attack):
 
 # the pieces that a Cypher text may be put together from: names of the schema, and literal clauses
 SCHEMA_NAMES = {
-    *("spec.name", "spec.from_label", "spec.to_label", "rel.name", "rel.from_label"),
+    *("spec.name", "spec.label", "spec.from_label", "spec.to_label", "rel.name"),
+    "rel.from_label",
     *("rel.to_label", "from_label", "to_label", "label", "name", "n", "type", "relation", "kind"),
     "_LISTED[flag]",
 }

@@ -34,6 +34,7 @@ from genograph.database.embed import embed
 from genograph.database.names import find
 from genograph.demonstration import demo
 from genograph.heterograph import import_dgl, load_dgl, measure_term_depth, save_dgl, to_pyg
+from genograph.loaders._templates import template
 from genograph.schema import parse_strain
 from genograph.store import Store, open_store
 from genograph.tables import Table
@@ -219,6 +220,13 @@ _SELECTION = (
         "Give the id, one of those in the message.",
         "test_names.py::test_a_name_that_nothing_has_is_answered_by_what_is_close",
         site="genograph/cohorts/query.py:_one_id",
+    ),
+    Case(
+        "SchemaError",
+        "template .*: there is none; choose from",
+        "A table to fill in was asked for of a kind that there is none of.",
+        "Choose one of the message.",
+        lambda folder: template("colour"),
     ),
     Case(
         "SchemaError",
