@@ -253,9 +253,7 @@ def test_a_file_of_which_no_row_can_be_used_is_refused(tmp_path):
     with open_store(tmp_path / "yeast.db") as store:
         load(store, "sgd_features", GENES)
         before = store.counts()
-        with pytest.raises(
-            SourceError, match="2 of 2 rows with names .* Trp53; Brca1"
-        ):
+        with pytest.raises(SourceError, match="2 of 2 rows with names that no gene"):
             load(store, "smf_baryshnikova2010", file)
         assert store.counts() == before
 
