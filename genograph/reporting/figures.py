@@ -82,7 +82,7 @@ def make_panels(
         left: room for the labels of the first axis.
         gap: room for those of the others.
     """
-    axis, right, bottom, top = width - gap, 0.15, 0.58, 0.5
+    axis, right, bottom, top = width - gap, 0.4, 0.58, 0.5
     whole = left + n * axis + (n - 1) * gap + right
     figure = Figure(figsize=(whole, height))
     figure.subplots_adjust(
@@ -100,12 +100,11 @@ def make_panels(
     return figure, list(axes)
 
 
-def add_colour_bar(ax: Axes, hexagons: PolyCollection, counted: str) -> None:
-    """Put the scale of a hexbin's numbers into the axis's lower right corner."""
-    inside = ax.inset_axes((0.60, 0.10, 0.35, 0.03))
+def add_colour_bar(ax: Axes, hexagons: PolyCollection) -> None:
+    """Put the scale of a hexbin's numbers beside the axis."""
+    beside = ax.inset_axes((1.02, 0.0, 0.03, 0.45))
     assert ax.figure is not None
-    bar = ax.figure.colorbar(hexagons, cax=inside, orientation="horizontal")
-    bar.set_label(f"{counted} in a hexagon", fontsize=6, labelpad=1)
+    bar = ax.figure.colorbar(hexagons, cax=beside)
     bar.ax.tick_params(labelsize=6, length=2, pad=1)
 
 
@@ -113,7 +112,7 @@ def draw_scatter(
     points: Sequence[Points], name: str, *, unit: str = "", counted: str = "strains"
 ) -> Picture:
     """Measured on x, predicted on y, a panel for each split; n counts what `counted` says."""
-    figure, axes = make_panels(len(points))
+    figure, axes = make_panels(len(points), width=3.8, gap=0.95)
     for ax, p in zip(axes, points, strict=True):
         both = np.concatenate([p.measured, p.predicted])
         low, high = np.quantile(both, [0.001, 0.999])
@@ -127,7 +126,7 @@ def draw_scatter(
                 p.measured, p.predicted, gridsize=60, bins="log", cmap="viridis", mincnt=1,
                 extent=(low, high, low, high), linewidths=0,
             )  # fmt: skip
-            add_colour_bar(ax, hexagons, counted)
+            add_colour_bar(ax, hexagons)
         else:
             ax.scatter(p.measured, p.predicted, s=9, alpha=0.6, color=BLUE, linewidths=0)
         ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--")
@@ -198,7 +197,7 @@ def draw_residuals(p: Points, name: str) -> Picture:
         hexagons = right.hexbin(
             p.predicted, error, gridsize=60, bins="log", cmap="viridis", mincnt=1
         )
-        add_colour_bar(right, hexagons, "strains")
+        add_colour_bar(right, hexagons)
     else:
         right.scatter(p.predicted, error, s=9, alpha=0.6, color=BLUE, linewidths=0)
     centres, middle = running_median(p.predicted, error)
@@ -211,7 +210,8 @@ def draw_residuals(p: Points, name: str) -> Picture:
     return encode_picture(
         figure,
         f"Residuals: {name}, {SPLIT_WORDS[p.split]}",
-        "A running median that leaves zero is a bias: there the model over- or underestimates.",
+        "A running median that leaves zero is a bias: there the model over- or underestimates. "
+        "Colours are numbers of strains in a hexagon.",
     )
 
 
