@@ -425,6 +425,7 @@ UNSEEN = (
         [True],
         [False],
     ),
+    ("MATCH (g:Gene) WHERE g.id = 'x' RETURN sum(g.start_pos) AS x", "", NONE, [0]),
 )
 
 
