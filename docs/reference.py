@@ -36,7 +36,7 @@ TOPICS = {
         *("train", "Run", "RunRecord"),
     ),
     "Evaluate": ("evaluate", "load_evaluation", "Evaluation", "Score", "Calibration"),
-    "Predict": ("read_strains", "predict", "Prediction", "Predicted"),
+    "Predict": ("read_strains", "predict", "predict_baseline", "Prediction", "Predicted"),
     "Score all pairs": ("read_genes", "score_all", "Scored"),
     "Write back": ("write_predictions", "WrittenBack"),
     "Report": ("report", "demo", "Demonstration"),

@@ -88,7 +88,10 @@ def read(path: Path, reading: Reading, *, type: str, network: str) -> Iterator[T
         raise SourceError.at(path, None, None, "no rows", "at least one")
     edges = sorted(pairs)
     for at in range(0, len(edges), _CHUNK):
-        kinds, low, high = zip(*edges[at : at + _CHUNK], strict=True)
-        source = [f"{network}_{kind}" for kind in kinds]
-        columns = {"from_id": low, "to_id": high, "source": source}
+        part = edges[at : at + _CHUNK]
+        columns = {
+            "from_id": [low for _, low, _ in part],
+            "to_id": [high for _, _, high in part],
+            "source": [f"{network}_{kind}" for kind, _, _ in part],
+        }
         yield Table.of("INTERACTS_WITH", columns, source=str(path))

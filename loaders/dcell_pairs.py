@@ -76,8 +76,6 @@ def _measurements(
             reading.note("fitness not derived: a single mutant was not measured", line, lacking)
         else:
             value, _ = derive(epsilon, None, singles[first], singles[second])
-            if value < 0.0:
-                reading.note("derived fitness below 0", line, f"{value:.4f}")
         yield Measurement(
             study,
             "fitness",

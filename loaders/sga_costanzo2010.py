@@ -156,8 +156,6 @@ def _pairs(
         value_sd = np.hypot(
             np.hypot(sd, fitness[query] * single_sd[array]), fitness[array] * single_sd[query]
         )
-        below = [(int(line[r]), f"{value[r]:.4f}") for r in np.flatnonzero(value < 0.0).tolist()]
-        reading.note_rows("derived fitness below 0", below)
         yield Pairs(code[query], code[array], line, value, value_sd, p, epsilon, sd, derived=True)
 
 

@@ -249,8 +249,6 @@ def _pairs_of(path: Path, block: Block, reading: Reading, mutants: _Mutants) -> 
         rows = np.flatnonzero(usable & renamed[side]).tolist()
         told = [(int(line[r]), mutants.renamed[side[r]]) for r in rows]
         reading.note_rows("named by another or retired name of the gene", told)
-    below = np.flatnonzero(usable & (fitness < 0.0)).tolist()
-    reading.note_rows("fitness below 0", [(int(line[r]), f"{fitness[r]:g}") for r in below])
     for where in np.unique(place).tolist():
         kept = np.flatnonzero(usable & (place == where))
         if not len(kept):

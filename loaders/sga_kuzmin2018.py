@@ -132,8 +132,6 @@ class _Screen:
             return
         yield from self._single(query.strain, query_fitness, fields[0], line)
         yield from self._single(array.strain, array_fitness, fields[2], line)
-        if value is not None and value < 0.0:
-            reading.note("fitness below 0", line, f"{value:g}")
         if kind == "digenic" and raw is not None and adjusted is not None and raw != adjusted:
             reading.note(
                 "digenic scores differ, the adjusted one is kept", line, f"{raw} {adjusted}"

@@ -169,6 +169,22 @@ def test_predictions_go_into_the_database_and_are_read_back(trained, tmp_path):
     assert len(printed) == 3
     wild = next(row for row in printed if row["strain"] == "WT")
     assert abs(float(wild["fitness"]) - 1) < 1e-6
+    assert list(printed[0])[:5] == ["strain", "genes", "measured", "fitness", "fitness_sd"]
+    # vectors are printed where they are asked for
+    assert "expression" not in printed[0]
+    assert "expression" in run(*command, "--vectors", "--format", "csv").stdout.partition("\n")[0]
+    said = {row["strain"]: (row["genes"], row["measured"]) for row in printed}
+    own = genome.gene_symbols[0]
+    assert said[gene][0] == own
+    assert re.fullmatch(r"measured \((train|validation|test)\)", said[gene][1])
+    (other,) = said.keys() - {gene, "WT"}
+    assert sorted(said[other][0].split("+")) == sorted((symbol, own))
+    assert said[other][1] == "unmeasured"
+    boosted = run(*command, "--baseline", "--format", "csv").stdout
+    (by_trees,) = (r for r in csv.DictReader(io.StringIO(boosted)) if r["strain"] == gene)
+    assert 0 < float(by_trees["fitness"]) < 1.5
+    misused = run(*command, "--baseline", "--write", code=2)
+    assert "for strains that are printed" in misused.stderr
     first = run(*command, "--write", "--db", database)
     assert "3 predictions written" in first.stderr
     again = run(*command, "--write", "--db", database)
@@ -196,6 +212,26 @@ def test_a_run_without_numbers_is_printed_as_such_and_ends_with_1(trained, tmp_p
     assert "nothing is written" in refused(
         "predict", tmp_path / "run", "--strains", pairs, "--write", "--db", database
     )
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "wanted"),
+    [
+        ("genograph.training.train", ("train", "cohort", "-o", "none"), "goes on after the last"),
+        ("genograph.database.ingest.build", ("build", "x.toml", "--db", "none.db"), "goes on"),
+        ("genograph.database.ingest.load", ("load", "obo", "x", "--db", "none.db"), "finishes it"),
+    ],
+)
+def test_ctrl_c_says_what_the_same_command_does(
+    trained, tmp_path, monkeypatch, function, words, wanted
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(function, stop)
+    words = [str(trained / "cohort") if word == "cohort" else word for word in words]
+    assert f"interrupted; the same command {wanted}" in run(*words, code=130).stderr
 
 
 def test_promoting_another_run_takes_the_first_ones_properties_off(trained, tmp_path):

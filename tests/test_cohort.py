@@ -32,6 +32,7 @@ from genograph.cohorts import (
 )
 from genograph.cohorts.folds import assign_gene_folds, assign_strain_folds, join_paralogs
 from genograph.cypher import fence, lint
+from genograph.database.ledger import make_source
 from genograph.errors import CohortError
 from genograph.exporting import export
 from genograph.heterograph import to_networkx
@@ -440,6 +441,26 @@ def test_single_mutants_of_the_selected_strains_are_added_and_counted(store):
     assert full.provenance["experiments_of_single_mutants_added"] == 2
     assert full.provenance["experiments_selected"] == 1
     assert "expression" not in full.vectors
+
+
+def test_a_cohort_names_the_loads_that_are_unfinished(fresh, caplog):
+    begun = make_source("experiments_csv", 1, "mine.csv", "0" * 64, [], "")
+    fresh.write(begun)
+    rows = list_experiments(fresh)
+    found = select(fresh)
+    wanted = "1 load is unfinished (experiments_csv mine.csv): only a part of the data is here"
+    assert [wanted in record.getMessage() for record in caplog.records] == [True, True]
+    assert found.provenance["unfinished_loads"] == ["experiments_csv mine.csv"]
+    # finished, nothing is said, and the same is selected
+    fresh.write(
+        Table.of("Source", {"id": begun.rows["id"].to_pylist(), "loaded": ["2020-01-01T00:00:00"]})
+    )
+    caplog.clear()
+    whole = select(fresh)
+    assert list_experiments(fresh).equals(rows)
+    assert not caplog.records
+    assert whole.provenance["unfinished_loads"] == []
+    np.testing.assert_array_equal(whole.fitness.value, found.fitness.value)
 
 
 def test_two_units_of_a_phenotype_are_refused_by_name(fresh):

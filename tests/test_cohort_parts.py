@@ -28,7 +28,7 @@ from genograph.cohorts.mapped import Columns
 from genograph.cohorts.sorting import Sorting
 from genograph.errors import CohortError, StoreError
 from genograph.schema import parse_strain
-from genograph.store import embedded, neo4j, open_store
+from genograph.store import apart, neo4j, open_store
 from genograph.tables import Table
 
 TEXTS = st.lists(st.lists(st.text("aZ~\u00e9\uff5e\U0001d11e", max_size=3), max_size=30))
@@ -114,7 +114,7 @@ def small_parts(patch):
     patch.setattr(selecting_module(), "AT_ONCE", 3)
     patch.setattr(selecting_module(), "VALUES_AT_ONCE", 10)
     patch.setattr(folds, "AT_ONCE", 3)
-    patch.setattr(embedded, "ROWS_OF_PART", 3)
+    patch.setattr(apart, "ROWS_OF_PART", 3)
     patch.setattr(neo4j, "ROWS_OF_PART", 3)
 
 
@@ -199,7 +199,7 @@ def test_an_answer_in_parts_is_the_answer(store, monkeypatch):
     cypher = "MATCH (e:Experiment) RETURN e.id AS id, e.value AS value, e.phenotype AS p, null AS x"
     whole = store.query(cypher)
     small_parts(monkeypatch)
-    parts = list(store.parts(cypher))
+    parts = list(store.ask(cypher))
     assert len(parts) > 3
     assert {len(part) for part in parts[:-1]} == {3}
 
@@ -207,14 +207,14 @@ def test_an_answer_in_parts_is_the_answer(store, monkeypatch):
         return sorted(map(repr, (row for table in tables for row in table.to_pylist())))
 
     assert rows(parts) == rows([whole])
-    (empty,) = store.parts("MATCH (e:Experiment) WHERE e.id = $id RETURN e.id AS id", id="no")
+    (empty,) = store.ask("MATCH (e:Experiment) WHERE e.id = $id RETURN e.id AS id", id="no")
     assert (len(empty), empty.column_names) == (0, ["id"])
     with pytest.raises(StoreError, match="the query was: MATCH"):
-        list(store.parts("MATCH (g:Gene) RETURN g.nothing"))
+        list(store.ask("MATCH (g:Gene) RETURN g.nothing"))
     with pytest.raises(StoreError):
-        list(store.parts("MATCH (g:Gene) SET g.symbol = 'x' RETURN g.id"))
+        list(store.ask("MATCH (g:Gene) SET g.symbol = 'x' RETURN g.id"))
     # another query may come between two parts
-    answer = store.parts(cypher)
+    answer = store.ask(cypher)
     first = next(answer)
     assert len(store.query("MATCH (g:Gene) RETURN g.id")) == 12
     assert rows([first, *answer]) == rows([whole])

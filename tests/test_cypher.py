@@ -8,7 +8,7 @@ import small_yeast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genograph.cypher import fence, lint, read_predicates
+from genograph.cypher import check_parameters, fence, lint, read_predicates
 from genograph.cypher.patterns import find_matched_names, read_aliases, read_element, read_paths
 from genograph.cypher.tokens import cut
 from genograph.database.query import query as ask
@@ -555,6 +555,63 @@ def test_a_function_that_is_not_listed_is_refused_with_its_place():
         fence("RETURN error('x') AS x")
     with pytest.raises(CohortError, match="nodes: takes one variable that MATCH binds"):
         fence("RETURN nodes(null) AS x")
+
+
+def _nested(times):
+    text = "'aaa'"
+    for _ in range(times):
+        text = f"replace({text}, 'a', '{'a' * 30}')"
+    return f"RETURN size({text}) AS n"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("RETURN size(reduce(s = 'a', x IN [1, 2] | s + s)) AS n", "reduce: is not a function"),
+        (f"WITH 'a' AS s {'WITH s + s AS s ' * 40} RETURN size(s) AS n", "WITH: a value may grow"),
+        (f"WITH [1] AS s {'WITH [s, s] AS s ' * 40} RETURN s", "WITH: a value may grow"),
+        (f"WITH 1 AS s {'WITH {a: s, b: s} AS s ' * 40} RETURN s", "WITH: a value may grow"),
+        (f"WITH 'a' AS s {'UNWIND [s + s] AS t WITH t AS s ' * 30} RETURN s", "may grow"),
+        (
+            f"MATCH (a) RETURN COUNT {{ WITH 'a' AS b {'WITH b + b AS b ' * 40} RETURN b }} AS n",
+            "WITH: a value may grow",
+        ),
+        (_nested(6), "RETURN: a value may grow to more than 100,000,000"),
+        ("WITH 'a' AS s RETURN replace(s, 'a', s) AS t", "puts in a quoted text or a \\$param"),
+        ("WITH 'a' AS s WITH replace(s, 'a', $t) AS s RETURN replace(s, 'a', $t) AS s", "may grow"),
+        ("RETURN size(range(1, 2000000000)) AS n", "range: has 2,000,000,000 numbers, wanted 1,0"),
+        ("RETURN size(range(-9, $n, 3)) AS n", "range: has 333,333,337 numbers"),
+        ("WITH 2000000000 AS n RETURN range(1, n) AS r", "counts between numbers, \\$parameters"),
+        ("RETURN [x IN [1] | [y IN [2] | y]] AS n", "y: a list comprehension puts only x"),
+        ("WITH [1] AS xs RETURN [x IN xs | xs] AS n", "xs: a list comprehension puts only x"),
+        (f"RETURN [x IN [1] | '{'a' * 40}'] AS n", "and short texts into its list"),
+        ("RETURN [x IN [1] | x + $t] AS n", "\\$t: a list comprehension"),
+    ],
+)
+def test_a_value_that_may_grow_beyond_all_bounds_is_refused(query, words):
+    parameters = {"n": 10**9, "t": "a" * 5_000}
+    used = {n: v for n, v in parameters.items() if f"${n}" in query}
+    with pytest.raises(CohortError, match=words):
+        check_parameters(fence(query), used)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "MATCH (g:Gene) WITH g.symbol + '-' + g.id AS s, 1 + g.start * 2 AS b RETURN s + ':' + b",
+        f"WITH 0 AS n {'WITH n + 1 AS n ' * 100} RETURN n",
+        _nested(2),
+        "UNWIND range(0, size([1, 2]) - 1) AS i RETURN i",
+        "UNWIND range($m, -$m, -1) AS i RETURN i",
+        "MATCH p = (a:Term)-[:IS_A*1..5]->(b) RETURN [n IN nodes(p) | n.id + '!'] AS ids",
+        "MATCH (g:Gene {id: 'a' + 'b'}) WHERE g.id IN $ids AND COUNT { MATCH (g)--() }>1 RETURN 1",
+        "RETURN [1, 2] + [3] AS l, {a: 1} AS m, size('a' + 'b') AS n",
+    ],
+)
+def test_ordinary_sums_lists_and_ranges_are_let_through(query):
+    parameters = {"m": 1_000, "ids": ["a" * 1_000] * 200_000}
+    used = {n: v for n, v in parameters.items() if f"${n}" in query}
+    check_parameters(fence(query), used)
 
 
 def test_long_and_deep_queries_are_refused_at_once():

@@ -14,9 +14,11 @@ from genograph.errors import RunError, SourceError
 from genograph.evaluation import (
     MODEL,
     Score,
+    calibrate,
     evaluate,
     load_evaluation,
     load_predictions,
+    predict_baseline,
     score,
 )
 from genograph.evaluation.baselines import (
@@ -38,6 +40,7 @@ from genograph.evaluation.pair_features import (
 from genograph.evaluation.predictions import MeasuredPrediction, read_truth, save_predictions
 from genograph.evaluation.profiles import SIGNAL_GENES, average_repeats, find_signal
 from genograph.evaluation.scores import combine, measure_calibration, pearson, rmse, spearman
+from genograph.prediction import predict
 from genograph.run import Predicted
 
 
@@ -625,6 +628,48 @@ def test_a_trained_run_is_evaluated_into_its_folder(tmp_path):
     assert str(load_evaluation(run.folder / "evaluation.json")) == str(found)
     with pytest.raises(RunError, match="was trained on"):
         evaluate(run, cohort=small_cohort(seed=9))
+    _check_baseline(run, held, found)
+    _check_calibrated(run, held, found)
+
+
+def _check_baseline(run, held, found):
+    """Boosting says the same of test strains that are asked for as of those that are scored."""
+    strains = held.strains
+    f = held.fitness
+    value = combine(f.strain, f.interaction, f.interaction_sd, len(strains)).value
+    for split in ("random", "one_gene_unseen"):
+        of_split = held.test_strains(split) & (strains.n_perturbed == 2)
+        rows = np.flatnonzero(of_split & np.isfinite(value))
+        asked = predict_baseline(run, take_strains(strains, rows), cohort=held)
+        guess = asked["interaction"].mean.astype(np.float64)
+        row = found.find("interaction_pairs", split, "gradient boosting")
+        assert len(rows) == row.n
+        assert pearson(value[rows], guess) == pytest.approx(row.pearson, abs=1e-5)
+    # nobody measured these; the wild type is 1 by definition, and of triples trees say nothing
+    a, b, c = held.genome.gene_ids[:3]
+    few = predict_baseline(run, [f"{a}(damp)+{b}(damp)", a, f"{a}+{b}+{c}", "WT"])
+    fitness = dict(zip(few.strain_ids.to_pylist(), few["fitness"].mean.tolist(), strict=True))
+    assert fitness["WT"] == 1.0
+    assert np.isnan(fitness[f"{a}+{b}+{c}"])
+    assert np.isfinite(list(fitness.values())).sum() == 3
+    assert np.isnan(few["interaction"].sd).all()
+
+
+def _check_calibrated(run, held, found):
+    """An s.d. is stretched by the factor of strains of its own kind."""
+    pairs = (held.strains.n_perturbed == 2) & held.test_strains("one_gene_unseen")
+    some = take_strains(held.strains, np.flatnonzero(pairs)[:5])
+    predicted = predict(run, some, cohort=held, heads=("fitness",))
+    honest = calibrate(predicted, some, held, found)
+    for name, quantity in (("interaction", "interaction_pairs"), ("fitness", "fitness_pairs")):
+        (factor,) = (
+            each.stretch
+            for each in found.calibration
+            if (each.quantity, each.split) == (quantity, "one_gene_unseen")
+        )
+        np.testing.assert_allclose(honest[name], predicted[name].sd * factor, rtol=1e-6)
+    unknown = calibrate(predicted, some, held, replace(found, calibration=()))
+    assert not unknown
 
 
 def test_folds_of_few_strains_leave_fitted_baselines_out_and_say_so():

@@ -37,7 +37,7 @@ loaders       simulation
 measurements  store
 cypher        embeddings
 tables
-schema        files
+schema        files         ahead
 _schema       errors        notebook
 """
 LINES = [line.split() for line in FLOORS.strip().splitlines()]

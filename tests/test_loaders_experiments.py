@@ -389,9 +389,8 @@ def measurements(draw):
 def test_splitting_into_chunks_changes_nothing(held, chunk):
     def united(size):
         by_type = {}
-        for table in experiments.tables(
-            held, [Study("toy2026")], source="toy", note=unheard, chunk=size
-        ):
+        study = Study("toy2026")
+        for table in experiments.tables(held, [study], source="toy", note=unheard, chunk=size):
             by_type.setdefault(table.type, []).append(table)
         out = {}
         for name, parts in by_type.items():

@@ -15,7 +15,7 @@ from scipy import stats
 from genograph.errors import RunError
 from genograph.evaluation import Evaluation, Score, evaluate, score
 from genograph.evaluation.scores import Calibration
-from genograph.reporting import report
+from genograph.reporting import figures, report
 from genograph.reporting.caveats import find_caveats, find_interval
 from genograph.reporting.figures import running_median
 from genograph.reporting.page import render_page
@@ -192,12 +192,12 @@ CALM = (Calibration("interaction_pairs", "random", 0.68, 0.95, 1.0, 1.0, 0.4, 50
 
 
 def texts(evaluation, columns=None):
-    return " ".join(caveat.text for caveat in find_caveats(evaluation, columns or {}))
+    return " ".join(caveat.text for caveat in find_caveats(evaluation, columns or {}, {}))
 
 
 def test_a_good_run_has_no_caveat():
     columns = {"wild_type_fitness": np.array([1.0, 1.0 + 1e-8])}
-    assert find_caveats(made(*GOOD, calibration=CALM), columns) == []
+    assert find_caveats(made(*GOOD, calibration=CALM), columns, {"unfinished_loads": []}) == []
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,44 @@ def test_an_overconfident_spread_is_named_with_the_factor():
     assert "no usable s.d." in texts(made(*GOOD))
 
 
+def test_a_pearson_that_a_few_strains_make_is_named():
+    rows = made(*GOOD, calibration=CALM)
+    first = rows.rows[0]
+    ranked = replace(rows, rows=(first._replace(spearman=0.23), *rows.rows[1:]))
+    assert "far apart (0.70 beside 0.23 with genes seen" in texts(ranked)
+    assert "far apart" not in texts(rows)
+
+
+def test_of_few_strains_each_is_a_point_and_of_many_there_is_a_box(monkeypatch):
+    axes, encode = [], figures.encode_picture
+
+    def kept(figure, *words):
+        axes.append(figure.axes[0])
+        return encode(figure, *words)
+
+    monkeypatch.setattr(figures, "encode_picture", kept)
+    measured = np.concatenate([np.full(2, 0.1), np.full(40, 0.9)])
+    points = figures.Points("random", measured, np.linspace(0, 1, 42), np.zeros(42))
+    figures.draw_boxes(points, "fitness", (0.5, 1.0))
+    (ax,) = axes
+    assert [len(c.get_offsets()) for c in ax.collections] == [2]
+    assert len([patch for patch in ax.patches if patch.get_path().vertices.shape[0] > 3]) == 1
+    assert [label.get_text() for label in ax.get_xticklabels()] == [
+        "< 0.5\nn = 2",
+        "0.5 to 1\nn = 40",
+    ]
+
+
+def test_a_cohort_of_unfinished_loads_is_grave():
+    provenance = {"unfinished_loads": ["experiments_csv mine.csv"]}
+    (found,) = find_caveats(made(*GOOD, calibration=CALM), {}, provenance)
+    assert found.grave
+    assert "unfinished (experiments_csv mine.csv)" in found.text
+
+
 def test_a_wild_type_that_moves_and_missing_unseen_pairs_are_grave():
     found = find_caveats(
-        made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])}
+        made(*GOOD, calibration=CALM), {"wild_type_fitness": np.array([1.0, 1.01])}, {}
     )
     assert found[0].grave
     assert "departs from 1 by 1.0e-02" in found[0].text

@@ -175,14 +175,14 @@ SCHEMA_NAMES = {
 LITERAL_PARTS = {
     *("match", "where", "returned", "sets", "merge", "key", "own", "names", "weight", "listed"),
     *("cypher", "text", "_seeking(cypher)", "DELETED_AT_ONCE", "prefix", "pattern", "several"),
-    *("pairs", "strays", "twice", "wrong", "bare", "quoted", "within", "rest"),
+    *("pairs", "strays", "twice", "wrong", "bare", "quoted", "within", "rest", "empty"),
     *("_EXPERIMENT", "_PERTURBATION"),
     "' AND '.join(pieces[:n_piece])",
 }
 CYPHER = re.compile(r"\b(MATCH|MERGE|CREATE|COPY|LOAD|RETURN|EXPLAIN|UNWIND|SET|WHERE|CALL)\b")
 SENDS = {
     *("query", "_run", "_change", "execute", "run", "_check", "execute_write", "_answer"),
-    *("parts", "query_parts", "read_nodes", "_of_nodes", "erase", "carry"),
+    *("ask", "query_parts", "read_nodes", "_of_nodes", "erase", "carry"),
 }
 
 

@@ -6,6 +6,7 @@ import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.ledger import rejects_folder, rejects_option, tell
+from genograph.cli.output import resumable
 
 
 @click.command()
@@ -24,7 +25,7 @@ def build(sources: Path, db: str, rejects: Path | None) -> None:
     """
     from genograph.database import ingest
 
-    with open_db(db, read_only=False) as store:
+    with resumable("the same command goes on"), open_db(db, read_only=False) as store:
         ingest.build(store, sources, report=tell, rejects=rejects_folder(rejects, db))
         size = store.size()
         counts = {name: n for name, n in store.counts().items() if n}

@@ -48,9 +48,10 @@ def status(db: str, style: str | None) -> None:
 
 
 @db.command()
+@click.option("--deep", is_flag=True, help="Compare the file with the hash of its last writer too.")
 @db_option
 @format_option
-def check(db: str, style: str | None) -> None:
+def check(*, deep: bool, db: str, style: str | None) -> None:
     """Verify the graph; print what is wrong and exit 1, or exit 0 where nothing is.
 
     Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
@@ -59,14 +60,15 @@ def check(db: str, style: str | None) -> None:
 
     \b
     Example:
-      genograph db check --db yeast.db
+      genograph db check --deep --db yeast.db
     """
     from genograph.database import check
 
     with open_db(db, read_only=True) as store:
-        found = check.check(store)
+        found = check.check(store, deep=deep)
     if not found:
-        click.echo(f"{db}: {len(check.CHECKS)} checks, nothing is wrong", err=True)
+        n = len(check.CHECKS) + deep
+        click.echo(f"{db}: {n} checks, nothing is wrong", err=True)
         return
     show(check.tabulate(found), style)
     click.echo(f"{db}: {format_count(len(found), 'finding')}", err=True)

@@ -9,7 +9,7 @@ import click
 
 from genograph.cli.database import db_option, open_db
 from genograph.cli.ledger import rejects_folder, rejects_option, tell
-from genograph.cli.output import format_option, show
+from genograph.cli.output import format_option, resumable, show
 from genograph.errors import SourceError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def load(
         raise click.UsageError(msg)
     # names that the library's own parameters have are no option of a loader either
     spec.settings(settings)
-    with open_db(db, read_only=False) as store:
+    with resumable("the same command finishes it"), open_db(db, read_only=False) as store:
         tell(
             ingest.load(store, loader, Path(file), rejects=rejects_folder(rejects, db), **settings)
         )

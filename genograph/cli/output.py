@@ -125,6 +125,16 @@ def _text(value: object) -> str:
 
 
 @contextmanager
+def resumable(words: str) -> Iterator[None]:
+    """Say what Ctrl-C leaves, and end with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; {words}", err=True)
+        sys.exit(130)
+
+
+@contextmanager
 def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], None]]:
     """Show how far a long job is: a bar on a terminal, plain lines elsewhere, nothing if quiet.
 

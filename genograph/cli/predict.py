@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from genograph.cli.database import db_option, open_db
-from genograph.cli.output import format_option, progress, quiet_option, show
+from genograph.cli.output import format_option, progress, quiet_option, resumable, show
 from genograph.errors import format_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from genograph.allpairs import By
-    from genograph.cohorts import Cohort
-    from genograph.run import Run
+    from genograph.cohorts import Cohort, Strains
+    from genograph.evaluation import Evaluation
+    from genograph.run import Prediction, Run
 
 
 @click.command()
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Rank by size of the interaction, most negative, most positive, or lowest fitness.",
 )
+@click.option(
+    "--baseline",
+    is_flag=True,
+    help="Of --strains, what gradient boosting says, which evaluate scores beside the run.",
+)
+@click.option("--vectors", is_flag=True, help="Of --strains, expression and other vectors too.")
 @click.option("--write", is_flag=True, help="Write the predictions into the database.")
 @click.option(
     "--promote/--no-promote",
@@ -82,6 +89,8 @@ def predict(
     out: Path | None,
     top: int,
     by: "By",
+    baseline: bool,
+    vectors: bool,
     write: bool,
     promote: bool,
     cohort: Path | None,
@@ -99,6 +108,10 @@ def predict(
     predictions are no finite numbers is not written; printed, the strains are counted, and the exit
     code is 1 where all of them lack a number.
 
+    Printed strains have their genes' symbols and whether the cohort has measured them, and in which
+    fold. Once genograph evaluate has run, there are calibrated s.d. too: the spread of the members
+    times what it was too small by on test strains of the same kind.
+
     \b
     Example:
       genograph predict run/ --strains pairs.csv --write --db yeast.db
@@ -109,6 +122,9 @@ def predict(
     from genograph.run import Run, say_missing
 
     _check(strains, genes, out, all_pairs=all_pairs, all_triples=all_triples)
+    if (baseline or vectors) and (strains is None or write):
+        msg = "--baseline and --vectors are for strains that are printed, with --strains"
+        raise click.UsageError(msg)
     opened = Run.open(run)
     data = opened.cohort(cohort)
     if strains is None:
@@ -126,10 +142,22 @@ def predict(
     if write:
         _written(opened, data, strains, db, device, promote=promote, quiet=quiet)
         return
-    predicted = score(opened, read_strains(strains, data), cohort=data, device=device)
-    show(predicted.to_arrow(), style)
+    asked = read_strains(strains, data)
+    if baseline:
+        from genograph.evaluation import predict_baseline
+
+        boosted = predict_baseline(opened, asked, cohort=data)
+        show(_tabulate(boosted, asked, data, None), style)
+        if more := int((asked.n_perturbed > 2).sum()):
+            words = f"{format_count(more, 'strain')} with three or more perturbations"
+            click.echo(f"gradient boosting has no number for {words}", err=True)
+        return
+    heads = None if vectors else [h for h in opened.config.model.heads if not _is_vector(h)]
+    predicted = score(opened, asked, cohort=data, device=device, heads=heads or None)
+    evaluation = _find_evaluation(opened)
+    show(_tabulate(predicted, asked, data, evaluation), style)
     if not quiet:
-        click.echo(_explain_spread(opened), err=True)
+        click.echo(_explain_spread(opened, evaluation), err=True)
     missing = predicted.find_missing(data)
     if said := say_missing(missing, predicted.strain_ids):
         click.echo(
@@ -139,21 +167,65 @@ def predict(
             sys.exit(1)
 
 
-def _explain_spread(run: "Run") -> str:
-    """What the s.d. of a run's predictions are, and by how much they are too small."""
+def _is_vector(phenotype: str) -> bool:
+    from genograph.schema import graph_schema
+
+    return bool(graph_schema().phenotypes[phenotype].axis)
+
+
+def _find_evaluation(run: "Run") -> "Evaluation | None":
     from genograph.evaluation import EVALUATION, load_evaluation
+
+    scores = run.folder / EVALUATION
+    return load_evaluation(scores) if scores.is_file() else None
+
+
+def _tabulate(
+    predicted: "Prediction", strains: "Strains", cohort: "Cohort", evaluation: "Evaluation | None"
+) -> "pa.Table":
+    """The predictions beside who the strains are and whether they were measured."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from genograph.cohorts import FOLDS
+    from genograph.evaluation import calibrate
+
+    symbols = cohort.genome.gene_symbols
+    genes = [
+        "+".join(symbols[g] for g in strains.gene[begin:end])
+        for begin, end in zip(strains.offsets[:-1], strains.offsets[1:], strict=True)
+    ]
+    row = pc.index_in(strains.ids, cohort.strains.ids).fill_null(-1).to_numpy()
+    with_experiments = [each.strain for each in cohort.measured.values()]
+    known = np.unique(np.concatenate([np.zeros(0, np.int64), *with_experiments]))
+    measured = [
+        f"measured ({FOLDS[cohort.strain_fold[r]]})" if r >= 0 and is_known else "unmeasured"
+        for r, is_known in zip(row, np.isin(row, known), strict=True)
+    ]
+    table = predicted.to_arrow()
+    table = table.add_column(1, "genes", pa.array(genes, pa.string()))
+    table = table.add_column(2, "measured", pa.array(measured, pa.string()))
+    honest = {} if evaluation is None else calibrate(predicted, strains, cohort, evaluation)
+    for name, sd in honest.items():
+        at = table.column_names.index(f"{name}_sd") + 1
+        table = table.add_column(at, f"{name}_sd_calibrated", pa.array(sd, mask=np.isnan(sd)))
+    return table
+
+
+def _explain_spread(run: "Run", evaluation: "Evaluation | None") -> str:
+    """What the s.d. of a run's predictions are, and by how much they are too small."""
     from genograph.evaluation.scores import QUANTITIES, SPLIT_WORDS
 
     members = run.config.training.members
     if members == 1:
         return "s.d.: none, the run has one member"
     words = f"s.d.: the spread of {members} members, without the noise of measurements"
-    scores = run.folder / EVALUATION
-    if not scores.is_file():
+    if evaluation is None:
         return f"{words}; genograph evaluate {run.folder} says by how much it is too small"
     found = [
         f"{each.stretch:.2g}x for {QUANTITIES[each.quantity]}, {SPLIT_WORDS[each.split]}"
-        for each in load_evaluation(scores).calibration
+        for each in evaluation.calibration
     ]
     return f"{words}; on test strains it was too small by {'; '.join(found) or 'an unknown factor'}"
 
@@ -196,7 +268,10 @@ def _combined(
     from genograph.allpairs import read_genes, score_all
 
     rank = int(os.environ.get("RANK", "0"))
-    with progress("predict", quiet=quiet or rank > 0) as tell:
+    with (
+        resumable("the same command keeps what is scored"),
+        progress("predict", quiet=quiet or rank > 0) as tell,
+    ):
         found = score_all(
             run,
             out,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genograph.ahead import start_ahead
 from genograph.cli.database import db_option, open_db
 from genograph.cli.output import format_option, show
 
@@ -38,6 +39,13 @@ def parse_parameters(given: tuple[str, ...]) -> "dict[str, Value]":
 @click.argument("cypher", required=False)
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Value of a $parameter.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds before giving up.")
+@click.option(
+    "--limit-rows",
+    type=click.IntRange(min=0),
+    default=1_000_000,
+    show_default=True,
+    help="Refuse an answer of more rows.",
+)
 @click.option("--list", "listing", is_flag=True, help="List the library, and stop.")
 @db_option
 @format_option
@@ -45,6 +53,7 @@ def query(
     cypher: str | None,
     param: tuple[str, ...],
     timeout: float,
+    limit_rows: int,
     listing: bool,
     db: str,
     style: str | None,
@@ -59,15 +68,17 @@ def query(
       genograph query suppressors -p min_interaction=0.3 --db yeast.db
       genograph query --list
     """
-    from genograph.cypher import query_file
-    from genograph.database.query import query as run
-
     if listing:
         show(_library(), style)
         return
     if cypher is None:
         msg = "CYPHER is missing: a query, a .cypher file, or a name that --list shows"
         raise click.UsageError(msg)
+    if "://" not in db:
+        start_ahead()
+    from genograph.cypher import query_file
+    from genograph.database.query import query as run
+
     file, parameters = query_file(cypher), parse_parameters(param)
     if file is not None:
         from genograph.cohorts import CohortQuery
@@ -75,7 +86,8 @@ def query(
         held = CohortQuery.read(file, **parameters)
         cypher, parameters = held.cypher, dict(held.parameters)
     with open_db(db, read_only=True) as store:
-        show(run(store, cypher, timeout=timeout, **parameters), style)
+        rows = run(store, cypher, limit_rows=limit_rows, timeout=timeout, **parameters)
+    show(rows, style)
 
 
 def _library() -> "pa.Table":

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from genograph.cli.output import progress, quiet_option
+from genograph.cli.output import progress, quiet_option, resumable
 
 
 def _models() -> list[str]:
@@ -96,6 +96,9 @@ def train(
     held = load_cohort(cohort)
     from genograph.training import train as run
 
-    with progress("train", quiet=quiet) as tell:
+    with (
+        resumable("the same command goes on after the last epoch"),
+        progress("train", quiet=quiet) as tell,
+    ):
         made = run(held, settings, out, cohort_folder=cohort, report=tell)
     click.echo(str(made.folder))

@@ -355,7 +355,10 @@ def _explain_branch(
     def count(prefix: str) -> int:
         statement = fence(f"{prefix}\nRETURN count(*) AS n_row")
         used = {n: v for n, v in query.parameters.items() if n in statement.parameters}
-        return int(store.query(statement.text, timeout=timeout, **used)["n_row"][0].as_py())
+        found = pa.concat_tables(
+            store.ask(statement.text, limit_rows=None, timeout=timeout, **used)
+        )
+        return int(found["n_row"][0].as_py())
 
     prefix, before = "", None
     for k, clause in enumerate(clauses):

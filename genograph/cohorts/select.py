@@ -7,6 +7,7 @@ held does not grow with the experiments.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from genograph.cohorts.rows import (
     to_integers,
 )
 from genograph.cohorts.sorting import AT_ONCE, Sorting, find_changes
-from genograph.errors import CohortError
+from genograph.errors import CohortError, format_count
 from genograph.files import scratch
 from genograph.measurements import RELATIVE
 from genograph.schema import WILD_TYPE, Phenotype, graph_schema, names_sha256
@@ -43,6 +44,7 @@ from genograph.store import Store
 from genograph.store.stream import VALUES_AT_ONCE
 
 EVERYTHING = CohortQuery.of()
+_LOG = logging.getLogger("genograph")
 
 
 def _carried() -> tuple[str, ...]:
@@ -63,9 +65,10 @@ def select(
     """The cohort of the experiments that a query selects, on the genome of the database.
 
     Experiments of strains with a perturbed gene outside `subgraph`, and of phenotypes that a cohort
-    does not carry (traits), are left out; all are counted in the provenance. The arrays of strains
-    and experiments are mapped from files of the temporary folder, whose room is given back with the
-    cohort.
+    does not carry (traits), are left out; all are counted in the provenance. Loads that the ledger
+    has as unfinished, of which only a part is there, are logged and named in the provenance. The
+    arrays of strains and experiments are mapped from files of the temporary folder, whose room is
+    given back with the cohort.
 
     Args:
         store: an open database.
@@ -92,6 +95,8 @@ def select(
         >>> sorted(cohort.measured)
         ['expression', 'fitness']
     """
+    # what is unfinished now may be finished at the end, and the other way round
+    unfinished = _warn_of_unfinished(store)
     query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
@@ -133,6 +138,7 @@ def select(
         "strains": len(strains.strains),
         "paralog_edges_cut": components.n_cut,
     }
+    sources, still_unfinished = _read_ledger(store)
     provenance = {
         "cypher": query.cypher,
         "parameters": json.dumps(dict(query.parameters), sort_keys=True),
@@ -149,7 +155,8 @@ def select(
         "database": store.uri,
         "database_genes_sha256": names_sha256(read.database_genes),
         "version": version("genograph"),
-        "sources": _sources(store),
+        "sources": sources,
+        "unfinished_loads": sorted({*unfinished, *still_unfinished}),
         **counts,
     }
     return Cohort(
@@ -190,6 +197,7 @@ def list_experiments(
         ('simulated_smf', 'YAL001C')
     """
     said = Vocabularies()
+    _warn_of_unfinished(store)
     query = name_ids(store, query)
     with _spill_folder() as folder:
         ids = read_experiment_ids(store, query, folder / "ids", timeout=timeout)
@@ -588,10 +596,24 @@ def _check_lengths(lists: pa.Array, ids: pa.ChunkedArray, wanted: int, axis: str
         raise CohortError(msg)
 
 
-def _sources(store: Store) -> list[str]:
-    """The files the database was loaded from: loader, name and hash."""
+def _read_ledger(store: Store) -> tuple[list[str], list[str]]:
+    """The files the database was loaded from: loader, name and hash; and those not to their end."""
     found = store.query(
-        "MATCH (f:Source) RETURN f.loader AS loader, f.file AS name, f.sha256 AS sha256"
-    )
-    rows = found.to_pylist()
-    return sorted(f"{r['loader']} {r['name']} {r['sha256']}" for r in rows)
+        "MATCH (f:Source) "
+        "RETURN f.loader AS loader, f.file AS name, f.sha256 AS sha256, f.loaded AS loaded"
+    ).to_pylist()
+    files = sorted(f"{r['loader']} {r['name']} {r['sha256']}" for r in found)
+    return files, sorted(f"{r['loader']} {r['name']}" for r in found if r["loaded"] is None)
+
+
+def _warn_of_unfinished(store: Store) -> list[str]:
+    """Say which loads are unfinished, and return them."""
+    _, unfinished = _read_ledger(store)
+    if unfinished:
+        _LOG.warning(
+            "%s: %s unfinished (%s): only a part of the data is here; load again for all of it",
+            store.uri,
+            f"{format_count(len(unfinished), 'load')} {'is' if len(unfinished) == 1 else 'are'}",
+            ", ".join(unfinished),
+        )
+    return unfinished

@@ -8,6 +8,7 @@ through (LOAD CSV, procedures, two statements).
 from collections.abc import Mapping, Sequence
 
 from genograph.cypher.functions import FUNCTIONS, OF_GRAPH
+from genograph.cypher.growth import check_growth
 from genograph.cypher.patterns import find_matched_names, plain_name
 from genograph.cypher.tokens import (
     CLAUSES,
@@ -42,7 +43,7 @@ _WORDS = {
     *("AND", "OR", "XOR", "NOT", "IN", "STARTS", "ENDS", "CONTAINS", "CASE", "WHEN", "THEN"),
     *("ELSE", "AS", "OPTIONAL", "ORDER"),
 }
-TAKEN = frozenset({"store", "cypher", "timeout", "rows", "path", "self", "cls"})
+TAKEN = frozenset({"store", "cypher", "timeout", "limit_rows", "rows", "path", "self", "cls"})
 """Names that a $parameter cannot have: functions that pass parameters on have arguments of them."""
 DEEPEST = 50
 LONGEST = 20_000
@@ -100,10 +101,10 @@ def fence(cypher: str) -> Statement:
 
 
 def check_parameters(statement: Statement, parameters: Mapping[str, Value]) -> None:
-    """Refuse a query whose $parameters are not the given ones.
+    """Refuse a query whose $parameters are not the given ones, or make a value too large.
 
     Raises:
-        CohortError: naming those that are missing or not used.
+        CohortError: naming those that are missing or not used, or the place.
     """
     missing = sorted(statement.parameters - set(parameters))
     unused = sorted(set(parameters) - statement.parameters)
@@ -114,6 +115,7 @@ def check_parameters(statement: Statement, parameters: Mapping[str, Value]) -> N
         names = ", ".join(f"${n}" for n in sorted(statement.parameters)) or "none"
         msg = f"the query does not use the parameter {unused[0]}; it has {names}"
         raise CohortError(msg)
+    check_growth(statement.tokens, parameters)
 
 
 def _refuse(token: Token, reason: str) -> None:

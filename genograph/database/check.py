@@ -17,6 +17,7 @@ from genograph.measurements import Axis
 from genograph.schema import Node, Property, Relationship, graph_schema, names_sha256
 from genograph.store import Store
 
+DEEP = "bytes"
 _REBUILD = "build the database again"
 
 
@@ -34,7 +35,9 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def check(store: Store, *, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
+def check(
+    store: Store, *, deep: bool = False, report: Callable[[str], None] = lambda name: None
+) -> list[Finding]:
     """Check a whole database; the findings are empty where it is sound.
 
     Loads that are unfinished, counts against the ledgers, keys, dangling ends, vocabulary hashes,
@@ -43,13 +46,14 @@ def check(store: Store, *, report: Callable[[str], None] = lambda name: None) ->
 
     Args:
         store: an open database.
+        deep: compare the file's bytes with the hash that its last writer left as well, first.
         report: told the name of each check before it runs.
 
     Returns:
         The findings, in the order of the checks.
 
     Raises:
-        StoreError: the database refuses a query.
+        StoreError: the database refuses a query; or a deep check of a server is asked for.
 
     Example:
         >>> with genograph.open_store("yeast.db", read_only=True) as store:
@@ -57,6 +61,11 @@ def check(store: Store, *, report: Callable[[str], None] = lambda name: None) ->
         []
     """
     out = []
+    if deep:
+        report(DEEP)
+        # with other bytes than were written, no answer of the engine means anything
+        if damage := store.find_damage():
+            return [Finding(DEEP, damage, "restore it from a dump")]
     for name, run in CHECKS.items():
         report(name)
         out += [Finding(name, what, remedy) for what, remedy in run(store)]
@@ -331,16 +340,14 @@ def _finite(store: Store) -> Found:
         spec = schema.type(name)
         if not counts[name]:
             continue
-        match = "MATCH (x:{})" if isinstance(spec, Node) else "MATCH ()-[x:{}]->()"
+        match = f"MATCH (x:{name})" if isinstance(spec, Node) else f"MATCH ()-[x:{name}]->()"
         for prop in spec.properties.values():
             if prop.type != "DOUBLE":
                 continue
             # an engine may order what is no number before or after all numbers
             it = f"x.{prop.name}"
             wrong = f"{it} <> {it} OR {it} > $most OR {it} < -$most"
-            found = store.query(
-                f"{match.format(name)} WHERE {wrong} RETURN count(*) AS n", most=_BEYOND
-            )
+            found = store.query(f"{match} WHERE {wrong} RETURN count(*) AS n", most=_BEYOND)
             n = found["n"][0].as_py()
             if n:
                 yield f"{n:,} {name}.{prop.name} are no finite numbers", remedy

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genograph.cohorts import Cohort
 from genograph.errors import RunError
+from genograph.evaluation.asking import calibrate, predict_baseline
 from genograph.evaluation.predictions import (
     PREDICTIONS,
     Predictions,
@@ -27,7 +28,7 @@ from genograph.evaluation.scores import (
     Score,
     load_evaluation,
 )
-from genograph.evaluation.scoring import Bench
+from genograph.evaluation.scoring import Bench, hides_singles
 from genograph.run import Run
 from genograph.schema import graph_schema
 
@@ -40,9 +41,11 @@ __all__ = [
     "Evaluation",
     "Predictions",
     "Score",
+    "calibrate",
     "evaluate",
     "load_evaluation",
     "load_predictions",
+    "predict_baseline",
     "score",
 ]
 
@@ -149,7 +152,7 @@ def evaluate(
         held,
         predictions,
         truth=true,
-        singles_hidden=getattr(run.config.model, "singles", "measured") == "hidden",
+        singles_hidden=hides_singles(run),
         seed=run.config.training.seed,
         report=lambda done, words: report(0.4 + 0.6 * done, words),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from genograph.cohorts import SPLITS, TEST, TRAIN
 from genograph.evaluation.baselines import (
@@ -50,25 +50,37 @@ class Scored(NamedTuple):
     calibrations: list[Calibration]
 
 
-def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]:
-    """Interaction scores and fitness of strains with two perturbations."""
-    cohort, f = bench.cohort, bench.cohort.fitness
-    assert f is not None
-    strains = cohort.strains
+class Boosted(NamedTuple):
+    """What gradient boosting says of some strains; every array has an entry for each strain.
+
+    Attributes:
+        rows: the strains, measured or asked for.
+        null: what their fitness would be without interaction; NaN for other strains.
+        trees: what boosted trees add to that, NaN but for test strains; None where training has too
+            few strains.
+    """
+
+    rows: Int64[np.ndarray, " row"]
+    null: Float64[np.ndarray, " strain"]
+    trees: Float64[np.ndarray, " strain"] | None
+
+
+def boost_pairs(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None) -> Boosted:
+    """Fit interaction scores of pairs by their genes' features.
+
+    Args:
+        bench: the measurements.
+        asked: strains to predict beside the measured ones; pairs among them.
+    """
+    cohort, strains = bench.cohort, bench.cohort.strains
     n = len(strains)
-    more = int(((strains.n_perturbed > 2) & (bench.fitness.n > 0)).sum())
-    if more:
-        bench.notes.append(f"{more} strains with three or more perturbations are not scored")
-    if not bench.is_pair.any():
-        bench.notes.append("the cohort has no pairs")
-        return
     single, interaction = bench.singles_of_pair, bench.interaction
     typical = bench.fitness.value[(strains.n_perturbed == 1) & (cohort.strain_fold == TRAIN)]
     typical = typical[np.isfinite(typical)]
     fill = float(typical.mean()) if len(typical) else 1.0
     null_filled = np.prod(np.where(np.isfinite(single), single, fill), axis=1)
     known = np.isfinite(interaction.value) | np.isfinite(bench.fitness.value)
-    rows = np.flatnonzero(bench.is_pair & known)
+    rows = np.flatnonzero(bench.is_pair & (known if asked is None else known | asked))
     lacking = int((np.isnan(single[rows]).any(axis=1)).sum())
     if lacking:
         bench.notes.append(
@@ -80,12 +92,49 @@ def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]
     # what is left of fitness when the null is taken off is the interaction score: one fit does both
     left = bench.fitness.value - null_filled
     residual = np.where(np.isfinite(interaction.value), interaction.value, left)
-    trees = _boosted(bench, rows, features, residual[rows])
+    null = np.where(np.isin(np.arange(n), rows), null_filled, np.nan)
+    return Boosted(rows, null, _boosted(bench, rows, features, residual[rows]))
+
+
+def boost_singles(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None) -> Boosted:
+    """Fit the fitness of single mutants by their genes' features; the null is 0.
+
+    Args:
+        bench: the measurements.
+        asked: strains to predict beside the measured ones; single mutants among them.
+    """
+    cohort, fitness = bench.cohort, bench.fitness
+    known = fitness.n > 0
+    alone = cohort.strains.n_perturbed == 1
+    rows = np.flatnonzero(alone & (known if asked is None else known | asked))
+    null = np.where(np.isin(np.arange(len(alone)), rows), 0.0, np.nan)
+    if not len(rows):
+        return Boosted(rows, null, None)
+    train = np.flatnonzero(cohort.strain_fold[rows] == TRAIN)
+    features = make_single_table(
+        cohort, bench.networks, rows, fitness.value[rows], train, bench.vectors
+    )
+    return Boosted(rows, null, _boosted(bench, rows, features, fitness.value[rows]))
+
+
+def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]:
+    """Interaction scores and fitness of strains with two perturbations."""
+    cohort, f = bench.cohort, bench.cohort.fitness
+    assert f is not None
+    strains = cohort.strains
+    more = int(((strains.n_perturbed > 2) & (bench.fitness.n > 0)).sum())
+    if more:
+        bench.notes.append(f"{more} strains with three or more perturbations are not scored")
+    if not bench.is_pair.any():
+        bench.notes.append("the cohort has no pairs")
+        return
+    interaction = bench.interaction
+    rows, null_filled, trees = boost_pairs(bench)
     truth = bench.truth
     for quantity, null, measured, sd, repeats, true in (
         (
             "interaction_pairs",
-            np.zeros(n),
+            np.zeros(len(strains)),
             interaction.value,
             interaction.sd,
             f.interaction,
@@ -109,18 +158,12 @@ def score_pairs(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]
 
 def score_singles(bench: Bench, predicted: MeasuredPrediction) -> Iterator[Scored]:
     """Fitness of strains with one perturbation."""
-    cohort = bench.cohort
-    fitness = bench.fitness
-    rows = np.flatnonzero((cohort.strains.n_perturbed == 1) & (fitness.n > 0))
+    cohort, fitness = bench.cohort, bench.fitness
+    rows, _, trees = boost_singles(bench)
     if not len(rows):
         bench.notes.append("the cohort has no fitness of single mutants")
         return
     assert cohort.fitness is not None
-    train = np.flatnonzero(cohort.strain_fold[rows] == TRAIN)
-    features = make_single_table(
-        cohort, bench.networks, rows, fitness.value[rows], train, bench.vectors
-    )
-    trees = _boosted(bench, rows, features, fitness.value[rows])
     controls = [] if trees is None else [Baseline("gradient boosting", trees)]
     truth = None if bench.truth is None else bench.truth.fitness
     yield _score(

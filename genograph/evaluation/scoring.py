@@ -12,6 +12,7 @@ from genograph.evaluation.baselines import GeneVectors, make_gene_vectors
 from genograph.evaluation.pair_features import Networks
 from genograph.evaluation.predictions import Truth
 from genograph.evaluation.scores import Combined, combine
+from genograph.run import Run
 
 
 @dataclass
@@ -94,6 +95,11 @@ class Bench:
             )
         value = np.where(derived, left, found.value)
         return Combined(value, np.where(derived, self.fitness.sd, found.sd), found.n, found.copies)
+
+
+def hides_singles(run: Run) -> bool:
+    """Whether the run's model does not see measured single mutants."""
+    return getattr(run.config.model, "singles", "measured") == "hidden"
 
 
 def find_positions(

@@ -45,7 +45,7 @@ def report(run: Run | Path | str, *, cohort: Cohort | Path | str | None = None) 
         run,
         held,
         evaluation,
-        find_caveats(evaluation, columns),
+        find_caveats(evaluation, columns, held.provenance),
         draw_pictures(held, evaluation, predictions, columns),
     )
     path = run.folder / REPORT

@@ -1,6 +1,6 @@
 """When not to trust a run: sentences that follow from its numbers, worst first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ TOO_FEW = 10
 LOW = 0.3
 """Pearson below which predictions rank strains hardly better than chance for a single choice."""
 
+APART = 0.3
+"""Difference of Pearson and Spearman above which a few strains make the first."""
+
 EXACT = 1e-6
 """Largest departure of the predicted wild type from 1."""
 
@@ -42,15 +45,27 @@ class Caveat(NamedTuple):
 
 
 def find_caveats(
-    evaluation: Evaluation, columns: Mapping[str, Num[np.ndarray, " epoch"]]
+    evaluation: Evaluation,
+    columns: Mapping[str, Num[np.ndarray, " epoch"]],
+    provenance: Mapping[str, object],
 ) -> list[Caveat]:
     """List reasons for caution, gravest first, one for each quantity and kind.
 
     Args:
         evaluation: scores of the run.
         columns: of metrics.csv.
+        provenance: of the cohort.
     """
     found: list[Caveat] = []
+    if unfinished := provenance.get("unfinished_loads"):
+        assert isinstance(unfinished, Sequence)
+        found.append(
+            Caveat(
+                True,
+                f"The cohort was exported while loads were unfinished ({', '.join(unfinished)}): "
+                f"it has only a part of their data. Load them again and export again.",
+            )
+        )
     for quantity in QUANTITIES:
         if quantity in UNCENTRED:
             continue
@@ -90,7 +105,7 @@ def find_interval(row: Score) -> tuple[float, float]:
 
 
 def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) -> list[Caveat]:
-    worse, low, few, flat, random, canary = (list[str]() for _ in range(6))
+    worse, low, few, flat, random, canary, apart = (list[str]() for _ in range(7))
     overtaken = False
     for row in rows:
         words = SPLIT_WORDS[row.split]
@@ -106,6 +121,8 @@ def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) ->
             worse.append(f"{words} ({best.model} {best.pearson:.3f}, the model {row.pearson:.3f})")
         if row.pearson < LOW:
             low.append(f"{row.pearson:.3f} with {words}")
+        if abs(row.pearson - row.spearman) > APART:
+            apart.append(f"{row.pearson:.2f} beside {row.spearman:.2f} with {words}")
         control = evaluation.find(quantity, row.split, "ridge on random embeddings")
         by_chance = np.nan if control is None or row.split != "random" else control.pearson
         if by_chance > row.pearson - 0.05:
@@ -131,6 +148,12 @@ def _check_quantity(evaluation: Evaluation, quantity: str, rows: list[Score]) ->
             overtaken,
             f"a running median in {CANARY} reaches {{}}; the position on a plate may carry the "
             f"signal.",
+        ),
+        (
+            apart,
+            False,
+            "Pearson and Spearman are far apart ({}): a few strains with extreme values make the "
+            "first, the second is how well all are ranked.",
         ),
         (few, False, "few strains were scored: {}."),
     ]

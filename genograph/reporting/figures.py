@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Num
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from genograph.evaluation.scores import CANARY, CEILINGS, MODEL, SPLIT_WORDS, Score, pearson
@@ -19,6 +20,8 @@ from genograph.evaluation.scores import CANARY, CEILINGS, MODEL, SPLIT_WORDS, Sc
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#9A9A9A", "#D55E00"
 DENSE = 1_500
 """Points above which a scatter becomes a hexbin."""
+FEWEST = 5
+"""Strains below which each is a point instead of a box."""
 DPI = 110
 
 COLOURS = {
@@ -97,6 +100,15 @@ def make_panels(
     return figure, list(axes)
 
 
+def add_colour_bar(ax: Axes, hexagons: PolyCollection, counted: str) -> None:
+    """Put the scale of a hexbin's numbers into the axis's lower right corner."""
+    inside = ax.inset_axes((0.60, 0.10, 0.35, 0.03))
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(hexagons, cax=inside, orientation="horizontal")
+    bar.set_label(f"{counted} in a hexagon", fontsize=6, labelpad=1)
+    bar.ax.tick_params(labelsize=6, length=2, pad=1)
+
+
 def draw_scatter(
     points: Sequence[Points], name: str, *, unit: str = "", counted: str = "strains"
 ) -> Picture:
@@ -111,10 +123,11 @@ def draw_scatter(
         margin = 0.04 * (high - low) or 0.01
         low, high = low - margin, high + margin
         if len(p.measured) > DENSE:
-            ax.hexbin(
+            hexagons = ax.hexbin(
                 p.measured, p.predicted, gridsize=60, bins="log", cmap="viridis", mincnt=1,
                 extent=(low, high, low, high), linewidths=0,
             )  # fmt: skip
+            add_colour_bar(ax, hexagons, counted)
         else:
             ax.scatter(p.measured, p.predicted, s=9, alpha=0.6, color=BLUE, linewidths=0)
         ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--")
@@ -140,19 +153,27 @@ def draw_boxes(p: Points, name: str, edges: Sequence[float]) -> Picture:
     groups = [(k, p.predicted[place == k]) for k in range(len(edges) + 1)]
     groups = [(k, values) for k, values in groups if len(values)]
     labels = [f"{_interval(k, edges)}\nn = {len(values):,}" for k, values in groups]
-    ax.boxplot(
-        [values for _, values in groups], tick_labels=labels, whis=(5, 95), showfliers=False,
-        widths=0.6, patch_artist=True, medianprops={"color": "black"},
-        boxprops={"facecolor": "#BFD9EA", "edgecolor": BLUE},
-    )  # fmt: skip
+    many = [(at, values) for at, (_, values) in enumerate(groups) if len(values) >= FEWEST]
+    if many:
+        ax.boxplot(
+            [values for _, values in many], positions=[at for at, _ in many], whis=(5, 95),
+            showfliers=False, widths=0.6, patch_artist=True, medianprops={"color": "black"},
+            boxprops={"facecolor": "#BFD9EA", "edgecolor": BLUE},
+        )  # fmt: skip
+    for at, (_, values) in enumerate(groups):
+        if len(values) < FEWEST:
+            ax.scatter(np.full(len(values), at), values, s=14, color=BLUE)
+    ax.set_xticks(range(len(groups)), labels)
+    ax.set_xlim(-0.6, len(groups) - 0.4)
     ax.axhline(0 if min(edges) < 0 else 1, color=GREY, lw=1, ls="--")
     ax.set_xlabel(f"measured {name}", fontsize=9)
     ax.set_ylabel(f"predicted {name}", fontsize=9)
     return encode_picture(
         figure,
         f"Predictions by measured bin: {name}, {SPLIT_WORDS[p.split]}",
-        "Boxes span the middle half of the predictions, whiskers the middle 90 %. Boxes that climb "
-        "from left to right without overlapping tell the classes apart.",
+        f"Boxes span the middle half of the predictions, whiskers the middle 90 %; of fewer than "
+        f"{FEWEST} strains each is a point. Boxes that climb from left to right without "
+        f"overlapping tell the classes apart.",
     )
 
 
@@ -174,7 +195,10 @@ def draw_residuals(p: Points, name: str) -> Picture:
     left.set_ylabel("strains", fontsize=9)
     left.set_title(f"mean {error.mean():+.4f}, s.d. {error.std():.4f}", fontsize=9)
     if len(error) > DENSE:
-        right.hexbin(p.predicted, error, gridsize=60, bins="log", cmap="viridis", mincnt=1)
+        hexagons = right.hexbin(
+            p.predicted, error, gridsize=60, bins="log", cmap="viridis", mincnt=1
+        )
+        add_colour_bar(right, hexagons, "strains")
     else:
         right.scatter(p.predicted, error, s=9, alpha=0.6, color=BLUE, linewidths=0)
     centres, middle = running_median(p.predicted, error)
@@ -218,7 +242,11 @@ def draw_bars(rows: Sequence[Score], title: str) -> Picture:
         )
         for at, value in enumerate(values):
             text = "–" if np.isnan(value) else f"{value:.3f}"
-            ax.text(max(0.0, float(np.nan_to_num(value))) + 0.01, at, text, va="center", fontsize=8)
+            # a label stands on white, before the lines of the ceilings
+            ax.text(
+                max(0.0, float(np.nan_to_num(value))) + 0.015, at, text, va="center", fontsize=8,
+                zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )  # fmt: skip
         ax.set_yticks(range(len(models)), models if number == 0 else [""] * len(models), fontsize=8)
         for ceiling, style in zip(CEILINGS, ("--", ":"), strict=True):
             row = held.get((ceiling, split))

@@ -82,9 +82,10 @@ class Store(ABC):
         timeout: float | None = None,
         **parameters: Value,
     ) -> pa.Table:
-        """Run a reading query and return its result, one Arrow column a returned column.
+        """Run a reading query of your own and return its result, a column a returned column.
 
-        The engine itself refuses writes here.
+        The engine itself refuses writes here. The query runs in this process; text that others
+        wrote belongs into `genograph.query`, where it can end neither the process nor the store.
 
         Args:
             cypher: the statement.
@@ -98,22 +99,31 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def parts(
-        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    def ask(
+        self,
+        cypher: str,
+        *,
+        limit_rows: int | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
     ) -> Iterator[pa.Table]:
-        """Run a reading query and yield its result in parts, at least one; see `query`.
+        """Run a reading query that a user wrote and yield its result in parts, at least one.
 
+        It runs where it can end neither this process nor the store: with the embedded store in a
+        process of its own, whose memory is limited, with Neo4j in the server. It is never repeated.
         Memory holds one part: a server's result is put down on disk before the first part is given,
         the embedded engine holds its own in its pool. An empty part has the columns, and not always
         their types.
 
         Args:
             cypher: the statement.
-            timeout: seconds before giving up; None: no limit.
+            limit_rows: a result of more rows is refused; None: no limit.
+            timeout: seconds before giving up, which takes two seconds more at most; None: no limit.
             parameters: values of the statement's $parameters.
 
         Raises:
-            StoreError: as `query`.
+            StoreError: as `query`; or the query took too much memory, ended the engine or has too
+                many rows, or a transaction is open.
             OSError: the disk takes no more.
         """
 
@@ -128,6 +138,17 @@ class Store(ABC):
     @abstractmethod
     def size(self) -> int | None:
         """Bytes on disk; None where the store cannot tell."""
+
+    @abstractmethod
+    def find_damage(self) -> str:
+        """Compare the database's bytes with the hash that the last writer left.
+
+        Returns:
+            What is wrong; nothing where they are as they were.
+
+        Raises:
+            StoreError: there is no hash, or the bytes are a server's.
+        """
 
     @contextmanager
     @abstractmethod

@@ -20,11 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from genograph.cypher.tokens import Statement, cut
 from genograph.errors import StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
-from genograph.store import recovery
+from genograph.store import digest, recovery
+from genograph.store.apart import Asked, EngineError, QueryProcess, say_late
 from genograph.store.base import Store, check_version, write_carry
+from genograph.store.child import CHUNK, UNREADABLE
 from genograph.tables import Table, Value, spill
 
 BUFFER_POOL = 1 << 30
@@ -33,11 +36,8 @@ BYTES_PER_ROW = 1_500
 """What the engine holds of a row that a transaction changes."""
 AFRESH = 3_000_000
 """Rows copied after which the database is opened again."""
-CHUNK = 10_000
 UNLOCKED, CLOSED = -2, -1
 """In place of a lock's descriptor: of a reader that needs none, and of a store that is closed."""
-ROWS_OF_PART = 250_000
-
 
 _OPEN: dict[tuple[int, int], list[bool]] = {}
 """Databases that this process has open, by device and inode: for each store, whether it may write.
@@ -69,6 +69,8 @@ class EmbeddedStore(Store):
         self._read_only = read_only
         self._depth = 0
         self._spoilt = False
+        self._apart: QueryProcess | None = None
+        self._writes = 0
         if read_only and not path.exists():
             msg = f"{path}: no such database; create it with `genograph load` or `genograph build`"
             raise StoreError(msg)
@@ -86,9 +88,12 @@ class EmbeddedStore(Store):
             self._connection = ladybug.Connection(self._database)
             self._enter()
             self._prepare(read_only)
-        except (RuntimeError, OSError) as error:
+        except (OSError, *_RAISED) as error:
             self._let_go()
-            msg = f"{path}: cannot be opened as a database: {_first_line(error)}"
+            said = _first_line(error)
+            msg = f"{path}: cannot be opened as a database: {said}"
+            if _is_damage(error):
+                msg = _say_damage(self.uri, said)
             raise StoreError(msg) from error
         except StoreError:
             self.close()
@@ -99,6 +104,8 @@ class EmbeddedStore(Store):
 
         def opened(read_only: bool) -> ladybug.Database:
             self._pool, self._copied = _pool(self._path, read_only=read_only, rows=rows), 0
+            if not read_only:
+                digest.remove_digest(self._path)
             return ladybug.Database(self._path, buffer_pool_size=self._pool, read_only=read_only)
 
         if recovery.was_killed(self._path):
@@ -208,6 +215,12 @@ class EmbeddedStore(Store):
     ) -> pa.Table:
         """See Store."""
         _check_reads(cypher)
+        if _SKIPS.search(_QUIET.sub(" ", cypher)):
+            msg = (
+                f"SKIP with LIMIT may end the process; use genograph.query, or WHERE n.id > $last; "
+                f"the query was: {' '.join(cypher.split())}"
+            )
+            raise StoreError(msg)
         if self._depth:
             return self._run(cypher, rows, parameters)
         try:
@@ -216,22 +229,57 @@ class EmbeddedStore(Store):
         finally:
             self._renew()
 
-    def parts(
-        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    def ask(
+        self,
+        cypher: str,
+        *,
+        limit_rows: int | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
     ) -> Iterator[pa.Table]:
-        """See Store."""
+        """See Store; a process of its own has the file open for reading, see QueryProcess."""
         _check_reads(cypher)
         if self._depth:
-            yield from _in_parts(self._answer(cypher, None, parameters))
-            return
-        with self._reading(cypher, timeout):
-            found = self._answer(cypher, None, parameters)
-        # an answer ends with its connection, and each query ends the store's
-        kept, self._connection = self._connection, ladybug.Connection(self._database)
+            msg = f"{self.uri}: a user's query cannot be run while a transaction is open"
+            raise StoreError(msg)
+        asked = _take_limit(Asked(cypher, parameters, None, limit_rows, timeout))
+        process, self._apart = self._apart, None
+        if process is not None and not process.alive:
+            process.close()
+            process = None
+        if process is None:
+            pool = _pool(self._path, read_only=True)
+            process = QueryProcess(self.uri, self._path, pool)
+        writes = self._writes
         try:
-            yield from _in_parts(found)
+            for part in process.ask(asked):
+                _check_texts(part)
+                yield part
+        except pa.ArrowInvalid as error:
+            msg = _say_damage(self.uri, _first_line(error))
+            raise StoreError(msg) from error
+        except EngineError as error:
+            if error.late:
+                msg = say_late(self.uri, asked)
+            elif error.damaged:
+                msg = _say_damage(self.uri, _first_line(error))
+            else:
+                msg = self._say_refusal(_first_line(error), cypher)
+            raise StoreError(msg) from error
         finally:
-            kept.close()
+            # what it has read is not what was written since
+            usable = process.alive and not process.is_large and writes == self._writes
+            if usable and self._apart is None and self._lock != CLOSED:
+                self._apart = process
+            else:
+                process.close()
+
+    def _stop_apart(self) -> None:
+        """End the process of queries, which must not read what changes."""
+        self._writes += 1
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
 
     @contextmanager
     def _reading(self, cypher: str, timeout: float | None) -> Iterator[None]:
@@ -242,10 +290,7 @@ class EmbeddedStore(Store):
             yield
         except StoreError as error:
             if timeout is not None and str(error).startswith("Interrupted"):
-                msg = (
-                    f"{self.uri}: ran out of time after {timeout:g} s; select less or allow more; "
-                    f"the query was: {' '.join(cypher.split())}"
-                )
+                msg = say_late(self.uri, Asked(cypher, {}, None, None, timeout))
                 raise StoreError(msg) from error
             raise
         finally:
@@ -280,7 +325,15 @@ class EmbeddedStore(Store):
         rows: pa.Table | None = None,
         parameters: Mapping[str, Value] | None = None,
     ) -> pa.Table:
-        return self._answer(cypher, rows, parameters).get_as_arrow(CHUNK)
+        answer = self._answer(cypher, rows, parameters)
+        try:
+            found = answer.get_as_arrow(CHUNK)
+            # they would fail only where somebody reads them
+            _check_texts(found)
+        except (pa.ArrowException, *_RAISED) as error:
+            msg = _say_damage(self.uri, _first_line(error))
+            raise StoreError(msg) from error
+        return found
 
     def _answer(
         self,
@@ -295,16 +348,22 @@ class EmbeddedStore(Store):
             text = f"LOAD FROM rows {cypher}"
         try:
             result = self._connection.execute(text, dict(parameters or {}))
-        except RuntimeError as error:
-            said = _first_line(error)
-            if "Buffer manager" in said:
-                said = f"{self.uri}: not to be done within {self._room()}; ask for less at a time"
-            msg = f"{said}; the query was: {' '.join(cypher.split())}"
+        except _RAISED as error:
+            msg = self._say_refusal(_first_line(error), cypher)
+            if _is_damage(error):
+                msg = _say_damage(self.uri, _first_line(error))
             raise StoreError(msg) from error
         if isinstance(result, list):
             msg = f"wanted one statement, got {len(result)}: {cypher}"
             raise StoreError(msg)
         return result
+
+    def _say_refusal(self, said: str, cypher: str) -> str:
+        if _DAMAGE.search(said):
+            return _say_damage(self.uri, said)
+        if "Buffer manager" in said:
+            said = f"{self.uri}: not to be done within {self._room()}; ask for less at a time"
+        return f"{said}; the query was: {' '.join(cypher.split())}"
 
     def _room(self) -> str:
         return f"{self._pool >> 20:,} MiB, a quarter of this machine's memory or less"
@@ -318,6 +377,10 @@ class EmbeddedStore(Store):
         for name in schema.relationships:
             out[name] = self.query(f"MATCH ()-[r:{name}]->() RETURN count(*) AS n")["n"][0].as_py()
         return out
+
+    def find_damage(self) -> str:
+        """See Store."""
+        return digest.compare_digest(self._path)
 
     def size(self) -> int | None:
         """See Store: the database file and its log."""
@@ -344,6 +407,7 @@ class EmbeddedStore(Store):
             msg = f"{self.uri}: is open for reading only"
             raise StoreError(msg)
         if self._depth == 0:
+            self._stop_apart()
             self._begin_afresh(rows)
             self._begin("BEGIN TRANSACTION")
         self._depth += 1
@@ -439,6 +503,7 @@ class EmbeddedStore(Store):
         """See Store."""
         if self._lock == CLOSED:
             return
+        self._stop_apart()
         if self._spoilt:
             # the engine would try again to write what the disk refused, and end the process
             for held in (self._connection, self._database):
@@ -446,11 +511,22 @@ class EmbeddedStore(Store):
         else:
             self._connection.close()
             self._database.close()
+            if not self._read_only:
+                digest.leave_digest(self._path)
         self._let_go()
 
 
+# as which its C++ exceptions arrive
+_RAISED = (RuntimeError, ValueError, MemoryError, *UNREADABLE)
+# what the engine says of pages that it cannot make sense of
+_DAMAGE = re.compile(
+    r"^Storage exception|corrupt|exist in catalog|out of bounds for file|\bstd::|\bvector::"
+    r"|basic_string|unordered_map|Cannot read from file|^Assertion"
+)
 # what stands in quotes or comments is no word of a query
 _QUIET = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|//[^\n]*|/\*.*?\*/", re.DOTALL)
+# past the last row it ends the process; with some keys to sort by, from 185 rows on
+_SKIPS = re.compile(r"\bORDER\s+BY\b.*?\bSKIP\s+\S+\s+LIMIT\b", re.IGNORECASE | re.DOTALL)
 _BEGINS = re.compile(r"\s*(MATCH|OPTIONAL|WITH|UNWIND|RETURN)\b", re.IGNORECASE)
 # clauses that the engine takes within a statement that begins like a query
 _OTHER = re.compile(
@@ -474,15 +550,31 @@ def _check_reads(cypher: str) -> None:
         raise StoreError(msg)
 
 
-def _in_parts(found: ladybug.QueryResult) -> Iterator[pa.Table]:
-    if found.get_num_tuples() <= ROWS_OF_PART:
-        yield found.get_as_arrow(CHUNK)
-        return
-    # the engine brings an answer into Arrow whole, or row by row
-    names = found.get_column_names()
-    while rows := found.get_n(ROWS_OF_PART):
-        columns = [pa.array(column) for column in zip(*rows, strict=True)]
-        yield pa.Table.from_arrays(columns, names=names)
+def _take_limit(asked: Asked) -> Asked:
+    """The query without the LIMIT behind a SKIP at its end, which is applied to its rows instead.
+
+    The engine ends its process where such a SKIP leads past the last row.
+    """
+    tokens, text = cut(asked.cypher)
+    clauses = Statement(text, tokens).clauses
+    words = [clause.keyword for clause in clauses]
+    if words[-3:] != ["ORDER BY", "SKIP", "LIMIT"] or any(w.startswith("UNION") for w in words):
+        return asked
+    limit = clauses[-1].tokens[1:]
+    if len(limit) != 1 or limit[0].kind not in ("number", "parameter"):
+        return asked
+    name = limit[0].text[1:] if limit[0].kind == "parameter" else ""
+    first = asked.parameters.get(name) if name else limit[0].text
+    if isinstance(first, str) and first.isdecimal() and not name:
+        first = int(first)
+    if not isinstance(first, int) or isinstance(first, bool) or first < 0:
+        # the engine says what it wants
+        return asked
+    rest = tokens[: -len(clauses[-1].tokens)]
+    used = {token.text[1:] for token in rest if token.kind == "parameter"}
+    kept = {n: value for n, value in asked.parameters.items() if n != name or n in used}
+    cypher = text[: clauses[-1].tokens[0].start]
+    return asked._replace(cypher=cypher, parameters=kept, first=first)
 
 
 def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
@@ -495,6 +587,30 @@ def _pool(path: Path, *, read_only: bool, rows: int = 0) -> int:
     size = path.stat().st_size if path.exists() else 0
     wanted = max(2 * BUFFER_POOL if read_only else BUFFER_POOL, min(size, LARGEST_POOL))
     return max(BUFFER_POOL, min(wanted + rows * BYTES_PER_ROW, memory // 4))
+
+
+def _check_texts(rows: pa.Table) -> None:
+    """Check that all texts are UTF-8; a list that is null has offsets of the engine's own.
+
+    Raises:
+        ArrowInvalid: some are not.
+    """
+    for column in rows.columns:
+        for chunk in column.chunks:
+            while pa.types.is_list(chunk.type):
+                chunk = chunk.values
+            if len(chunk) and pa.types.is_string(chunk.type):
+                chunk.validate(full=True)
+
+
+def _is_damage(error: BaseException) -> bool:
+    return isinstance(error, UNREADABLE) or _DAMAGE.search(str(error)) is not None
+
+
+def _say_damage(uri: str, said: str) -> str:
+    if "bad_alloc" in said:
+        return f"{uri}: is damaged, or memory is out ({said}); see `genograph db check --deep`"
+    return f"{uri}: is damaged ({said.removesuffix('.')}); restore it from a dump"
 
 
 def _first_line(error: BaseException) -> str:

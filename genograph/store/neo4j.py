@@ -2,16 +2,20 @@
 
 Hides credentials, sessions, batches and how the driver's errors and values become genograph's. A
 query is planned before it is run (EXPLAIN), and only what the planner calls reading is sent, in a
-transaction that may only read. Reads and writes are managed transactions: where the server goes
-away they are repeated until it is back.
+transaction that may only read. Reads and writes of genograph's own are managed transactions: where
+the server goes away they are repeated until it is back. A user's query is not: it may be what ended
+the server.
 """
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any, Never, TypeVar
 
 import pyarrow as pa
@@ -41,6 +45,7 @@ from genograph.errors import SchemaError, StoreError
 from genograph.files import scratch
 from genograph.schema import Node, Relationship, graph_schema
 from genograph.store.address import AUTH_FILE, PASSWORD, USER, parse_address, read_credentials
+from genograph.store.apart import GRACE_SECONDS, say_many
 from genograph.store.base import Store, check_version, write_carry
 from genograph.store.results import arrow_table
 from genograph.store.shape import Shape
@@ -59,6 +64,8 @@ _LOCK = "MERGE (:Database {id: 'writer'})"
 # what a server says to a transaction whose time is up while it waits for a lock
 _ENDED = ("TransactionTimedOut", "LockClientStopped", "Terminated")
 _LOG = logging.getLogger("genograph")
+# what nobody handles, Python would write to stderr as it is
+logging.getLogger("neo4j").addHandler(logging.NullHandler())
 
 # plan operators that read files, the server itself or whatever a procedure does, not the graph
 _REFUSED = ("LoadCSV", "ProcedureCall", "Show", "Terminate")
@@ -176,19 +183,36 @@ class Neo4jStore(Store):
         keys, values = self._do(READ_ACCESS, work, cypher, timeout=timeout, above=above)
         return arrow_table(keys, values, shape)
 
-    def parts(
-        self, cypher: str, *, timeout: float | None = None, **parameters: Value
+    def ask(
+        self,
+        cypher: str,
+        *,
+        limit_rows: int | None = None,
+        timeout: float | None = None,
+        **parameters: Value,
     ) -> Iterator[pa.Table]:
-        """See Store."""
+        """See Store; where the server goes away, that is said at once."""
+        if self._outer is not None:
+            msg = f"{self.uri}: a user's query cannot be run while a transaction is open"
+            raise StoreError(msg)
         shape = _shape(cypher, None)
-        self._check(cypher, parameters, cypher, above=1)
+        begin = time.monotonic()
+        if cypher not in self._checked:
+            with _unlogged():
+                self._judge(self._once(_plan(cypher, parameters), cypher, timeout), cypher)
+            self._checked.add(cypher)
         with scratch() as folder:
 
             def work(transaction: Transaction | ManagedTransaction) -> list[Path]:
-                # where it is repeated, the files are written again
                 result = transaction.run(cypher, dict(parameters))
                 files: list[Path] = []
+                n = 0
                 while (records := result.fetch(ROWS_OF_PART)) or not files:
+                    n += len(records)
+                    if limit_rows is not None and n > limit_rows:
+                        said = say_many(f"more than {limit_rows:,}", limit_rows)
+                        msg = f"{self.uri}: {said}; the query was: {_one_line(cypher)}"
+                        raise StoreError(msg)
                     values = [record.values() for record in records]
                     files.append(folder / f"{len(files)}.arrow")
                     rows = arrow_table(result.keys(), values, shape)
@@ -196,7 +220,7 @@ class Neo4jStore(Store):
                         out.write_table(rows)
                 return files
 
-            for file in self._do(READ_ACCESS, work, cypher, timeout=timeout):
+            for file in self._once(work, cypher, timeout, begin):
                 with pa.OSFile(str(file)) as opened:
                     part = pa.ipc.open_file(opened).read_all()
                 yield part
@@ -209,11 +233,13 @@ class Neo4jStore(Store):
         if text in self._checked:
             return
 
-        def work(transaction: Transaction | ManagedTransaction) -> ResultSummary:
-            return transaction.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
-
         with _unlogged():
-            summary = self._do(READ_ACCESS, work, cypher, above=above, planning=True)
+            plan = _plan(text, parameters)
+            self._judge(self._do(READ_ACCESS, plan, cypher, above=above, planning=True), cypher)
+        self._checked.add(text)
+
+    def _judge(self, summary: Any, cypher: str) -> None:  # noqa: ANN401  read by its names alone
+        """Refuse a query by its plan."""
         refused = [o for o in _operators(summary.plan) if o.startswith(_REFUSED)]
         if summary.query_type != "r" or refused:
             what = f" ({refused[0].partition('@')[0]})" if refused else ""
@@ -230,7 +256,6 @@ class Neo4jStore(Store):
                 said = status.status_description.partition(": ")[2].partition(".")[0]
                 msg = f"{said}: {name}; the query was: {_one_line(cypher)}"
                 raise StoreError(msg)
-        self._checked.add(text)
 
     def counts(self) -> Mapping[str, int]:
         """See Store."""
@@ -243,6 +268,14 @@ class Neo4jStore(Store):
         ]
         found = dict(map(tuple, self._run(" UNION ALL ".join(parts), {})))
         return {name: found[name] for name in (*schema.nodes, *schema.relationships)}
+
+    def find_damage(self) -> str:
+        """See Store."""
+        msg = (
+            f"{self.uri}: the bytes of a server are checked there: stop it, and run "
+            f"`neo4j-admin database check`"
+        )
+        raise StoreError(msg)
 
     def size(self) -> int | None:
         """See Store: a server does not tell."""
@@ -441,6 +474,43 @@ class Neo4jStore(Store):
         except (DriverError, Neo4jError, ValueError) as error:
             self._fail(error, cypher, timeout=timeout, above=above)
 
+    def _once(
+        self,
+        work: Callable[[Transaction | ManagedTransaction], _T],
+        cypher: str,
+        timeout: float | None,
+        begin: float | None = None,
+    ) -> _T:
+        """Run a user's reading work, which is never repeated: it may be what ended the server.
+
+        `begin` is the moment from which the time counts. Without it this is a plan, which brings
+        the server's warnings with it.
+
+        Raises:
+            StoreError: the server refuses, goes away, or is silent when the time is over.
+        """
+        seconds = timeout
+        if timeout is not None and begin is not None:
+            seconds = max(timeout - (time.monotonic() - begin), 0.001)
+
+        def once() -> _T:
+            with (
+                self._session(READ_ACCESS, warn=begin is None) as session,
+                session.begin_transaction(
+                    metadata={"app": "genograph"},
+                    timeout=None if seconds is None else max(seconds, 0.001),
+                ) as transaction,
+            ):
+                return work(transaction)
+
+        try:
+            return _wait(once, None if seconds is None else seconds + GRACE_SECONDS)
+        except TimeoutError as error:
+            msg = f"{self.uri}: {_say_late(timeout)}; the query was: {_one_line(cypher)}"
+            raise StoreError(msg) from error
+        except (DriverError, Neo4jError, ValueError) as error:
+            self._fail(error, cypher, timeout=timeout)
+
     def _session(self, access: str, *, warn: bool = False) -> Session:
         return self._driver.session(
             database=self._database,
@@ -474,10 +544,11 @@ class Neo4jStore(Store):
         elif isinstance(error, AuthError):
             said = f"wrong user or password; set {USER} and {PASSWORD}, or {AUTH_FILE}"
         elif isinstance(error, ServiceUnavailable | SessionExpired | ValueError):
-            said = f"no answer from the server ({said.rstrip(':')}); is it running, and there?"
+            said = (
+                f"no answer from the server ({said.rstrip(':')}); is it running, and there?{query}"
+            )
         elif "TransactionTimedOut" in code:
-            limit = "the server's limit" if timeout is None else f"{timeout:g} s"
-            said = f"ran out of time after {limit}; select less or allow more{query}"
+            said = f"{_say_late(timeout)}{query}"
         elif isinstance(error, Neo4jError) and _too_large(error):
             said = f"out of memory for one transaction; raise server.memory.heap.max_size{query}"
         elif isinstance(error, ClientError) and "AccessMode" in code:
@@ -495,6 +566,38 @@ class Neo4jStore(Store):
     def close(self) -> None:
         """See Store."""
         self._driver.close()
+
+
+def _plan(
+    text: str, parameters: Mapping[str, Any]
+) -> Callable[[Transaction | ManagedTransaction], ResultSummary]:
+    """The work of planning a query."""
+    return lambda transaction: transaction.run(f"EXPLAIN\n{text}", dict(parameters)).consume()
+
+
+def _wait(work: Callable[[], _T], seconds: float | None) -> _T:
+    """Do the work in a thread, and leave it alone when the time is over.
+
+    Raises:
+        TimeoutError: it is not done in time; a server that is silent cannot be interrupted.
+    """
+    if seconds is None:
+        return work()
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=run, name="genograph-query", daemon=True).start()
+    return done.result(seconds)
+
+
+def _say_late(timeout: float | None) -> str:
+    limit = "the server's limit" if timeout is None else f"{timeout:g} s"
+    return f"ran out of time after {limit}; select less or allow more"
 
 
 def _too_large(error: Neo4jError) -> bool:

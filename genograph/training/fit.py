@@ -302,8 +302,9 @@ class _Losses:
         losses = losses.double()
         self._sums = self._sums + losses if self._names else losses
         self._names = list(names)
+        last = norm.double().reshape(1)
         # the step, the norm and the losses of the first step that is not finite, or of this one
-        row = torch.cat([losses.new_tensor([step]), norm.double().reshape(1), losses])
+        row = torch.cat([torch.full_like(last, step), last, losses])
         if self._first is None:
             self._first = row
         else:

@@ -18,7 +18,9 @@ from errors.case import Case, written
 from neo4j import Session
 from neo4j.exceptions import AuthError, TransientError
 
+import genograph
 from genograph.database import dump
+from genograph.database.check import check
 from genograph.database.ingest import build, load, read_sources
 from genograph.database.ledger import Rejects
 from genograph.errors import GenographError
@@ -38,6 +40,8 @@ _LONG = (
     "UNWIND range(1, 10000) AS i UNWIND range(1, 10000) AS j UNWIND range(1, 1000) AS k "
     "RETURN count(i * j * k) AS n"
 )
+_DATABASE = "MATCH (d:Database) RETURN d.id AS id"
+_PAST_THE_END = "MATCH (g:Gene) WITH g ORDER BY g.id SKIP 100000 LIMIT 10 RETURN g.id AS id"
 _GENES = '[[source]]\nloader = "gff3"\nfile = "genes.gff"\n'
 
 
@@ -93,6 +97,10 @@ def _left_by_a_killed_writer(folder: Path) -> object:
     denied = PermissionError(errno.EACCES, "Permission denied")
     with patch("genograph.store.embedded.os.open", side_effect=[denied, FileNotFoundError]):
         return _opened(folder, read_only=True)
+
+
+def _asked(cypher: str, **settings: float) -> Callable[[Path], object]:
+    return _in_store(lambda store, folder: list(store.ask(cypher, **settings)))
 
 
 def _query(cypher: str, **settings: float) -> Callable[[Path], object]:
@@ -207,6 +215,15 @@ def _without_tables(folder: Path) -> object:
     return _opened(folder, read_only=True)
 
 
+def _damaged(folder: Path) -> object:
+    with open_store(folder / "x.db") as store:
+        store.write(Table.of("Gene", {"id": ["YAL001C"]}))
+    raw = (folder / "x.db").read_bytes().replace(b"YAL001C", b"\xffAL001C")
+    (folder / "x.db").write_bytes(raw)
+    with open_store(folder / "x.db", read_only=True) as store:
+        return store.query("MATCH (g:Gene) RETURN g.id AS id")
+
+
 def _write_to_reader(folder: Path) -> object:
     _opened(folder)
     with open_store(folder / "x.db", read_only=True) as store:
@@ -217,6 +234,16 @@ def _closed(folder: Path) -> object:
     with open_store(folder / "x.db") as store:
         pass
     return _enter(store)
+
+
+def _ask_while_writing(store, folder: Path | None = None) -> object:
+    with store.transaction():
+        return list(store.ask(_DATABASE))
+
+
+def _ask_server_while_writing(folder: Path) -> object:
+    with _server([[graph_schema().version]], [], [], [], read_only=False) as store:
+        return _ask_while_writing(store)
 
 
 def _enter(store) -> object:
@@ -556,6 +583,28 @@ _EMBEDDED = (
     ),
     Case(
         "StoreError",
+        "is damaged .*; restore it from a dump",
+        "Bytes of the database file are not those that were written: a disk or a copy failed.",
+        "Restore a dump into a new database, or build it again.",
+        _damaged,
+    ),
+    Case(
+        "StoreError",
+        "its last writer left no hash in .*, so its bytes cannot be checked; the next command that "
+        "writes leaves one",
+        "The last writer was killed, or the file was copied without its hash, or has over 8 GiB.",
+        "Copy the .sha256 as well, or run a command that writes, such as a load once more.",
+        _in_store(lambda store, folder: check(store, deep=True)),
+    ),
+    Case(
+        "StoreError",
+        "the bytes of a server are checked there: stop it, and run `neo4j-admin database check`",
+        "A deep check compares a file with its hash; a server has files of its own.",
+        "Check without --deep, and have the server's administrator run its tool.",
+        _served(lambda store: store.find_damage()),
+    ),
+    Case(
+        "StoreError",
         "cannot be opened:",
         "The lock file beside the database cannot be written.",
         "Mend the permissions of the folder.",
@@ -608,7 +657,51 @@ _EMBEDDED = (
         "ran out of time after .*; select less or allow more",
         "A query took longer than it was allowed to.",
         "Select less, or give a larger --timeout.",
-        _query(_LONG, timeout=0.2),
+        _each(_query(_LONG, timeout=0.2), _asked(_LONG, timeout=0.2)),
+    ),
+    Case(
+        "StoreError",
+        "the query took more than .* MiB of memory and was ended; ask for less at a time",
+        "A query needs more memory than the engine's pool and one GiB.",
+        "Select less, or aggregate; a range or a product of all with all is often the reason.",
+        "test_store_apart.py::test_a_query_that_takes_too_much_memory_is_ended",
+        "genograph/store/apart.py:_read",
+    ),
+    Case(
+        "StoreError",
+        "the answer has .* rows, and the limit is .*; select less, or allow more",
+        "A query answers with more rows than it may have, a million unless told otherwise.",
+        "Add LIMIT or aggregate; or give a larger --limit-rows, in Python limit_rows.",
+        _in_store(lambda store, folder: genograph.query(store, _DATABASE, limit_rows=0)),
+    ),
+    Case(
+        "StoreError",
+        "the query ended the database engine .*; ask in another way",
+        "The embedded engine has an error of its own that this query meets. The process of the "
+        "query is gone; database and store are as they were.",
+        "Write the query in another way; paging goes on from the last id: WHERE n.id > $last.",
+        _in_store(lambda store, folder: genograph.query(store, _PAST_THE_END)),
+    ),
+    Case(
+        "StoreError",
+        "a user's query cannot be run while a transaction is open",
+        "A program asks a query of a user between the writes of a transaction.",
+        "End the transaction first.",
+        _each(_in_store(_ask_while_writing), _ask_server_while_writing),
+    ),
+    Case(
+        "StoreError",
+        "SKIP with LIMIT may end the process; use genograph.query",
+        "Past the last row the embedded engine ends the process that it is in.",
+        "Use genograph.query, whose process is another; or page by the last id.",
+        _query(_PAST_THE_END),
+    ),
+    Case(
+        "StoreError",
+        "Cannot find property .*; the query was",
+        "The engine does not understand a query; the message has its words.",
+        "Mend the query; docs/data-model.md lists labels and properties.",
+        _asked("MATCH (g:Gene) RETURN g.colour"),
     ),
     Case(
         "StoreError",
@@ -710,7 +803,7 @@ _NEO4J = (
         "A query names a label, relationship type or property that the server has never seen.",
         "docs/data-model.md lists what there is.",
         "test_store.py::test_an_unknown_name_is_an_error_that_shows_it_and_the_query",
-        "genograph/store/neo4j.py:_check",
+        "genograph/store/neo4j.py:_judge",
     ),
     Case(
         "StoreError",
