@@ -257,7 +257,7 @@ _ROWS = (
         "wanted a decimal point, as in line",
         "One's own table has decimal points and decimal commas.",
         "Use one of them in all lines.",
-        _reads("experiments_csv", "strain;value\nAAA1;0.9\nAAA1;0,8\n"),
+        _reads("experiments_csv", "strain;value\nAAA1;0.9\nAAA1;0,8\n", unknown="refuse"),
     ),
     (
         "wanted a loaded gene; did you mean",
@@ -433,13 +433,15 @@ _ROWS = (
         "wanted nothing where .* is empty",
         "A line has a standard deviation without the number that it belongs to.",
         "Fill in the number, or empty the cell.",
-        _reads("experiments_csv", "strain,sd,interaction\nYAL001W+BBB1,0.1,0.2\n"),
+        _reads(
+            "experiments_csv", "strain,sd,interaction\nYAL001W+BBB1,0.1,0.2\n", unknown="refuse"
+        ),
     ),
     (
         "column study: got nothing, wanted a study, here or as option study",
         "Neither the line nor the option study says which study it is.",
         "Give the option study, or fill in the column study.",
-        _reads("experiments_csv", "strain,value\nYAL001W,1\n", study=""),
+        _reads("experiments_csv", "strain,value\nYAL001W,1\n", study="", unknown="refuse"),
     ),
     (
         "column unit: got .*, a time, wanted fitness, .*: convert it",
@@ -488,9 +490,10 @@ _ROWS = (
     # morphology_matrix
     (
         "got 1 column, wanted strains and parameters",
-        "The matrix of morphology has a column of strains and no parameter.",
-        "Save the whole table.",
-        _reads("morphology_matrix", "orf\nYAL001W\n"),
+        "The header of the matrix of morphology is separated by neither tabs nor commas, or has "
+        "no parameter.",
+        "Save the table as tab- or comma-separated text.",
+        _reads("morphology_matrix", "orf;size\nYAL001W;1\n"),
     ),
     # obo
     (
@@ -589,8 +592,8 @@ _ROWS = (
     ),
     (
         "got 1 column, wanted a name and parameters",
-        "The header of SCMD's table is not separated by tabs, or has no parameter.",
-        "Save the table as tab-separated text.",
+        "The header of SCMD's table is separated by neither tabs nor commas, or has no parameter.",
+        "Save the table as tab- or comma-separated text.",
         _reads("scmd", "ORF\nYAL001W\n"),
     ),
     # sga_costanzo2010
