@@ -680,7 +680,32 @@ _EMBEDDED = (
         "The embedded engine has an error of its own that this query meets. The process of the "
         "query is gone; database and store are as they were.",
         "Write the query in another way; paging goes on from the last id: WHERE n.id > $last.",
-        _in_store(lambda store, folder: genograph.query(store, _PAST_THE_END)),
+        "test_store_apart.py::test_a_query_that_ends_the_engine_is_one_line_and_the_store_goes_on",
+        site="genograph/store/apart.py:_explain_end",
+    ),
+    Case(
+        "StoreError",
+        "ran out of time after .* s; select less or allow more",
+        "A server has not answered when the time of a query is over.",
+        "Select less, or give a larger --timeout.",
+        "test_store_apart.py::test_a_server_is_given_up_within_two_seconds",
+        site="genograph/store/neo4j.py:_once",
+    ),
+    Case(
+        "StoreError",
+        "the answer has more than .* rows, and the limit is .*; select less, or allow more",
+        "A query to a server answers with more rows than it may have.",
+        "Add LIMIT or aggregate; or give a larger --limit-rows, in Python limit_rows.",
+        "test_store_apart.py::test_a_server_is_given_up_within_two_seconds",
+        site="genograph/store/neo4j.py:work",
+    ),
+    Case(
+        "StoreError",
+        "is damaged .*UTF8.*; restore it from a dump",
+        "Bytes of the database file were changed: a text in it is none any more.",
+        "Restore the database from a dump, or build it again.",
+        "test_store_damage.py::test_bytes_that_are_no_text_are_one_line",
+        site="genograph/store/embedded.py:ask",
     ),
     Case(
         "StoreError",

@@ -20,7 +20,7 @@ from genograph.allpairs import read_genes, score_all
 from genograph.cohorts import TEST, Cohort
 from genograph.config import TrainConfig, read_config
 from genograph.errors import GenographError, RunError
-from genograph.evaluation import evaluate, load_evaluation, score
+from genograph.evaluation import evaluate, load_evaluation, predict_baseline, score
 from genograph.evaluation.predictions import (
     MeasuredPrediction,
     Predictions,
@@ -249,6 +249,18 @@ def _nothing_measured(folder: Path) -> object:
     return evaluate(run, cohort=cohort)
 
 
+def _boosted_without_fitness(folder: Path) -> object:
+    cohort = _without("fitness")
+    run = _run(folder, model={"heads": ["expression"]}, cohort_sha256=cohort.sha256)
+    return predict_baseline(run, [cohort.genome.gene_ids[0]], cohort=cohort)
+
+
+def _boosted_by_none(folder: Path) -> object:
+    cohort = _tested(_small())
+    run = _run(folder, cohort_sha256=cohort.sha256)
+    return predict_baseline(run, [cohort.genome.gene_ids[0]], cohort=cohort)
+
+
 def _others(folder: Path) -> object:
     path = folder / "predictions.safetensors"
     save_predictions(_scalars(1, 1.0), _small(seed=1), path)
@@ -425,6 +437,20 @@ CASES: tuple[Case, ...] = (
         "The disk is full, or the folder may not be written or lies below a file.",
         "Make room or name another folder, and run the same command again.",
         lambda folder: train(_small(), _config(), written(folder, "x") / "run"),
+    ),
+    Case(
+        "RunError",
+        "its cohort has no fitness; gradient boosting has nothing to learn",
+        "The baseline is asked for a run whose cohort measured no fitness.",
+        "Export a cohort with fitness, and train on it.",
+        _boosted_without_fitness,
+    ),
+    Case(
+        "RunError",
+        "its cohort has too few .* in its training fold for trees",
+        "The baseline is asked for single or double mutants, of which training has fewer than ten.",
+        "Export more of them, or ask the run itself.",
+        _boosted_by_none,
     ),
     Case(
         "RunError",

@@ -463,6 +463,12 @@ _ROWS = (
         _reads("experiments_csv", "strain,value\n"),
     ),
     (
+        "got no rows, wanted at least one$",
+        "The table has nothing but empty lines.",
+        "Check that it is the right file.",
+        _reads("experiments_csv", "\n,\n"),
+    ),
+    (
         "line .*: got .*, wanted UTF-8 text",
         "Your own measurements have a character in another encoding.",
         "Save the file as CSV in UTF-8.",
