@@ -85,7 +85,7 @@ def predict(
 
             def share(done: int, number: int = number, head: str = head) -> None:
                 fraction = (number + done / max(len(strains), 1)) / len(wanted)
-                tell(fraction, f"{head} of {done:,} strains")
+                tell(fraction, f"{head} of {format_count(done, 'strain')}")
 
             found |= ensemble.predict(strains, head, share)
     tell(1.0, f"{format_count(len(strains), 'strain')} predicted")
