@@ -11,6 +11,7 @@ writers were killed. A record is a small JSON file with the fields of a pydantic
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -84,6 +85,12 @@ class Draft:
         # what cannot be removed now is removed by the next writer
         _remove(self._folder)
         self._lock.close()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 def is_draft(path: Path) -> bool:

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from genograph.cohorts import Cohort, load_cohort
 from genograph.config import TrainConfig
 from genograph.errors import RunError, format_count
-from genograph.files import RECORD, read_record, write_record
+from genograph.files import RECORD, hash_file, read_record, write_record
 from genograph.notebook import html_table, one_line, shorten
 from genograph.schema import graph_schema
 
@@ -360,7 +360,7 @@ class Run:
         if not path.is_file():
             msg = f"{path}: no such checkpoint; train again into the same folder, which makes it"
             raise RunError(msg)
-        if file_sha256(path) != self.record.checkpoints.get(name):
+        if hash_file(path) != self.record.checkpoints.get(name):
             msg = (
                 f"{path}: is not the checkpoint that run.json names, it was changed or damaged; "
                 f"train again into the same folder, which makes it anew"
@@ -432,8 +432,3 @@ class Run:
                     f"{wanted[:12]}; name the cohort it was trained on"
                 )
                 raise RunError(msg)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    return sha256(path.read_bytes()).hexdigest()

@@ -15,9 +15,9 @@ from genograph.cohorts.mapped import map_arrays
 from genograph.cohorts.ragged import find_rows
 from genograph.config import read_config
 from genograph.errors import CohortError
+from genograph.files import hash_file
 from genograph.models._statistics import single_effects
 from genograph.models.genome import GenomeModel
-from genograph.run import file_sha256
 from genograph.training import train
 from genograph.training.examples import Stream, find_examples
 
@@ -52,7 +52,7 @@ def test_a_training_from_disk_and_batch_by_batch_gives_the_same_weights(tmp_path
     one = train(cohort, config_of(epochs=2), tmp_path / "one")
     monkeypatch.setattr("genograph.training.examples.MOST_PLANNED", 5)
     other = train(load_cohort(tmp_path / "cohort"), config_of(epochs=2), tmp_path / "other")
-    assert file_sha256(one.checkpoint(0)) == file_sha256(other.checkpoint(0))
+    assert hash_file(one.checkpoint(0)) == hash_file(other.checkpoint(0))
 
 
 def test_arrays_walked_in_pieces_give_the_same_rows_examples_and_statistics(monkeypatch):

@@ -16,9 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from genograph.database.ledger import hash_file
 from genograph.errors import StoreError
-from genograph.files import RECORD, read_record, scratch, write_folder, write_record
+from genograph.files import (
+    RECORD,
+    hash_file,
+    read_record,
+    scratch,
+    write_folder,
+    write_record,
+)
 from genograph.schema import graph_schema
 from genograph.store import Store, Written, offline
 from genograph.store.stream import Keys, find_longest, stream

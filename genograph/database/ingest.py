@@ -16,11 +16,11 @@ from pathlib import Path
 
 from genograph import loaders
 from genograph.database.embed import embed
-from genograph.database.ledger import Ledger, LedgerEntry, find_rejects, hash_file, make_source
+from genograph.database.ledger import Ledger, LedgerEntry, find_rejects, make_source
 from genograph.database.spool import Spool
 from genograph.embeddings import PROVIDERS
 from genograph.errors import SourceError
-from genograph.files import scratch
+from genograph.files import hash_file, scratch
 from genograph.loaders import GeneNames, Option, Read, Reading, Source
 from genograph.loaders._ids import check_rows
 from genograph.store import Store, Written

@@ -151,12 +151,6 @@ def _counts(words: Sequence[str]) -> dict[str, int]:
     return {name: int(n) for name, _, n in (word.partition("=") for word in words)}
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
-
-
 def make_source(
     loader: str, loader_version: int, file: str, sha256: str, settings: Sequence[str], licence: str
 ) -> Table:

@@ -5,11 +5,11 @@ engine opens the file and leaves a new one when it has closed it: a file whose w
 none.
 """
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 
 from genograph.errors import StoreError
+from genograph.files import hash_file, write_file
 
 ENDING = ".sha256"
 LARGEST_HASHED = 8 << 30
@@ -25,13 +25,8 @@ def leave_digest(path: Path) -> None:
     """Write the hash of a database file that nobody has open; none where the disk is full."""
     if path.stat().st_size > LARGEST_HASHED:
         return
-    draft = Path(f"{path}{ENDING}.draft")
-    with suppress(OSError):
-        draft.write_text(f"{_hash(path)}  {path.name}\n", "utf-8", "surrogateescape")
-        draft.replace(f"{path}{ENDING}")
-        return
-    with suppress(OSError):
-        draft.unlink()
+    with suppress(OSError), write_file(Path(f"{path}{ENDING}")) as draft:
+        draft.write_text(f"{hash_file(path)}  {path.name}\n", "utf-8", "surrogateescape")
 
 
 def compare_digest(path: Path) -> str:
@@ -48,15 +43,10 @@ def compare_digest(path: Path) -> str:
             f"checked; the next command that writes leaves one"
         )
         raise StoreError(msg) from error
-    found = _hash(path)
+    found = hash_file(path)
     if left == found:
         return ""
     return (
         f"its bytes have the hash {found[:16]}…, the last writer left {left[:16]}…: the file was "
         f"changed or damaged since"
     )
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()

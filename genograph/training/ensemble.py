@@ -25,10 +25,10 @@ from genograph.cohorts import TRAIN, VALIDATION, Cohort, load_cohort
 from genograph.config import TrainConfig, TrainingConfig
 from genograph.engine.topology import threads
 from genograph.errors import RunError, format_count
-from genograph.files import LOCK, claim, is_draft, write_file
+from genograph.files import LOCK, claim, hash_file, is_draft, write_file
 from genograph.models import find_model
 from genograph.models.base import Inputs, StrainModel
-from genograph.run import FORMAT, RECORD_NAME, Run, RunRecord, file_sha256
+from genograph.run import FORMAT, RECORD_NAME, Run, RunRecord
 from genograph.schema import graph_schema
 from genograph.training.checkpoint import Progress
 from genograph.training.examples import StrainBatches, Task, VectorTask, find_examples
@@ -236,7 +236,7 @@ class _Members:
                 self._say_stopped(out, member, progress, batches.steps)
             told = True
             weights = {
-                f"{folder}/{file.name}": file_sha256(file)
+                f"{folder}/{file.name}": hash_file(file)
                 for file in sorted((out / folder).glob("*.safetensors"))
                 if file.name != "state.safetensors"
             }
@@ -394,7 +394,7 @@ def _keep_whole_members(out: Path, checkpoints: Mapping[str, str]) -> dict[str, 
     lost = {
         name.split("/")[0]
         for name, digest in checkpoints.items()
-        if not (out / name).is_file() or file_sha256(out / name) != digest
+        if not (out / name).is_file() or hash_file(out / name) != digest
     }
     return {name: digest for name, digest in checkpoints.items() if name.split("/")[0] not in lost}
 

@@ -28,10 +28,10 @@ from genograph.evaluation.predictions import (
     read_truth,
     save_predictions,
 )
-from genograph.files import claim
+from genograph.files import claim, hash_file
 from genograph.prediction import predict
 from genograph.reporting import report
-from genograph.run import Predicted, Run, file_sha256
+from genograph.run import Predicted, Run
 from genograph.simulation import simulate
 from genograph.store import open_store
 from genograph.tables import Table
@@ -210,7 +210,7 @@ def lose_numbers(folder: Path) -> Path:
             for key, tensor in tensors.items()
         }
         save_file(spoiled, folder / name)
-        record["checkpoints"][name] = file_sha256(folder / name)
+        record["checkpoints"][name] = hash_file(folder / name)
     written(folder, json.dumps(record), "run.json")
     return folder
 
