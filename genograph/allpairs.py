@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from genograph.cohorts import Cohort, Strains, make_strains
+from genograph.cohorts.strains import find_genes
 from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
 from genograph.files import RECORD, is_draft, read_record, write_file, write_record
@@ -211,11 +212,7 @@ def read_genes(path: Path | str, cohort: Cohort) -> list[str]:
         ['YAL001C', 'YAL002C']
     """
     path, found = Path(path), []
-    known = {
-        s.upper(): g
-        for g, s in zip(cohort.genome.gene_ids, cohort.genome.gene_symbols, strict=True)
-    }
-    known |= {g.upper(): g for g in cohort.genome.gene_ids}
+    find = find_genes(cohort)
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except FileNotFoundError:
@@ -228,9 +225,10 @@ def read_genes(path: Path | str, cohort: Cohort) -> list[str]:
         name = line.partition("#")[0].strip()
         if not name:
             continue
-        if name.upper() not in known:
+        gene = find(name)
+        if gene is None:
             raise SourceError.at(path, number, None, name, "a gene of the cohort")
-        found.append(known[name.upper()])
+        found.append(gene)
     if not found:
         msg = f"{path}: lists no genes"
         raise SourceError(msg)

@@ -271,11 +271,7 @@ class Cohort:
     @cached_property
     def n_unseen(self) -> Int64[np.ndarray, " strain"]:
         """How many of a strain's perturbations are of genes that training never perturbs."""
-        unseen = (self.gene_fold[self.strains.gene] != TRAIN).astype(np.int64)
-        total = np.concatenate([[0], np.cumsum(unseen)])
-        count: NDArray[Any]
-        count = total[self.strains.offsets[1:]] - total[self.strains.offsets[:-1]]
-        return count
+        return count_unseen(self.strains, self.gene_fold)
 
     def test_strains(self, split: str) -> Bool[np.ndarray, " strain"]:
         """Which strains a split tests on.
@@ -287,12 +283,7 @@ class Cohort:
         Raises:
             CohortError: unknown split.
         """
-        n, n_unseen = self.strains.n_perturbed, self.n_unseen
-        splits: dict[str, NDArray[Any]] = {
-            "random": n_unseen == 0,
-            "one_gene_unseen": n_unseen == 1,
-            "all_genes_unseen": (n_unseen == n) & (n >= 2),
-        }
+        splits = divide_splits(self.strains, self.n_unseen)
         if split in splits:
             chosen: NDArray[Any] = (self.strain_fold == TEST) & splits[split]
             return chosen
@@ -347,6 +338,25 @@ class Cohort:
 
 
 SPLITS = ("random", "one_gene_unseen", "all_genes_unseen")
+
+
+def count_unseen(
+    strains: Strains, gene_fold: Int8[np.ndarray, " gene"]
+) -> Int64[np.ndarray, " strain"]:
+    """How many of each strain's perturbations are of genes that training never perturbs."""
+    unseen = (gene_fold[strains.gene] != TRAIN).astype(np.int64)
+    total = np.concatenate([[0], np.cumsum(unseen)])
+    count: NDArray[Any] = total[strains.offsets[1:]] - total[strains.offsets[:-1]]
+    return count
+
+
+def divide_splits(
+    strains: Strains, n_unseen: Int64[np.ndarray, " strain"]
+) -> dict[str, Bool[np.ndarray, " strain"]]:
+    """Which strains are of the kind of each of SPLITS, by how many of their genes are unseen."""
+    n = strains.n_perturbed
+    of_kind = (n_unseen == 0, n_unseen == 1, (n_unseen == n) & (n >= 2))
+    return dict(zip(SPLITS, of_kind, strict=True))
 
 
 Arrays = dict[str, NDArray[Any]]

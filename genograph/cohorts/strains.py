@@ -81,7 +81,7 @@ def read_strains(
         ['WT', 'YAL001C+YAL002C']
     """
     path = Path(path)
-    find = _find_genes(cohort, resolve)
+    find = find_genes(cohort, resolve)
     genotypes = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
@@ -121,7 +121,7 @@ def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
     Raises:
         SchemaError: no strain's spelling, or a gene that the cohort does not have.
     """
-    find = _find_genes(cohort, None)
+    find = find_genes(cohort)
     genotypes = []
     for name in names:
         if not isinstance(name, str):
@@ -135,8 +135,8 @@ def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
     return make_strains(genotypes, cohort)
 
 
-def _find_genes(
-    cohort: Cohort, resolve: Callable[[str], str | None] | None
+def find_genes(
+    cohort: Cohort, resolve: Callable[[str], str | None] | None = None
 ) -> Callable[[str], str | None]:
     """A function from any name of a gene to its id, None where it is none."""
     genome = cohort.genome

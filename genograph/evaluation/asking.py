@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from genograph.cohorts import TEST, TRAIN, Cohort, Strains
+from genograph.cohorts import TEST, Cohort, Strains
+from genograph.cohorts.data import count_unseen, divide_splits
 from genograph.cohorts.strains import name_strains
 from genograph.errors import RunError
 from genograph.evaluation.scalars import boost_pairs, boost_singles
@@ -103,13 +104,7 @@ def calibrate(
         By name of the quantity.
     """
     n = strains.n_perturbed
-    unseen = (cohort.gene_fold[strains.gene] != TRAIN).astype(np.int64)
-    n_unseen = np.diff(np.concatenate([[0], np.cumsum(unseen)])[strains.offsets])
-    splits = {
-        "random": n_unseen == 0,
-        "one_gene_unseen": n_unseen == 1,
-        "all_genes_unseen": (n_unseen == n) & (n >= 2),
-    }
+    splits = divide_splits(strains, count_unseen(strains, cohort.gene_fold))
     kinds = {
         "fitness_singles": ("fitness", n == 1),
         "fitness_pairs": ("fitness", n == 2),

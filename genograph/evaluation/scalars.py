@@ -55,7 +55,7 @@ class Boosted(NamedTuple):
 
     Attributes:
         rows: the strains, measured or asked for.
-        null: what their fitness would be without interaction; NaN for other strains.
+        null: what a strain's fitness is without what the trees add.
         trees: what boosted trees add to that, NaN but for test strains; None where training has too
             few strains.
     """
@@ -73,7 +73,6 @@ def boost_pairs(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None) 
         asked: strains to predict beside the measured ones; pairs among them.
     """
     cohort, strains = bench.cohort, bench.cohort.strains
-    n = len(strains)
     single, interaction = bench.singles_of_pair, bench.interaction
     typical = bench.fitness.value[(strains.n_perturbed == 1) & (cohort.strain_fold == TRAIN)]
     typical = typical[np.isfinite(typical)]
@@ -92,8 +91,7 @@ def boost_pairs(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None) 
     # what is left of fitness when the null is taken off is the interaction score: one fit does both
     left = bench.fitness.value - null_filled
     residual = np.where(np.isfinite(interaction.value), interaction.value, left)
-    null = np.where(np.isin(np.arange(n), rows), null_filled, np.nan)
-    return Boosted(rows, null, _boosted(bench, rows, features, residual[rows]))
+    return Boosted(rows, null_filled, _boosted(bench, rows, features, residual[rows]))
 
 
 def boost_singles(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None) -> Boosted:
@@ -107,7 +105,7 @@ def boost_singles(bench: Bench, asked: Bool[np.ndarray, " strain"] | None = None
     known = fitness.n > 0
     alone = cohort.strains.n_perturbed == 1
     rows = np.flatnonzero(alone & (known if asked is None else known | asked))
-    null = np.where(np.isin(np.arange(len(alone)), rows), 0.0, np.nan)
+    null = np.zeros(len(alone))
     if not len(rows):
         return Boosted(rows, null, None)
     train = np.flatnonzero(cohort.strain_fold[rows] == TRAIN)
