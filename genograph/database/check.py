@@ -362,13 +362,10 @@ def _finite(store: Store) -> Found:
     for prop in numbers:
         if prop.type == "FLOAT[]":
             yield from _finite_vectors(store, prop.name, again["PREDICTED"])
-    n, first = 0, ""
     ids = store.query("MATCH (n:Experiment) WHERE n.values IS NOT NULL RETURN n.id AS id")["id"]
     read = "MATCH (n:Experiment {id: in_id}) RETURN in_id AS id, n.values AS numbers"
-    for some in _read_vectors(ids, lambda rows: store.query(read, rows=rows)):
-        # a value that was not measured is NaN
-        wrong_ids = _where(some, np.isinf, np.logical_or)
-        n, first = n + len(wrong_ids), min(wrong_ids, default=first) if not n else first
+    # a value that was not measured is NaN
+    n, first = _count_wrong(ids, lambda rows: store.query(read, rows=rows), _find_infinite)
     if n:
         yield f"{n:,} Experiment.values are infinite, first {first:.80}", again["Experiment"]
 
@@ -380,18 +377,27 @@ def _finite_vectors(store: Store, name: str, remedy: str) -> Found:
         match = "MATCH (r:Run {id: $run})-[p:PREDICTED]->(s:Strain"
         ids = store.query(f"{match}) WHERE p.{name} IS NOT NULL RETURN s.id AS id", run=run)["id"]
         read = f"{match} {{id: in_id}}) RETURN in_id AS id, p.{name} AS numbers"
-        wrong: list[str] = []
-        n = 0
 
         def ask(rows: pa.Table, read: str = read, run: str = run) -> pa.Table:
             return store.query(read, rows=rows, run=run)
 
-        for some in _read_vectors(ids, ask):
-            found = _where(some, np.isinf, np.logical_or) + _where(some, np.isnan, np.logical_and)
-            n, wrong = n + len(found), wrong or sorted(found)[:1]
+        n, first = _count_wrong(ids, ask, lambda some: _find_infinite(some) + _find_empty(some))
         if n:
-            what = f"{n:,} predictions of {name} of run {run} are not finite, first of {wrong[0]}"
+            what = f"{n:,} predictions of {name} of run {run} are not finite, first of {first}"
             yield what, remedy
+
+
+def _count_wrong(
+    ids: pa.ChunkedArray,
+    ask: Callable[[pa.Table], pa.Table],
+    find: Callable[[pa.Table], list[str]],
+) -> tuple[int, str]:
+    """How many ids `find` finds in what `ask` gives of them, and the first of the first part."""
+    n, first = 0, ""
+    for some in _read_vectors(ids, ask):
+        found = find(some)
+        n, first = n + len(found), first or min(found, default="")
+    return n, first
 
 
 def _read_vectors(ids: pa.ChunkedArray, ask: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
@@ -404,6 +410,16 @@ def _read_vectors(ids: pa.ChunkedArray, ask: Callable[[pa.Table], pa.Table]) -> 
         begin += step
         lengths = pc.max(pc.list_value_length(some["numbers"])).as_py() or 1
         step = max(1, _VALUES_AT_ONCE // lengths)
+
+
+def _find_infinite(some: pa.Table) -> list[str]:
+    """The ids of which any number is infinite."""
+    return _where(some, np.isinf, np.logical_or)
+
+
+def _find_empty(some: pa.Table) -> list[str]:
+    """The ids of which no number is there."""
+    return _where(some, np.isnan, np.logical_and)
 
 
 def _where(some: pa.Table, what: np.ufunc, how: np.ufunc) -> list[str]:

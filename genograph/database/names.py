@@ -37,10 +37,9 @@ LONGEST = 50
 def _read(store: Store, kind: str) -> list[tuple[str, str, list[str]]]:
     """The id, the name and the aliases of everything of a kind, sorted by id."""
     spec = _KINDS[kind]
-    aliases = f"n.{spec.aliases}" if spec.aliases else "NULL"
     returned = f"n.id AS id, n.{spec.name} AS name"
     if spec.aliases:
-        returned += f", {aliases} AS aliases"
+        returned += f", n.{spec.aliases} AS aliases"
     found = store.query(f"MATCH (n:{spec.label}) RETURN {returned}").to_pylist()
     return sorted((row["id"], row["name"] or "", row.get("aliases") or []) for row in found)
 

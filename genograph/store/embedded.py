@@ -261,10 +261,8 @@ class EmbeddedStore(Store):
         except EngineError as error:
             if error.late:
                 msg = say_late(self.uri, asked)
-            elif error.damaged:
-                msg = _say_damage(self.uri, _first_line(error))
             else:
-                msg = self._say_refusal(_first_line(error), cypher)
+                msg = self._explain(error, cypher, damaged=error.damaged)
             raise StoreError(msg) from error
         finally:
             # what it has read is not what was written since
@@ -349,17 +347,17 @@ class EmbeddedStore(Store):
         try:
             result = self._connection.execute(text, dict(parameters or {}))
         except _RAISED as error:
-            msg = self._say_refusal(_first_line(error), cypher)
-            if _is_damage(error):
-                msg = _say_damage(self.uri, _first_line(error))
+            msg = self._explain(error, cypher)
             raise StoreError(msg) from error
         if isinstance(result, list):
             msg = f"wanted one statement, got {len(result)}: {cypher}"
             raise StoreError(msg)
         return result
 
-    def _say_refusal(self, said: str, cypher: str) -> str:
-        if _DAMAGE.search(said):
+    def _explain(self, error: Exception, cypher: str, *, damaged: bool = False) -> str:
+        """One line on what the engine says of a query."""
+        said = _first_line(error)
+        if damaged or _is_damage(error):
             return _say_damage(self.uri, said)
         if "Buffer manager" in said:
             said = f"{self.uri}: not to be done within {self._room()}; ask for less at a time"
@@ -604,7 +602,8 @@ def _check_texts(rows: pa.Table) -> None:
 
 
 def _is_damage(error: BaseException) -> bool:
-    return isinstance(error, UNREADABLE) or _DAMAGE.search(str(error)) is not None
+    # below its first line an error quotes the query, which may have any words
+    return isinstance(error, UNREADABLE) or _DAMAGE.search(_first_line(error)) is not None
 
 
 def _say_damage(uri: str, said: str) -> str:
