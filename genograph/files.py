@@ -178,7 +178,9 @@ def write_folder(
 
 
 def read_folder(folder: Path, read: Callable[[], _Read]) -> _Read:
-    """What `read` makes of the files of a folder, again where a writer replaced it meanwhile.
+    """Read the files of a folder, and read them again where a writer replaced the folder meanwhile.
+
+    Returns what `read` returns.
 
     Raises:
         GenographError: of `read`, and the folder is the one that it began with.
@@ -231,7 +233,7 @@ def _swapping(place: Path) -> Iterator[None]:
 
 @contextmanager
 def claim(folder: Path, *, error: type[GenographError]) -> Iterator[None]:
-    """Keep other claims off a folder, made where it is missing, until the block ends.
+    """Lock a folder for this process until the block ends, and make it where it is missing.
 
     A folder that the block leaves empty is removed.
 

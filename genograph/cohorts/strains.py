@@ -116,7 +116,7 @@ def read_strains(
 
 
 def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:
-    """Strains by their ids or by symbols, as arrays on a cohort's genes; sorted, repeats merged.
+    """Make strains of ids or symbols, as arrays on a cohort's genes; sorted, repeats merged.
 
     Raises:
         SchemaError: no strain's spelling, or a gene that the cohort does not have.

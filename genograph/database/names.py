@@ -1,4 +1,4 @@
-"""Things of the graph by their names: genes, terms, complexes, studies and environments.
+"""Find genes, terms, complexes, studies and environments by their names.
 
 Hides which properties of each hold names, and how a name that nothing has is compared with those
 that there are. Case does not matter.
