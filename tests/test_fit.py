@@ -1,4 +1,4 @@
-"""The loop that trains any module: stopped within an epoch, numbers that are not finite, the pace."""
+"""The loop that trains any module: stopped within an epoch, numbers not finite, the pace."""
 
 import math
 
