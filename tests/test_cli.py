@@ -308,7 +308,7 @@ def test_a_failed_write_back_leaves_nothing(trained, tmp_path, monkeypatch):
 
 BAD_CSV = {
     "no such column": ("gene\nYAL001C\n", "a column named strain"),
-    "unknown gene": ("strain\nWT\nNOSUCH1\n", "line 3"),
+    "unknown gene": ("strain\nNOSUCH1\nNOSUCH2\n", "line 2"),
     "no strain": ("strain\nYAL001C+\n", "line 2"),
     "twice": ("strain\nYAL001C+YAL001C\n", "line 2"),
     "empty": ("strain\n", "holds no strains"),
@@ -321,6 +321,25 @@ def test_a_bad_list_of_strains_is_refused_with_its_line(trained, tmp_path, case)
     file = tmp_path / "bad.csv"
     file.write_text(text, "utf-8")
     assert words in refused("predict", trained / "run", "--strains", file)
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("--write",), ("--baseline",)], ids=lambda more: "".join(more)
+)
+def test_a_row_of_strains_that_cannot_be_read_is_refused_and_the_others_go_on(
+    trained, tmp_path, more
+):
+    database = tmp_path / "copy.db"
+    database.write_bytes((trained / "yeast.db").read_bytes())
+    (gene, _) = genes(trained)
+    wrong = [f"NOSUCH{n}" for n in range(22)]
+    file = _strains(tmp_path, gene, *wrong, f"{gene}+", "WT")
+    done = run("predict", trained / "run", "--strains", file, "--db", database, *more)
+    said = [line for line in done.stderr.splitlines() if line.startswith("refused: ")]
+    assert len(said) == 21
+    assert said[0].startswith(f"refused: {file}, line 3, column strain: got NOSUCH0, wanted a gene")
+    assert said[-1] == "refused: 3 more"
+    assert gene in done.stdout or "2 predictions written" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model_cohort import cohort_of, genome_of, strains_of
 
 from genograph.config import read_config
-from genograph.engine import native, reachable
+from genograph.engine import choose, native, reachable
 from genograph.engine.bags import KERNELS, bag_sum, make_bag
 from genograph.engine.base import Layer, Perturbed
 from genograph.engine.choose import choose_engine
@@ -305,14 +305,33 @@ def test_dropped_bits_are_found_again(monkeypatch):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_auto_takes_delta_where_reach_is_short_and_shared_where_it_is_not():
+@pytest.mark.parametrize(
+    ("delta", "shared", "taken"),
+    [
+        (0.1, 0.01, "shared"),
+        (0.1, 0.08, "delta"),  # too near to hang a training on
+        (0.004, 0.001, "delta"),  # too quick to measure
+        (0.01, 0.1, "delta"),
+    ],
+)
+def test_auto_takes_the_engine_that_is_faster(monkeypatch, delta, shared, taken):
+    monkeypatch.setattr(
+        choose, "time_step", lambda engine, *_: {"delta": delta, "shared": shared}[engine.name]
+    )
+    engine = choose_engine("auto", Topology.of(genome_of()))
+    assert engine.name == taken
+    assert f"delta {1e3 * delta:.3g} ms and shared {1e3 * shared:.3g} ms" in engine.why
+
+
+def test_auto_times_engines_as_they_are_and_leaves_the_random_numbers():
     sparse = dataclasses.replace(genome_of(400, 100, 5, seed=1, density=0.002))
-    near = choose_engine("auto", Topology.of(sparse), layers=1)
+    topology = Topology.of(sparse)
+    before = torch.get_rng_state()
+    near = choose_engine("auto", topology, layers=1)
+    assert torch.equal(torch.get_rng_state(), before)
     assert near.name == "delta"
-    far = choose_engine("auto", Topology.of(genome_of(30, 12, 4, density=0.3)), layers=3)
-    assert far.name == "shared"
-    for engine in (near, far):
-        assert "% of the edges" in engine.why
+    slow = SharedEngine(topology)
+    assert choose.time_step(slow, 2, 32) > 0
     assert choose_engine("delta", Topology.of(genome_of())).why == "as configured"
 
 

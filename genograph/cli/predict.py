@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,12 +13,18 @@ from genograph.cli.output import format_option, progress, quiet_option, resumabl
 from genograph.errors import format_count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
 
     from genograph.allpairs import By
     from genograph.cohorts import Cohort, Strains
+    from genograph.errors import SourceError
     from genograph.evaluation import Evaluation
     from genograph.run import Prediction, Run
+
+SHOWN = 20
+"""Refused rows of a file of strains that are named; the rest is counted."""
 
 
 @click.command()
@@ -108,6 +115,9 @@ def predict(
     predictions are no finite numbers is not written; printed, the strains are counted, and the exit
     code is 1 where all of them lack a number.
 
+    A row of --strains that is no strain of the cohort's genes is refused and named; the others go
+    on.
+
     Printed strains have their genes' symbols and whether the cohort has measured them, and in which
     fold. Once genograph evaluate has run, there are calibrated s.d. too: the spread of the members
     times what it was too small by on test strains of the same kind.
@@ -142,7 +152,8 @@ def predict(
     if write:
         _written(opened, data, strains, db, device, promote=promote, quiet=quiet)
         return
-    asked = read_strains(strains, data)
+    with _refusing() as refuse:
+        asked = read_strains(strains, data, refuse=refuse)
     if baseline:
         from genograph.evaluation import predict_baseline
 
@@ -165,6 +176,17 @@ def predict(
         )
         if any(lacking.all() for lacking in missing.values() if len(lacking)):
             sys.exit(1)
+
+
+@contextmanager
+def _refusing() -> "Iterator[Callable[[SourceError], None]]":
+    """Collect rows that are refused, and say at the end which; the rest goes on."""
+    refused: list[SourceError] = []
+    yield refused.append
+    for error in refused[:SHOWN]:
+        click.echo(f"refused: {error}", err=True)
+    if len(refused) > SHOWN:
+        click.echo(f"refused: {len(refused) - SHOWN:,} more", err=True)
 
 
 def _is_vector(phenotype: str) -> bool:
@@ -313,7 +335,9 @@ def _written(
 
     with open_db(db, read_only=False) as store:
         if isinstance(strains, Path):
-            wanted = read_strains(strains, cohort, resolve=read_gene_names(store).resolve)
+            with _refusing() as refuse:
+                known = read_gene_names(store).resolve
+                wanted = read_strains(strains, cohort, resolve=known, refuse=refuse)
         else:
             wanted = make_strains(map(parse_strain, strains["strain"].to_pylist()), cohort)
         with progress("predict", quiet=quiet) as tell:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,11 @@ def make_strains(
 
 
 def read_strains(
-    path: Path | str, cohort: Cohort, *, resolve: Callable[[str], str | None] | None = None
+    path: Path | str,
+    cohort: Cohort,
+    *,
+    resolve: Callable[[str], str | None] | None = None,
+    refuse: Callable[[SourceError], None] | None = None,
 ) -> Strains:
     r"""Strains of a CSV file, as arrays on a cohort's genes.
 
@@ -64,13 +69,15 @@ def read_strains(
         path: the CSV file, UTF-8.
         cohort: whose genes the strains are on, and in which their single mutants are looked for.
         resolve: the systematic name of any other name, None where it has none.
+        refuse: told of each row that is no strain of the cohort's genes, which is then left out;
+            None: the first such row is an error.
 
     Returns:
         The strains, sorted by id.
 
     Raises:
-        SourceError: the file, its header, a strain's spelling or a gene name is not right; the
-            message has the line, 1-based.
+        SourceError: the file, its header, a strain's spelling or a gene name is not right, the
+            message has the line, 1-based; or no row is left.
 
     Example:
         >>> from pathlib import Path
@@ -82,7 +89,8 @@ def read_strains(
     """
     path = Path(path)
     find = find_genes(cohort, resolve)
-    genotypes = []
+    genotypes: list[tuple[Perturbation, ...]] = []
+    first: SourceError | None = None
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             lines = csv.DictReader(text)
@@ -92,17 +100,15 @@ def read_strains(
                 )
             for record in lines:
                 spelled = (record["strain"] or "").strip()
-                try:
-                    found = read_strain(spelled, find)
-                except SchemaError as error:
-                    raise SourceError.at(
-                        path, lines.line_num, "strain", spelled, f"a strain ({error})"
-                    ) from error
-                if found.unknown:
-                    raise SourceError.at(
-                        path, lines.line_num, "strain", found.unknown[0], "a gene of the cohort"
-                    )
-                genotypes.append(found.strain)
+                found = _read_genotype(spelled, find, cohort)
+                if not isinstance(found, _Wrong):
+                    genotypes.append(found)
+                    continue
+                error = SourceError.at(path, lines.line_num, "strain", found.got, found.wanted)
+                if refuse is None:
+                    raise error
+                refuse(error)
+                first = first or error
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None
@@ -111,8 +117,30 @@ def read_strains(
         raise SourceError(msg) from error
     if not genotypes:
         msg = f"{path}: holds no strains"
-        raise SourceError(msg)
+        raise first or SourceError(msg)
     return make_strains(genotypes, cohort, where=str(path))
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with a spelling: what was read, and what was wanted."""
+
+    got: str
+    wanted: str
+
+
+def _read_genotype(
+    spelled: str, find: Callable[[str], str | None], cohort: Cohort
+) -> tuple[Perturbation, ...] | _Wrong:
+    """A strain of the cohort's genes, or what is wrong with its spelling."""
+    try:
+        found = read_strain(spelled, find)
+    except SchemaError as error:
+        return _Wrong(spelled, f"a strain ({error})")
+    row = cohort.genome.gene_row
+    unknown = [*found.unknown, *(p.gene_id for p in found.strain if p.gene_id not in row)]
+    if unknown:
+        return _Wrong(unknown[0], f"a gene of the cohort (genograph find {unknown[0]})")
+    return tuple(found.strain)
 
 
 def name_strains(names: Iterable[object], cohort: Cohort) -> Strains:

@@ -68,11 +68,10 @@ class DeltaEngine(Engine):
         *,
         degree: Degree = "wild-type",
         fused: bool | None = None,
-        reachable: Reachable | None = None,
     ) -> None:
         """`fused` chooses the kernels of a layer: C++, torch, or (None) C++ where it can be had."""
         super().__init__(topology, degree=degree)
-        self.reachable = reachable or Reachable(topology)
+        self.reachable = Reachable(topology)
         self._whole = SharedEngine(topology)
         self._fused = fused
         self._graph = _graph(topology, self.reachable)

@@ -18,8 +18,6 @@ from genograph.engine.topology import PASSING, Topology, find_ends
 Array = NDArray[Any]
 MOST_BYTES = 2**28
 """What the bits of genes may take before the longest unused are dropped."""
-SAMPLE = 48
-"""Genes over which reach is measured."""
 
 
 class Outgoing(NamedTuple):
@@ -82,18 +80,6 @@ class ChangedNodes(NamedTuple):
     dose: Tensor
 
 
-class Reached(NamedTuple):
-    """How far perturbations spread, over a sample of genes.
-
-    Attributes:
-        edges: mean share of the genome's edges that one perturbation walks, layer by layer.
-        n_gene: size of the sample.
-    """
-
-    edges: tuple[float, ...]
-    n_gene: int
-
-
 class Reachable:
     """What each gene's perturbation changes, found when first asked for and kept."""
 
@@ -143,18 +129,6 @@ class Reachable:
             arrays = (offsets.astype(np.int64), of_strain, node, doses)
             layers.append(ChangedNodes(*(torch.from_numpy(a).to(device) for a in arrays)))
         return layers
-
-    def measured(self, n_layer: int, *, sample: int = SAMPLE) -> Reached:
-        """The share of edges that one perturbation walks, over genes spread evenly."""
-        genes = np.unique(np.linspace(0, self.n_gene - 1, min(sample, self.n_gene)).astype(int))
-        total = max(len(self.edges.target), 1)
-        walked = np.zeros(n_layer)
-        for gene in genes:
-            for depth in range(n_layer):
-                bits = np.unpackbits(self._gene(int(gene), depth), count=self.n_node)
-                walked[depth] += self._degree[bits.astype(bool)].sum()
-        shares = walked / max(len(genes), 1) / total
-        return Reached(tuple(float(s) for s in shares), len(genes))
 
     def _merged(self, n_strain: int, strain: Array, gene: Array, depth: int) -> Array:
         merged = np.zeros((n_strain, -(-self.n_node // 8)), np.uint8)

@@ -91,12 +91,7 @@ class GenomeInputs(Inputs):
         self.topology = Topology.of(cohort.genome, largest_term=config.largest_term)
         singles = single_effects(cohort, floor=config.fitness_floor)
         self.effects = singles.log_fitness
-        chosen = str(facts.get("engine", config.engine))
-        if chosen == "dgl" and self.device.type != "cpu":
-            chosen = "shared"  # dgl may be built for the CPU alone
-        self.engine: Engine = choose_engine(
-            chosen, self.topology.to(self.device), layers=config.layers, degree=config.degree
-        )
+        self.engine = self._choose_engine(facts)
         self.features = torch.from_numpy(cohort.genome.features).to(self.device)
         self.has_features = torch.from_numpy(cohort.genome.has_features).to(self.device)
         absent = {
@@ -107,6 +102,7 @@ class GenomeInputs(Inputs):
         self.facts = MappingProxyType(
             {
                 "engine": self.engine.name,
+                "engine_device": self.device.type,
                 "singles_floored": singles.n_floored,
                 "terms_left_out": self.topology.n_general_terms,
                 **absent,
@@ -114,6 +110,28 @@ class GenomeInputs(Inputs):
         )
         self.words = f"engine {self.engine.name} ({self.engine.why})"
         self._gene_nodes: GeneNodes | None = None
+
+    def _choose_engine(self, facts: Mapping[str, int | str]) -> Engine:
+        """The engine of an earlier reading on such a device, else as configured."""
+        config, kind = self.config, self.device.type
+        chosen: str = config.engine
+        if chosen == "auto" and facts.get("engine_device") == kind:
+            chosen = str(facts["engine"])
+        states = any(
+            q.columns is not None and graph_schema().phenotypes[q.phenotype].axis == "gene"
+            for q in self.quantities
+        )
+        if chosen == "auto" and not states:
+            chosen = "delta"  # no head reads the states of a strain
+        if chosen == "dgl" and kind != "cpu":
+            chosen = "shared"  # dgl may be built for the CPU alone
+        return choose_engine(
+            chosen,
+            self.topology.to(self.device),
+            layers=config.layers,
+            width=config.width,
+            degree=config.degree,
+        )
 
     def tell_effects(
         self, strains: Strains, phenotype: str
