@@ -27,7 +27,7 @@ from genograph.cohorts import Cohort, Strains, make_strains
 from genograph.cohorts.strains import find_genes
 from genograph.engine.topology import threads
 from genograph.errors import RunError, SourceError
-from genograph.files import RECORD, is_draft, read_record, write_file, write_record
+from genograph.files import RECORD, clear_drafts, is_draft, read_record, write_file, write_record
 from genograph.prediction import Ensemble, Moments, choose_device, require_complete
 from genograph.run import Run
 from genograph.schema import Perturbation
@@ -340,6 +340,8 @@ def _begin(out: Path, work: _Work, n_shard: int, *, first: bool) -> None:
                 f"{out}: holds a scoring with another {', '.join(different)}; choose another folder"
             )
             raise RunError(msg)
+        # of a shard that is in its place the draft is nobody's to clear
+        clear_drafts(out)
         return
     if out.exists() and (not out.is_dir() or not all(map(is_draft, out.iterdir()))):
         msg = f"{out}: exists and holds no scoring; choose another folder"

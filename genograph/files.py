@@ -98,6 +98,13 @@ def is_draft(path: Path) -> bool:
     return re.fullmatch(r"\..*\.[0-9a-f]{8}" + re.escape(DRAFT), path.name) is not None
 
 
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder whose writers were killed, whatever their places."""
+    for path in _listed(folder, ".", DRAFT):
+        if is_draft(path):
+            clear_abandoned(path)
+
+
 @contextmanager
 def write_file(path: Path, *, error: type[GenographError] | None = None) -> Iterator[Path]:
     """Give a path to write to; the file takes its place when the block ends without error.
@@ -148,7 +155,7 @@ def write_folder(
                 _mend(place, earlier)
         try:
             check()
-        except GenographError:
+        except (GenographError, FileNotFoundError):
             # another writer may be renaming its folder into the place just now
             with _swapping(place):
                 check()

@@ -16,6 +16,7 @@ from genograph import files
 from genograph.errors import CohortError, RunError
 from genograph.files import (
     RECORD,
+    clear_drafts,
     is_draft,
     parse_record,
     read_folder,
@@ -488,3 +489,19 @@ def test_a_folder_that_is_damaged_is_read_once(tmp_path):
         with pytest.raises(CohortError, match="damaged"):
             read_folder(place, read)
     assert len(seen) == 2
+
+
+def test_drafts_of_killed_writers_are_cleared_whatever_their_places(tmp_path):
+    left = tmp_path / ".shard-00000.parquet.0123abcd.part"
+    left.mkdir()
+    (left / ".lock").touch()
+    own = tmp_path / ".hidden.part"
+    own.mkdir()
+    with write_file(tmp_path / "shard-00001.parquet") as draft:
+        clear_drafts(tmp_path)
+        assert draft.parent.is_dir()
+        draft.write_bytes(b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".hidden.part",
+        "shard-00001.parquet",
+    ]

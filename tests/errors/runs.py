@@ -601,7 +601,7 @@ CASES: tuple[Case, ...] = (
         "no engine is called .*; choose one of",
         "run.json names an engine that this version has not.",
         "Use the version that run.json names, or put an engine of the message there.",
-        _predicted(facts={"engine": "steam"}),
+        _predicted(facts={"engine": "steam", "engine_device": "cpu"}),
     ),
     Case(
         "RunError",
