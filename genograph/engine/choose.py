@@ -78,7 +78,7 @@ def time_step(engine: Engine, layers: int, width: int) -> float:
         start = time.perf_counter()
         wild = engine.wild_type(stack, inputs)
         states = engine.encode(stack, wild, perturbed, wanted)
-        states.h.square().mean().backward()
+        torch.autograd.backward(states.h.square().mean())
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - start)
