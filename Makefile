@@ -3,10 +3,13 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell $(p) -c 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all faults realdata lint clean fuzz fuzz-guided
+.PHONY: demo install test test-all faults realdata lint clean fuzz fuzz-guided
 
 demo: $(VENV)/.installed
 	$(BIN)/genograph demo
+
+# what the others make when it is not there
+install: $(VENV)/.installed
 
 # the quick suite: every module, without the long searches, kills, launches and the Neo4j server
 test: $(VENV)/.installed
@@ -49,7 +52,9 @@ lint: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "genograph needs Python 3.11 or 3.12; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@# pip compiles in one process; a package's file for another Python does not compile, and need not
+	@$(BIN)/python -W ignore -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@
 
 clean:

@@ -30,20 +30,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Keep all that needs the server on one worker: one server, one database.
+    """Keep all that needs the server on one worker, and the cases of errors on one.
 
-    The ids are read here because groups by mark reach the scheduler through an attribute of pytest
-    that newer versions no longer have.
+    There is one server with one database; and two tests use each case, which is provoked once a
+    process. The ids are read here because groups by mark reach the scheduler through an attribute
+    of pytest that newer versions no longer have.
     """
     if config.getvalue("dist") != "loadgroup":
         return None
     from xdist.scheduler import LoadGroupScheduling
 
-    class OneServer(LoadGroupScheduling):
+    class Together(LoadGroupScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith("tests/test_errors.py::"):
+                return "errors"
             return "neo4j" if NEO4J_TEST.search(nodeid) else super()._split_scope(nodeid)
 
-    return OneServer(config, log)
+    return Together(config, log)
 
 
 def _go_without(reason: str) -> None:

@@ -172,7 +172,7 @@ def test_the_planned_time_of_an_epoch_is_said_before_it_starts(tmp_path):
     said = []
     train(
         cohort_of(),
-        config_of(epochs=2, members=2),
+        config_of(epochs=2, members=2, engine="auto"),
         tmp_path / "run",
         report=lambda fraction, words: said.append((fraction, words)),
     )

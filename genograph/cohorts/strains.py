@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -100,15 +99,13 @@ def read_strains(
                 )
             for record in lines:
                 spelled = (record["strain"] or "").strip()
-                found = _read_genotype(spelled, find, cohort)
-                if not isinstance(found, _Wrong):
-                    genotypes.append(found)
-                    continue
-                error = SourceError.at(path, lines.line_num, "strain", found.got, found.wanted)
-                if refuse is None:
-                    raise error
-                refuse(error)
-                first = first or error
+                try:
+                    genotypes.append(_read_genotype(path, lines.line_num, spelled, find, cohort))
+                except SourceError as error:
+                    if refuse is None:
+                        raise
+                    refuse(error)
+                    first = first or error
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise SourceError(msg) from None
@@ -121,25 +118,23 @@ def read_strains(
     return make_strains(genotypes, cohort, where=str(path))
 
 
-class _Wrong(NamedTuple):
-    """What is wrong with a spelling: what was read, and what was wanted."""
-
-    got: str
-    wanted: str
-
-
 def _read_genotype(
-    spelled: str, find: Callable[[str], str | None], cohort: Cohort
-) -> tuple[Perturbation, ...] | _Wrong:
-    """A strain of the cohort's genes, or what is wrong with its spelling."""
+    path: Path, line: int, spelled: str, find: Callable[[str], str | None], cohort: Cohort
+) -> tuple[Perturbation, ...]:
+    """A strain of the cohort's genes, from a 1-based line of a file.
+
+    Raises:
+        SourceError: its spelling or a gene's name is not right.
+    """
     try:
         found = read_strain(spelled, find)
     except SchemaError as error:
-        return _Wrong(spelled, f"a strain ({error})")
+        raise SourceError.at(path, line, "strain", spelled, f"a strain ({error})") from error
     row = cohort.genome.gene_row
     unknown = [*found.unknown, *(p.gene_id for p in found.strain if p.gene_id not in row)]
     if unknown:
-        return _Wrong(unknown[0], f"a gene of the cohort (genograph find {unknown[0]})")
+        wanted = f"a gene of the cohort (genograph find {unknown[0]})"
+        raise SourceError.at(path, line, "strain", unknown[0], wanted)
     return tuple(found.strain)
 
 

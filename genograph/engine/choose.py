@@ -16,7 +16,7 @@ STRAINS = 8
 """Strains of a step that is timed: as many as in a batch of expression by default."""
 FASTER = 1.5
 """How many times faster `shared` must be to be taken; a choice must not hang on chance."""
-QUICK = 0.005
+QUICK = 0.02
 """Seconds of a step that are too few to choose by: `delta` stays."""
 
 

@@ -8,12 +8,10 @@ A user can meet every error that is raised, except those of the functions in INT
 import ast
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from errors.case import Case, provoked
+from errors.case import ROOT, Case, provoked
 
-ROOT = Path(__file__).parents[2]
 # what is no error that a user can cause: these are of Python, or of a click command line
 _OTHER = ("Error", "Exception", "Interrupt", "Exit", "Abort", "Iteration", "Usage", "Parameter")
 
@@ -65,24 +63,6 @@ def _raises(node: ast.AST, function: str) -> Iterator[tuple[str, ast.Raise]]:
         yield from _raises(child, inner)
 
 
-def raised_at(error: BaseException) -> set[tuple[str, int]]:
-    """The lines below the root at which an error, and those that it came from, were raised."""
-    found: set[tuple[str, int]] = set()
-    each: BaseException | None = error
-    while each is not None:
-        trace = each.__traceback__
-        last = None
-        while trace is not None:
-            file = Path(trace.tb_frame.f_code.co_filename)
-            if file.is_relative_to(ROOT / "genograph") or file.is_relative_to(ROOT / "loaders"):
-                last = (str(file.relative_to(ROOT)), trace.tb_lineno)
-            trace = trace.tb_next
-        if last:
-            found.add(last)
-        each = each.__cause__ or each.__context__
-    return found
-
-
 def lacking(
     cases: Sequence[Case], reached: set[tuple[str, int]], folders: Sequence[str]
 ) -> list[Site]:
@@ -90,9 +70,7 @@ def lacking(
     elsewhere = {case.site for case in cases if case.site} | set(INTERNAL)
     for case in cases:
         if callable(case.provoke):
-            error = provoked(case)
-            if error is not None:
-                reached |= raised_at(error)
+            reached |= provoked(case).places
     return [
         site
         for site in sites(folders)
