@@ -41,6 +41,7 @@ class Source:
         gives: labels and relationships it writes.
         needs: labels and relationships that must be loaded before.
         options: option names with a line of help; a default of None means required.
+        files: options that are names of further files, empty where they are not given.
         columns: of a table with columns by name: what each holds.
         citation: publication of the table or of its layout.
         doi: of that publication.
@@ -54,6 +55,7 @@ class Source:
     gives: tuple[str, ...]
     needs: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, Option | None]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     citation: str = ""
     doi: str = ""

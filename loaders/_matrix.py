@@ -84,8 +84,8 @@ def take_values(
     if missing := sorted(dropped - set(names[1:])):
         got = ", ".join(names[1:])
         raise SourceError.at(path, first, None, f"{got:.200}", f"the column {missing[0]}")
-    even = _even(path, lines, len(header))
-    peeked = list(islice(even, _PEEKED))
+    whole = even(path, lines, len(header))
+    peeked = list(islice(whole, _PEEKED))
     keep = [0]
     for at in range(1, len(header)):
         if names[at] in dropped:
@@ -94,14 +94,19 @@ def take_values(
             reading.note("column of other names left out", first, names[at])
         else:
             keep.append(at)
-    rest = chain(peeked, even)
+    rest = chain(peeked, whole)
     kept = ((line, [fields[at] for at in keep]) for line, fields in rest)
     return first, [header[at] for at in keep], kept
 
 
-def _even(
+def even(
     path: Path, lines: Iterator[tuple[int, list[str]]], width: int
 ) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines, which have as many fields as the header.
+
+    Raises:
+        SourceError: one has not.
+    """
     for line, fields in lines:
         if len(fields) != width:
             got = f"{len(fields)} columns"

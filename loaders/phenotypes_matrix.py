@@ -8,6 +8,10 @@ With `columns=traits` a line is one experiment: a vector along the axis of the t
 phenotype traits, or morphology. With `columns=conditions` every cell is one experiment: a number,
 of the phenotype fitness, in the environment that the column names. The file does not say its unit,
 so it is asked for: a cohort never pools two units of one phenotype.
+
+A preset names a published table instead, whose study, unit and layout are known (loaders/_presets):
+`mulleder2016`, 19 amino acids of deletion strains, and `messner2023`, the proteomes of deletion
+strains, where lines are proteins and columns samples that the table `samples` describes.
 """
 
 from collections import Counter
@@ -19,6 +23,7 @@ import numpy as np
 from genograph.errors import SourceError
 from genograph.loaders import Reading, Source
 from genograph.loaders._matrix import Row, numbers, of_strains, separated, take_values
+from genograph.loaders._presets import PRESETS, Preset, find_preset, read_samples
 from genograph.measurements import RELATIVE, Axis, Measurement, Study, tables
 from genograph.tables import Table
 
@@ -26,7 +31,7 @@ SOURCE = Source(
     name="phenotypes_matrix",
     title="any strain x trait or strain x condition table, with its unit",
     format="tab- or comma-separated; first line traits or conditions, first column strains",
-    version=2,
+    version=3,
     gives=(
         "Study",
         "Environment",
@@ -41,8 +46,10 @@ SOURCE = Source(
     ),
     needs=("Gene",),
     options={
-        "study": ("id of the study", None),
-        "unit": ("unit of the values, e.g. 'z-score'", None),
+        "preset": (f"a published table instead of study and unit: {', '.join(PRESETS)}", ""),
+        "samples": ("of the preset messner2023: its table of samples, a file", ""),
+        "study": ("id of the study; needed without a preset", ""),
+        "unit": ("unit of the values, e.g. 'z-score'; needed without a preset", ""),
         "columns": ("what the columns are: traits or conditions", "traits"),
         "phenotype": ("of traits: traits or morphology; conditions are fitness", ""),
         "leave_out": ("names of columns that hold no values, joined by commas", ""),
@@ -50,7 +57,8 @@ SOURCE = Source(
         "doi": ("DOI of the study", ""),
         "licence": ("terms of the table", ""),
     },
-    citation="none: the study that is named by the options",
+    files=("samples",),
+    citation="none: the study or preset that is named by the options",
     licence="that of the file that is loaded",
 )
 
@@ -61,6 +69,8 @@ def read(
     path: Path,
     reading: Reading,
     *,
+    preset: str,
+    samples: str,
     study: str,
     unit: str,
     columns: str,
@@ -82,11 +92,31 @@ def read(
             f"{' or '.join(choices)} for columns={columns}"
         )
         raise SourceError(msg)
-    if not unit.strip() or not study.strip():
-        msg = f"loader {SOURCE.name}: options study and unit are not empty"
-        raise SourceError(msg)
-    first, header, lines = take_values(path, separated(path), reading, leave_out)
-    names = tuple(name.strip() for name in header[1:])
+    known = find_preset(SOURCE.name, preset, study=study, unit=unit, samples=samples)
+    if known is None:
+        if not unit.strip() or not study.strip():
+            msg = (
+                f"loader {SOURCE.name}: options study and unit are not empty, unless preset "
+                f"names a published table: {', '.join(PRESETS)}"
+            )
+            raise SourceError(msg)
+        known = Preset(study, unit, citation, doi, licence)
+    scalars = columns == "conditions"
+    if known.of_samples:
+        names, rows = read_samples(path, Path(samples), known, reading)
+    else:
+        first, header, lines = take_values(path, separated(path), reading, leave_out)
+        names = tuple(name.strip() for name in header[1:])
+        _check_names(path, first, names, columns)
+        known.check(path, first, names)
+        rows = numbers(path, lines, names, reading)
+    axis = Axis(known.study, phenotype, known.unit, names)
+    found = _measurements(path, rows, axis, reading, scalars=scalars)
+    about = Study(known.study, known.citation, known.doi, known.licence)
+    yield from tables(found, [about], source=str(path), note=reading.note)
+
+
+def _check_names(path: Path, first: int, names: tuple[str, ...], columns: str) -> None:
     for name, count in Counter(names).items():
         if not name or count > 1:
             got = f"{name or 'nothing'}, {count} times"
@@ -96,25 +126,14 @@ def read(
             raise SourceError.at(path, first, None, repr(name), wanted)
     if not names:
         raise SourceError.at(path, first, None, "1 column", f"strains and {columns}")
-    axis = Axis(study, phenotype, unit, names)
-    found = _measurements(path, lines, axis, reading, scalars=columns == "conditions")
-    yield from tables(
-        found, [Study(study, citation, doi, licence)], source=str(path), note=reading.note
-    )
 
 
 def _measurements(
-    path: Path,
-    lines: Iterator[tuple[int, list[str]]],
-    axis: Axis,
-    reading: Reading,
-    *,
-    scalars: bool,
+    path: Path, rows: Iterator[Row], axis: Axis, reading: Reading, *, scalars: bool
 ) -> Iterator[Measurement]:
-    found = numbers(path, lines, axis.names, reading)
     if scalars and axis.unit == RELATIVE:
-        found = _not_negative(path, found, axis)
-    for strain, row in of_strains(path, found, reading):
+        rows = _not_negative(path, rows, axis)
+    for strain, row in of_strains(path, rows, reading):
         said = (axis.study, axis.phenotype, axis.unit, strain)
         if not scalars:
             yield Measurement(*said, values=row.values, axis=axis, line=row.line)

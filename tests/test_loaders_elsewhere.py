@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_loaders_sources import experiments, h5ad, written
 
-from genograph.database.ingest import load
+from genograph.database.ingest import build, load
 from genograph.errors import SourceError
 from genograph.loaders import _genes
 from genograph.store import open_store
@@ -392,3 +392,117 @@ def test_one_type_of_biogrid_is_loaded_alone(store, tmp_path):
     ]
     with pytest.raises(SourceError, match="option type is 'x', wanted physical, genetic or both"):
         load(store, "biogrid", tmp_path / "b.txt", type="x")
+
+
+# ---------------------------------------------------------------- published tables by name
+
+AMINO_ACIDS = (
+    *("alanine", "aspartate", "glutamate", "phenylalanine", "glycine", "histidine", "isoleucine"),
+    *("lysine", "leucine", "methionine", "asparagine", "proline", "glutamine", "arginine"),
+    *("serine", "threonine", "valine", "tryptophan", "tyrosine"),
+)
+
+
+def test_the_metabolome_of_2016_is_loaded_by_its_name(store, tmp_path):
+    rows = [("YAL002W", "VPS8", *range(19)), ("YAL005C", "SSA1", *["NA"] * 18, 2)]
+    file = tmp_path / "metabolome.csv"
+    lines = [",".join(map(str, row)) for row in (("ORF", "gene", *AMINO_ACIDS), *rows)]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    load(store, "phenotypes_matrix", file, preset="mulleder2016")
+    found = experiments(store, "mulleder2016", "unit", "phenotype", "values")
+    assert found["YAL002W"] == ("z-score", "traits", [float(n) for n in range(19)])
+    assert found["YAL005C"][2][-1] == 2.0
+    (study,) = store.query("MATCH (u:Study) RETURN u.doi AS doi, u.id AS id").to_pylist()
+    assert study == {"doi": "10.1016/j.cell.2016.09.007", "id": "mulleder2016"}
+    file.write_text(file.read_text("utf-8").replace("valine", "value"), "utf-8")
+    with pytest.raises(SourceError, match="got also value, wanted the columns of mulleder2016"):
+        load(store, "phenotypes_matrix", file, preset="mulleder2016")
+
+
+@pytest.fixture
+def proteomes(tmp_path):
+    """Two proteins by samples, and the table of samples, as the publication has them."""
+    matrix, samples = tmp_path / "wide.csv", tmp_path / "metadata.csv"
+    matrix.write_text(
+        "Protein.Group,1_1_hpr1_HIS3_YOR202W_HIS3_0.5,1_2_hpr1_ko_YAL002W_VPS8_0.47,"
+        "1_3_hpr1_ko_YAL005c_yal005c_0.9,1_4_hpr1_qc_qc_qc_1,1_5_hpr1_HIS3_YOR202W_HIS3_0.5,"
+        "1_6_hpr1_ko_YXX999W_x_1,unlisted\n"
+        "P00001,10.5,8,,1,12,1,1\nP00002,4,NA,5.25,1,,1,1\n",
+        "utf-8",
+    )
+    samples.write_text(
+        "Filename,plate_nr,sampletype,ORF\n"
+        "1_1_hpr1_HIS3_YOR202W_HIS3_0.5,1,HIS3,YOR202W\n"
+        "1_2_hpr1_ko_YAL002W_VPS8_0.47,1,ko,YAL002W\n"
+        "1_3_hpr1_ko_YAL005c_yal005c_0.9,1,ko,YAL005c\n"
+        "1_4_hpr1_qc_qc_qc_1,1,qc,qc\n"
+        "1_5_hpr1_HIS3_YOR202W_HIS3_0.5,1,HIS3,YOR202W\n"
+        "1_6_hpr1_ko_YXX999W_x_1,1,ko,YXX999W\n"
+        "absent,1,ko,YAL001C\n",
+        "utf-8",
+    )
+    return matrix, samples
+
+
+def test_the_proteomes_of_2023_are_samples_that_a_second_table_describes(store, proteomes):
+    matrix, samples = proteomes
+    given = {"preset": "messner2023", "samples": str(samples)}
+    ledger = load(store, "phenotypes_matrix", matrix, **given)
+    assert ledger.rejected == {
+        "unknown gene": 1,
+        "sample that the table of samples lacks": 1,
+    }
+    assert ledger.notes == {
+        "sample without a column of values": 1,
+        "control of the instrument left out": 1,
+        "strain measured again": 1,
+        "another name or case of a gene": 1,
+    }
+    found = store.query(
+        "MATCH (e:Experiment)-[:TESTS]->(s:Strain) "
+        "RETURN s.id AS strain, e.values AS v, e.unit AS unit"
+    ).to_pylist()
+    values = sorted((row["strain"], [v if v == v else None for v in row["v"]]) for row in found)
+    assert values == [
+        ("WT", [10.5, 4.0]),
+        ("WT", [12.0, None]),
+        ("YAL002W", [8.0, None]),
+        ("YAL005C", [None, 5.25]),
+    ]
+    assert {row["unit"] for row in found} == {"relative intensity"}
+    (axis,) = store.query("MATCH (x:Axis) RETURN x.names AS names").to_pylist()
+    assert axis["names"] == ["P00001", "P00002"]
+
+
+def test_a_load_is_another_one_when_its_second_file_is_another(store, proteomes, tmp_path):
+    matrix, samples = proteomes
+    listed = tmp_path / "sources.toml"
+    listed.write_text(
+        f'[[source]]\nloader = "phenotypes_matrix"\nfile = "{matrix.name}"\n'
+        f'preset = "messner2023"\nsamples = "{samples.name}"\n',
+        "utf-8",
+    )
+    assert [ledger.skipped for ledger in build(store, listed)] == [False]
+    assert [ledger.skipped for ledger in build(store, listed)] == [True]
+    samples.write_text(samples.read_text("utf-8").replace("YXX999W\n", "YAL001C\n"), "utf-8")
+    assert [ledger.skipped for ledger in build(store, listed)] == [False]
+    samples.unlink()
+    with pytest.raises(SourceError, match=r"metadata\.csv: no such file"):
+        build(store, listed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("P00002", "P00001", "line 3, column Protein.Group: got P00001 twice"),
+        ("Protein.Group", "Protein", "got Protein, wanted Protein.Group"),
+        ("10.5", "ten", "line 2, column 1_1_hpr1_HIS3_YOR202W_HIS3_0.5: got ten"),
+        ("P00001,10.5", "P00001", "got 7 columns, wanted 8 as in the header"),
+        ("unlisted", "1_4_hpr1_qc_qc_qc_1", "1_4_hpr1_qc_qc_qc_1 twice, wanted every name once"),
+    ],
+)
+def test_a_table_of_samples_that_is_damaged_says_where(store, proteomes, old, new, message):
+    matrix, samples = proteomes
+    matrix.write_text(matrix.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(SourceError, match=message):
+        load(store, "phenotypes_matrix", matrix, preset="messner2023", samples=str(samples))

@@ -87,9 +87,10 @@ def _load(
             givers = " or ".join(_list_givers(needed, source))
             msg = f"loader {source} needs {needed} in the database; load {givers} first"
             raise SourceError(msg)
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise SourceError(msg)
+    for each in (path, *(Path(str(settings[name])) for name in spec.files if settings[name])):
+        if not each.is_file():
+            msg = f"{each}: no such file"
+            raise SourceError(msg)
     entry = LedgerEntry(store, _make_source(spec, path, settings))
     with (
         scratch() as folder,
@@ -175,7 +176,12 @@ def _check_unit_of_each(store: Store, spool: Spool, path: Path) -> None:
 
 def _make_source(spec: Source, path: Path, settings: Mapping[str, Option]) -> Table:
     """Make the Source row of a load that is about to begin."""
-    words = [f"{name}={value}" for name, value in sorted(settings.items())]
+    said = dict(settings)
+    for name in spec.files:
+        if said[name]:
+            further = Path(str(said[name]))
+            said[name] = f"{further.name} with sha256 {hash_file(further)}"
+    words = [f"{name}={value}" for name, value in sorted(said.items())]
     return make_source(spec.name, spec.version, path.name, hash_file(path), words, spec.licence)
 
 
@@ -240,11 +246,24 @@ def _read_source(path: Path, entry: Mapping[str, Option]) -> BuildStep:
     except SourceError as error:
         msg = f"{path}: {error}"
         raise SourceError(msg) from error
+    where = _find_file(path, file)
+    for further in spec.files:
+        if options.get(further):
+            options[further] = str(_find_file(path, str(options[further])))
+    return BuildStep(name, where, options, spec.gives, spec.needs)
+
+
+def _find_file(path: Path, file: str) -> Path:
+    """The file that a list names, relative to the list.
+
+    Raises:
+        SourceError: there is none.
+    """
     where = path.parent / Path(os.path.expandvars(file)).expanduser()
     if not where.is_file():
         msg = f"{path}: {where}: no such file"
         raise SourceError(msg)
-    return BuildStep(name, where, options, spec.gives, spec.needs)
+    return where
 
 
 _EMBED_OPTIONS: Mapping[str, type] = {"model": str, "seed": int, "dim": int}

@@ -42,6 +42,17 @@ def _database() -> tuple[loaders.GeneNames, Callable[..., pa.Table]]:
     return names, query
 
 
+def _proteomes(matrix: str, samples: str) -> Callable[[Path], object]:
+    """A table of proteins is read with its table of samples."""
+
+    def provoke(folder: Path) -> object:
+        described = str(written(folder, samples, "samples.csv"))
+        given = {"preset": "messner2023", "samples": described, "study": "", "unit": ""}
+        return _reads("phenotypes_matrix", matrix, columns="traits", **given)(folder)
+
+    return provoke
+
+
 def _reads(name: str, content: Content, **options: loaders.Option) -> Callable[[Path], object]:
     """A loader reads a file: its content, or what writes it; options beside the fixture's."""
 
@@ -560,10 +571,92 @@ _ROWS = (
         _reads("phenotypes_matrix", "", phenotype="morphology"),
     ),
     (
-        "loader phenotypes_matrix: options study and unit are not empty",
-        "The option study or unit is empty.",
-        "Give both.",
+        "loader phenotypes_matrix: options study and unit are not empty, unless preset names .*",
+        "The option study or unit is missing or empty.",
+        "Give both, or the preset of a published table.",
         _reads("phenotypes_matrix", "", unit=" "),
+    ),
+    (
+        "loader phenotypes_matrix: option preset is .*, wanted mulleder2016 or messner2023",
+        "The option preset names no published table.",
+        "Choose one of the message, or give study and unit.",
+        _reads("phenotypes_matrix", "", preset="messner"),
+    ),
+    (
+        "loader phenotypes_matrix: the preset .* has a study of its own; leave it out",
+        "A preset is given, and study or unit beside it.",
+        "Leave out what the preset says already.",
+        _reads("phenotypes_matrix", "", preset="mulleder2016"),
+    ),
+    (
+        "loader phenotypes_matrix: option samples goes with a preset that has a table of samples",
+        "The option samples is given without a preset.",
+        "Give preset=messner2023, or leave samples out.",
+        _reads("phenotypes_matrix", "", samples="samples.csv"),
+    ),
+    (
+        "loader phenotypes_matrix: the preset messner2023 needs the option samples, .*",
+        "The columns of the table are samples, which a second table describes.",
+        "Give samples=yeast5k_metadata.csv.",
+        _reads("phenotypes_matrix", "", preset="messner2023", study="", unit=""),
+    ),
+    (
+        "got also .*, wanted the columns of mulleder2016: .*",
+        "The table is not the published one that the preset names.",
+        "Give study and unit of the table instead of the preset.",
+        _reads(
+            "phenotypes_matrix",
+            "ORF\tage\nYAL001W\t1\n",
+            preset="mulleder2016",
+            study="",
+            unit="",
+            columns="traits",
+        ),
+    ),
+    (
+        "got .*, wanted Protein.Group",
+        "The first column of the table of proteins is called otherwise.",
+        "Give the table yeast5k_noimpute_wide.csv as it was published.",
+        _proteomes("protein,a\nP1,1\n", "Filename,sampletype,ORF\na,ko,YAL001W\n"),
+    ),
+    (
+        "got no line of values, wanted at least one",
+        "The table of proteins has a header alone.",
+        "Fetch it again.",
+        _proteomes("Protein.Group,a\n", "Filename,sampletype,ORF\na,ko,YAL001W\n"),
+    ),
+    (
+        "got .* twice, wanted every name once",
+        "A sample or a protein stands twice in its table.",
+        "Remove one, or fetch the table again.",
+        _proteomes("Protein.Group,a,a\nP1,1,1\n", "Filename,sampletype,ORF\na,ko,YAL001W\n"),
+    ),
+    (
+        "line .*, column Filename: got .* twice, wanted every name once",
+        "The table of samples lists a sample twice.",
+        "Remove one, or fetch the table again.",
+        _proteomes(
+            "Protein.Group,a\nP1,1\n",
+            "Filename,sampletype,ORF\na,ko,YAL001W\na,ko,YAL001W\n",
+        ),
+    ),
+    (
+        "got .*, wanted a name without control characters",
+        "A sample or a protein has no name, or one that cannot be shown.",
+        "Mend the name.",
+        _proteomes("Protein.Group,\nP1,1\n", "Filename,sampletype,ORF\na,ko,YAL001W\n"),
+    ),
+    (
+        "got .*, wanted a column .*",
+        "The table of samples lacks a column.",
+        "Give the table yeast5k_metadata.csv as it was published.",
+        _proteomes("Protein.Group,a\nP1,1\n", "Filename,ORF\na,YAL001W\n"),
+    ),
+    (
+        "column sampletype: got .*, wanted ko, HIS3 or qc",
+        "A sample is of a kind that is not known.",
+        "Mend the line that is named.",
+        _proteomes("Protein.Group,a\nP1,1\n", "Filename,sampletype,ORF\na,wt,YAL001W\n"),
     ),
     (
         "line .*: got .*, wanted a name without control characters",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from genograph.cohorts import CohortQuery, select
-from genograph.database.ingest import build, read_gene_names
+from genograph.database.ingest import build, load, read_gene_names
 from genograph.errors import CohortError, SourceError
 from genograph.loaders import Reading, deleteome
 from genograph.store import open_store
@@ -209,3 +209,23 @@ def test_the_ellipse_of_the_wild_type_is_that_of_an_oval_cell(loaded):
     column = {name: i for i, name in enumerate(morphology.names)}
     shape = morphology.values[:, column["log_e1_e2_A"]]
     assert 0.0 < shape.min() < shape.max() < math.log(1.5)
+
+
+def test_the_metabolome_is_loaded_by_its_name(loaded, real_tables, tmp_path):
+    file = real_tables / "elsewhere/mulleder.csv.gz"
+    table = pd.read_csv(file).set_index("ORF").drop(columns="gene")
+    with open_store(tmp_path / "metabolome.db") as store:
+        load(store, "sgd_features", real_tables / "genome/SGD_features.tab.gz")
+        ledger = load(store, "phenotypes_matrix", file, preset="mulleder2016")
+        found = store.query(
+            "MATCH (e:Experiment)-[:TESTS]->(:Strain)-[:PERTURBS]->(g:Gene) "
+            "RETURN g.id AS gene, e.values AS v"
+        ).to_pylist()
+        names = read_gene_names(store)
+    print(f"\n{ledger.rows_read:,} rows, {dict(ledger.rejected)} rejected, {dict(ledger.notes)}")
+    assert ledger.rows_read == len(table) == 4_678
+    assert len(found) == len(table) - sum(ledger.rejected.values())
+    assert len(found) > 4_600
+    by_gene = {names.resolve(orf): row for orf, row in table.iterrows()}
+    for row in found:
+        np.testing.assert_allclose(row["v"], by_gene[row["gene"]], rtol=1e-6)
