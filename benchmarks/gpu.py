@@ -75,7 +75,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "scipy": ("scipy", "scipy.sparse"),
     "pandas": (),
     "safetensors": (),
-    "lightning": (),
+    "lightning_fabric": (),
     "dgl": (),
     "sklearn": (),
     "ladybug": (),

@@ -7,13 +7,27 @@ from pathlib import Path
 
 import neo4j as driver
 import pytest
+from jaxtyping import install_import_hook
 from neo4j.exceptions import DriverError, Neo4jError
 from neo4j_server import USER, VERSION, Server, Unavailable, empty, running
 
-import genograph
+ROOT = Path(__file__).parents[1]
+
+
+def _find_shapes() -> list[str]:
+    """The modules of genograph whose annotations have shapes."""
+    files = [f.relative_to(ROOT) for f in sorted((ROOT / "genograph").rglob("*.py"))]
+    shaped = [f for f in files if "from jaxtyping import" in (ROOT / f).read_text("utf-8")]
+    return [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in shaped]
+
+
+if os.environ.get("GENOGRAPH_TEST_SHAPES") == "1":
+    install_import_hook(_find_shapes(), "beartype.beartype")
+
+import genograph  # noqa: E402  the hook comes before what it checks
 
 # jaxtyping's hook asks Python's own finder, and an editable install finds loaders/ by another one
-genograph.__path__.append(str(Path(__file__).parents[1]))
+genograph.__path__.append(str(ROOT))
 
 NEO4J_TEST = re.compile(r"\[(.*-)?neo4j(-.*)?\]$", re.DOTALL)
 """Ids of tests that need the server: the fixtures `neo4j` and `db` put its name there."""

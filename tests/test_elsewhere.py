@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from elsewhere import HERE_NOT, TwoDevices, elsewhere
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from model_cohort import cohort_of
 from test_allpairs import rows as shards
 from test_train import config_of, metrics, weights

@@ -59,7 +59,7 @@ KEPT_APART = {
 # what takes so long to import, or is so often not installed, that it may be imported late
 HEAVY = frozenset(
     {
-        *("torch", "triton", "dgl", "torch_geometric", "lightning", "safetensors"),
+        *("torch", "triton", "dgl", "torch_geometric", "lightning_fabric", "safetensors"),
         *("neo4j", "ladybug", "pandas", "pyarrow", "pydantic", "pydantic_core", "scipy", "sklearn"),
         *("matplotlib", "networkx", "openpyxl", "anndata", "h5py", "obonet", "pyfaidx"),
         # comes with sklearn and is used beside it

@@ -196,6 +196,8 @@ def test_a_run_that_lacks_what_is_read_of_it_is_refused(trained, tmp_path, name)
 @pytest.mark.parametrize("engine", ["swift", 7])
 def test_a_run_of_an_engine_that_is_not_there_is_refused(trained, tmp_path, engine):
     record = json.loads((trained.folder / "run.json").read_text())
+    # the engine that auto found is a fact of the run
+    record["model"]["engine"] = "auto"
     record["facts"]["engine"] = engine
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match=f"no engine is called {engine}; choose one of auto, delta"):

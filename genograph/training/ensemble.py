@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from genograph.cohorts import TRAIN, VALIDATION, Cohort, load_cohort
 from genograph.config import TrainConfig, TrainingConfig

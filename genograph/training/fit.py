@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from genograph.config import TrainingConfig
@@ -27,6 +27,8 @@ CHECKED = 16
 """Steps after which a GPU's losses are looked at: a look after each would make it wait."""
 MARGIN = 0.9
 """Share of the time left over which epochs are planned: no epoch is as fast as the last one."""
+RESERVE = 0.5
+"""Epochs' worth of time that is left free besides, so that the last epoch ends within the time."""
 
 
 class Batches(ABC):
@@ -459,7 +461,7 @@ def advance(
         planned = epoch
     elif left is not None:
         # the schedule is shortened to what the time allows, at the pace so far
-        more = MARGIN * left / (seconds / epoch)
+        more = MARGIN * left / (seconds / epoch) - RESERVE
         planned = epoch + int(min(max(more, 0.0), planned - epoch))
     candidates = {JOINT: scores.decisive}
     if config.best == "each":
