@@ -3,12 +3,13 @@
 Arrays of the cohort may be mapped from disk; every function walks them a piece at a time.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
@@ -191,6 +192,34 @@ def fit_components(features: Array, has: Array, n: int) -> tuple[Array, Array]:
     # eigenvectors have no sign of their own: the largest entry is made positive
     sign = np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
     return (axes * sign).astype(np.float32), mean.astype(np.float32)
+
+
+class ProjectedFeatures:
+    """(features - mean) @ projection, which no training changes: worked out once, and anew only for
+    other statistics, another precision or another device."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Tensor, ...] = ()
+        self._when: tuple[object, ...] = ()
+        self._held = torch.empty(0)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        features: Float32[Tensor, "gene feature"],
+        mean: Float[Tensor, " feature"],
+        projection: Float[Tensor, "feature component"],
+    ) -> Float[Tensor, "gene component"]:
+        """See above; under autocast in its precision."""
+        each = (features, mean, projection)
+        # a tensor that is written in place has another version
+        half = map(torch.is_autocast_enabled, ("cpu", "cuda"))
+        when = (*half, *(x._version for x in each))
+        same = len(self._of) == len(each) and all(map(operator.is_, self._of, each))
+        if not same or when != self._when:
+            self._held = (features - mean) @ projection
+            self._of, self._when = each, when
+        return self._held
 
 
 def _average_by_gene(cohort: Cohort, effects: Array, n_gene: int) -> Array:

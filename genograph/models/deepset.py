@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genograph.cohorts import Cohort, Genome, Strains
 from genograph.engine.base import Perturbed
 from genograph.errors import RunError
-from genograph.models._statistics import fit_components, fit_noise
+from genograph.models._statistics import ProjectedFeatures, fit_components, fit_noise
 from genograph.models.base import (
     Inputs,
     ModelConfig,
@@ -112,6 +112,7 @@ class Deepset(StrainModel):
     ) -> None:
         super().__init__(config, inputs, statistics)
         n_component = statistics["projection"].shape[1]
+        self._projected = ProjectedFeatures()
         self.missing = nn.Parameter(torch.zeros(config.width))
         self.phi = nn.Sequential(
             nn.Linear(n_component, config.hidden),
@@ -147,7 +148,10 @@ class Deepset(StrainModel):
 
     def encode(self) -> Float[Tensor, "gene width"]:
         """phi of every gene."""
-        features = (self.inputs.features - self.statistics["mean"]) @ self.statistics["projection"]
+        statistics = self.statistics
+        features = self._projected(
+            self.inputs.features, statistics["mean"], statistics["projection"]
+        )
         return torch.where(self.inputs.has_features[:, None], self.phi(features), self.missing)
 
     def predict(

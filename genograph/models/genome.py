@@ -24,6 +24,7 @@ from genograph.engine.pair_plans import GeneNodes, make_pair_plan
 from genograph.engine.plans import Plan, SharedNodes
 from genograph.engine.topology import N_NODE_FEATURE, REACHING, Topology
 from genograph.models._statistics import (
+    ProjectedFeatures,
     fit_genome_statistics,
     perturbation_effects,
     single_effects,
@@ -243,6 +244,7 @@ class GenomeModel(StrainModel):
         super().__init__(config, inputs, statistics)
         topology = inputs.topology
         width, hidden, change = config.width, config.hidden, config.change
+        self._projected = ProjectedFeatures()
         self.of_features = nn.Linear(statistics["projection"].shape[1], width, bias=False)
         self.missing = nn.Parameter(torch.zeros(width))
         self.of_kind = nn.Linear(N_NODE_FEATURE, width)
@@ -348,7 +350,8 @@ class GenomeModel(StrainModel):
         self, features: Float[Tensor, "gene feature"], has: Tensor
     ) -> Float[Tensor, "node width"]:
         """The state of every node before any message."""
-        projected = (features - self.statistics["mean"]) @ self.statistics["projection"]
+        statistics = self.statistics
+        projected = self._projected(features, statistics["mean"], statistics["projection"])
         gene = torch.where(has[:, None], self.of_features(projected), self.missing)
         if self.gene_mark is not None:
             gene = gene + self.gene_mark
