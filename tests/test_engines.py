@@ -3,8 +3,10 @@
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -348,6 +350,23 @@ def test_without_a_compiler_torch_does_the_work(monkeypatch):
         native.library.cache_clear()
     expected = run(SharedEngine(topology), layers, genotypes, torch.float64, 0)
     assert_equal_runs(expected, here, torch.float64)
+
+
+@pytest.mark.slow
+def test_no_loop_of_the_kernels_hangs_on_where_rows_lie_in_memory(tmp_path):
+    # of a loop that it makes twice, the compiler runs one or the other by addresses; they add up in
+    # another order, and the same training would give other weights now and then
+    gcc = shutil.which("g++")
+    version = gcc and subprocess.run([gcc, "-v"], capture_output=True, text=True, check=True).stderr
+    if not version or "gcc version" not in version:
+        pytest.skip("GCC alone says what it made of a loop")
+    source = Path(native.__file__).with_name("native.cpp")
+    words = [gcc, *native.COMPILE, "-fopt-info-vec", "-c", str(source)]
+    done = subprocess.run(
+        [*words, "-o", str(tmp_path / "native.o")], capture_output=True, text=True, check=True
+    )
+    assert "vectorized" in done.stderr
+    assert "versioned" not in done.stderr
 
 
 def test_a_compiler_that_fails_is_told_and_torch_does_the_work(monkeypatch, tmp_path, caplog):

@@ -23,7 +23,7 @@ class Lines(Batches):
     def __init__(self, wrong=math.nan, since=math.inf):
         self.wrong, self.since = wrong, since
 
-    def at(self, step, device, *, rank=0, world=1):
+    def at(self, step, *, rank=0, world=1):
         x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
         y = x.sum(1) + 1
         return {"a": (x, y), "b": (x, y if step < self.since else y * self.wrong)}
@@ -44,7 +44,7 @@ class Line(nn.Module):
 
 class Nearness:
     def score(self, module):
-        score = -float(sum(module(Lines().at(10_000, "cpu")).values()))
+        score = -float(sum(module(Lines().at(10_000)).values()))
         return Scores({"line": score}, score)
 
     def seconds(self, module):

@@ -214,7 +214,7 @@ def test_missing_labels_add_nothing_to_the_loss(name):
     torn = replace(cohort, measured=holes)
     inputs = find_model(name).read_inputs(torn, model.config, "cpu")
     tasks = find_examples(torn, inputs, 0)
-    batch = StrainBatches(tasks, config_of(name).training, 0).at(0, "cpu")
+    batch = StrainBatches(tasks, config_of(name).training, 0).at(0)
     losses = model(batch)
     assert set(losses) == set(tasks)
     torch.stack(list(losses.values())).sum().backward()

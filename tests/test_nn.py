@@ -439,8 +439,7 @@ def test_values_that_were_not_measured_weigh_nothing():
     tasks = find_examples(cohort, model.inputs, TRAIN)
     index = np.arange(4)
     batch = {
-        name: tasks[name].batch(index, "cpu", rank=0, world=1)
-        for name in ("expression", "morphology")
+        name: tasks[name].batch(index, rank=0, world=1) for name in ("expression", "morphology")
     }
     losses = model(batch)
     sum(losses.values()).backward()
@@ -468,7 +467,7 @@ def test_several_processes_share_the_loss_of_one_batch():
     def losses(rank, world):
         return model(
             {
-                name: tasks[name].batch(np.arange(n), "cpu", rank=rank, world=world)
+                name: tasks[name].batch(np.arange(n), rank=rank, world=world)
                 for name, n in sizes.items()
             }
         )

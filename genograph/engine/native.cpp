@@ -11,6 +11,14 @@
 #include <thread>
 #include <vector>
 
+// Before a loop over rows that do not overlap. Without it the compiler makes two loops, and which of
+// them runs, hence the order of a sum, would depend on where in memory the rows happen to lie.
+#ifdef __clang__
+#define APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define APART _Pragma("GCC ivdep")
+#endif
+
 namespace {
 
 template <class F> void share_out(int64_t n, int64_t n_thread, F work) {
@@ -146,24 +154,30 @@ template <class T, int D> void forward(const Layer &a) {
                     if (rest) soon<T, D>(rest + node[i + AHEAD] * d, d);
                 }
                 T mean = 0, square = 0;
+                APART
                 for (int64_t k = 0; k < d; ++k) mean += row[k];
                 mean /= T(d);
+                APART
                 for (int64_t k = 0; k < d; ++k) square += (row[k] - mean) * (row[k] - mean);
                 const T spread = T(1) / std::sqrt(square / T(d) + T(a.epsilon));
                 const T *by = scale + a.kind[node[i]] * d, *to = shift + a.kind[node[i]] * d;
                 if (a.normal) {
                     T *normal = (T *)a.normal + (from + i) * d;
+                    APART
                     for (int64_t k = 0; k < d; ++k) normal[k] = (row[k] - mean) * spread;
                     ((T *)a.spread)[from + i] = spread;
                 }
                 const T *old = state + node[i] * d;
+                APART
                 for (int64_t k = 0; k < d; ++k) {
                     const T z = (row[k] - mean) * spread * by[k] + to[k];
                     row[k] = old[k] + z / (T(1) + power(-z));
                 }
                 if (kept[i] >= 0) add<T, D>(row, change + (a.source_offsets[s] + kept[i]) * d, T(1), d);
-                if (dose && dose[from + i] != T(1))
+                if (dose && dose[from + i] != T(1)) {
+                    APART
                     for (int64_t k = 0; k < d; ++k) row[k] *= dose[from + i];
+                }
                 if (rest) add<T, D>(row, rest + node[i] * d, T(-1), d);
                 place[node[i]] = -1;
             }
@@ -204,12 +218,15 @@ template <class T, int D> void backward(const Layer &a) {
                 place[v] = int32_t(i);
                 if (a.rest) add<T, D>(d_rest + v * d, given, T(-1), d);
                 const T times = dose ? dose[from + i] : T(1);
+                APART
                 for (int64_t k = 0; k < d; ++k) up[k] = times * given[k];
+                APART
                 for (int64_t k = 0; k < d; ++k) {
                     const T z = normal[k] * by[k] + to[k];
                     const T part_ = T(1) / (T(1) + power(-z));
                     g[k] = up[k] * part_ * (T(1) + z * (T(1) - part_));
                 }
+                APART
                 for (int64_t k = 0; k < d; ++k) {
                     to_[k] += g[k];
                     by_[k] += g[k] * normal[k];
@@ -219,6 +236,7 @@ template <class T, int D> void backward(const Layer &a) {
                 }
                 mean /= T(d);
                 along /= T(d);
+                APART
                 for (int64_t k = 0; k < d; ++k) row[k] = spread * (g[k] - mean - normal[k] * along);
                 add<T, D>(d_pre + v * d, row, T(1), d);
                 add<T, D>(d_state + v * d, up.data(), T(1), d);
@@ -230,6 +248,7 @@ template <class T, int D> void backward(const Layer &a) {
                 if (place[u] >= 0) {
                     const T *given = (const T *)a.d_out + (from + place[u]) * d;
                     const T times = dose ? dose[from + place[u]] : T(1);
+                    APART
                     for (int64_t k = 0; k < d; ++k) own[k] = times * given[k];
                     std::memcpy(block, scratch.data() + place[u] * d, sizeof(T) * d);
                 }

@@ -110,7 +110,10 @@ class StrainPlan(Protocol):
         """The plan of these strains, by their place in this one, in this order."""
 
     def tensors(self, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401  the model's own
-        """What the model's `predict` takes, on a device."""
+        """What the model's `predict` takes, on a device.
+
+        Tensors in named tuples, which a training makes on the CPU and moves.
+        """
 
 
 class PerturbationPlan(NamedTuple):

@@ -117,9 +117,7 @@ class Task(ABC):
         """Strain row of each example."""
 
     @abstractmethod
-    def batch(
-        self, index: Array, device: torch.device | str, *, rank: int, world: int
-    ) -> ScalarBatch | VectorBatch:
+    def batch(self, index: Array, *, rank: int, world: int) -> ScalarBatch | VectorBatch:
         """The chosen examples as tensors; of several processes each takes every world-th one."""
 
     @abstractmethod
@@ -194,18 +192,16 @@ class ScalarTask(Task):
             scored,
         )
 
-    def batch(
-        self, index: Array, device: torch.device | str, *, rank: int, world: int
-    ) -> ScalarBatch:
+    def batch(self, index: Array, *, rank: int, world: int) -> ScalarBatch:
         """See Task."""
         some = self.take(index[rank::world])
         return ScalarBatch(
-            self.plans.take(some.strain).tensors(device),
+            self.plans.take(some.strain).tensors(),
             self.phenotype,
-            torch.from_numpy(some.study).to(device),
-            torch.from_numpy(some.target).to(device),
-            torch.from_numpy(some.variance).to(device),
-            torch.from_numpy(some.is_interaction).to(device),
+            torch.from_numpy(some.study),
+            torch.from_numpy(some.target),
+            torch.from_numpy(some.variance),
+            torch.from_numpy(some.is_interaction),
             len(index),
         )
 
@@ -292,18 +288,16 @@ class VectorTask(Task):
         mean: Array = total / np.maximum(count, 1)
         return mean
 
-    def batch(
-        self, index: Array, device: torch.device | str, *, rank: int, world: int
-    ) -> VectorBatch:
+    def batch(self, index: Array, *, rank: int, world: int) -> VectorBatch:
         """See Task."""
         values = self.values(self.rows[index])
         own = self.rows[index[rank::world]]
         strain = np.asarray(self._measured.strain[own], np.int64)
         return VectorBatch(
-            self.plans.take(strain).tensors(device),
+            self.plans.take(strain).tensors(),
             self.phenotype,
-            torch.from_numpy(np.asarray(self._measured.study[own])).to(device),
-            torch.from_numpy(np.ascontiguousarray(values[rank::world])).to(device),
+            torch.from_numpy(np.asarray(self._measured.study[own])),
+            torch.from_numpy(np.ascontiguousarray(values[rank::world])),
             int((~np.isnan(values)).sum()),
         )
 
@@ -346,14 +340,16 @@ class Stream:
     def at(self, step: int) -> Array:
         """The examples of a step; steps may be asked for in any order."""
         out, position, end = [], step * self.quota, (step + 1) * self.quota
+        # two threads may ask at once: each goes by what it has found
+        held = self._order
         while position < end:
             lap, place = divmod(position, self.n)
-            if self._order is None or self._order[0] != lap:
+            if held is None or held[0] != lap:
                 # half the memory of a permutation in int64, and the same order
                 order = np.arange(self.n, dtype=np.int32 if self.n < 2**31 else np.int64)
                 np.random.default_rng((*self.seed, lap)).shuffle(order)
-                self._order = (lap, order)
-            part = self._order[1][place : place + end - position]
+                self._order = held = (lap, order)
+            part = held[1][place : place + end - position]
             out.append(part)
             position += len(part)
         return np.concatenate(out).astype(np.int64)
@@ -380,10 +376,10 @@ class StrainBatches(Batches):
         steps = -(-sizes[name] // config.batch[name])
         return min(max(steps, FEWEST_STEPS), MOST_STEPS)
 
-    def at(self, step: int, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Batch:
+    def at(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
         """See Batches."""
         return {
-            name: self._tasks[name].batch(stream.at(step), device, rank=rank, world=world)
+            name: self._tasks[name].batch(stream.at(step), rank=rank, world=world)
             for name, stream in self._streams.items()
         }
 

@@ -10,6 +10,8 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
@@ -41,10 +43,11 @@ class Batches(ABC):
     steps: int
 
     @abstractmethod
-    def at(self, step: int, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Any:  # noqa: ANN401  what the module's forward takes
-        """The batch of a 0-based step, on a device; of several processes each takes its share.
+    def at(self, step: int, *, rank: int = 0, world: int = 1) -> Any:  # noqa: ANN401  what the module's forward takes
+        """The batch of a 0-based step, on the CPU; of several processes each takes its share.
 
-        Steps may be asked for in any order, and again.
+        Steps may be asked for in any order, again, and from a thread of their own. `fit` moves the
+        batch: tensors in mappings, sequences and named tuples, and whatever has `to(device)`.
         """
 
     def describe(self, step: int, tasks: Sequence[str]) -> str:
@@ -197,60 +200,60 @@ def fit(
     wrapped: Any
     optimizer: Any
     wrapped, optimizer = fabric.setup(module, raw)
-    loop = _Loop(fabric, config, wrapped, optimizer, data)
-    watch = _Watch(Pace(0.0, 0.0))
-    if not progress.done:
-        watch = _Watch(Pace(loop.pace(), validate.seconds(average)))
-        report(Planned(data.steps, watch.pace))
-    while not progress.done:
-        start, before = time.perf_counter(), progress.seconds
-        watch.begin(progress.step)
-        losses = _Losses(fabric.device, progress.losses)
-        total = progress.planned * data.steps
-        stopped = False
-        for number in range(progress.step, data.steps):
-            step = progress.epoch * data.steps + number
-            losses.add(step, *loop.step(step, total))
-            _follow(average, module, min(config.average, (1 + step) / (10 + step)))
-            stopped = limit is not None and loop.agree(time.perf_counter() >= limit.stop)
-            seconds = before + time.perf_counter() - start
-            progress = progress._replace(step=number + 1, seconds=seconds)
-            if stopped or loop.is_checked(number):
-                losses.check(progress.epoch, data)
-                watch.step(number + 1)
-                if fabric.is_global_zero and watch.is_due():
-                    report(Step(data.steps, progress, watch.pace))
+    with closing(_Loop(fabric, config, wrapped, optimizer, data)) as loop:
+        watch = _Watch(Pace(0.0, 0.0))
+        if not progress.done:
+            watch = _Watch(Pace(loop.pace(), validate.seconds(average)))
+            report(Planned(data.steps, watch.pace))
+        while not progress.done:
+            start, before = time.perf_counter(), progress.seconds
+            watch.begin(progress.step)
+            losses = _Losses(fabric.device, progress.losses)
+            total = progress.planned * data.steps
+            stopped = False
+            for number in range(progress.step, data.steps):
+                step = progress.epoch * data.steps + number
+                losses.add(step, *loop.step(step, total))
+                _follow(average, module, min(config.average, (1 + step) / (10 + step)))
+                stopped = limit is not None and loop.agree(time.perf_counter() >= limit.stop)
+                seconds = before + time.perf_counter() - start
+                progress = progress._replace(step=number + 1, seconds=seconds)
+                if stopped or loop.is_checked(number):
+                    losses.check(progress.epoch, data)
+                    watch.step(number + 1)
+                    if fabric.is_global_zero and watch.is_due():
+                        report(Step(data.steps, progress, watch.pace))
+                if stopped:
+                    break
+            _check_weights(module, progress.epoch, progress.step, data)
             if stopped:
-                break
-        _check_weights(module, progress.epoch, progress.step, data)
-        if stopped:
+                if fabric.is_global_zero:
+                    progress = progress._replace(losses=losses.sums())
+                    save_state(state, module, average, best, raw, progress)
+                fabric.barrier()
+                return progress
+            begun = time.perf_counter()
+            scores = validate.score(average)
+            now = time.perf_counter()
+            watch.validate(now - begun)
+            # every process must take the same way, and clocks differ
+            left = None if limit is None else limit.plan - now
+            seconds, left = fabric.broadcast((before + now - start, left))
+            progress, better = advance(config, progress, scores, seconds, left)
+            for name in better:
+                best[name] = {k: v.detach().clone() for k, v in average.state_dict().items()}
             if fabric.is_global_zero:
-                progress = progress._replace(losses=losses.sums())
                 save_state(state, module, average, best, raw, progress)
+                last = progress.epoch * data.steps
+                means = {name: total / data.steps for name, total in losses.sums().items()}
+                speed = rate(config, last - 1, total)
+                report(Epoch(last, speed, means, scores, average, progress, watch.pace))
             fabric.barrier()
-            return progress
-        begun = time.perf_counter()
-        scores = validate.score(average)
-        now = time.perf_counter()
-        watch.validate(now - begun)
-        # every process must take the same way, and clocks differ
-        left = None if limit is None else limit.plan - now
-        seconds, left = fabric.broadcast((before + now - start, left))
-        progress, better = advance(config, progress, scores, seconds, left)
-        for name in better:
-            best[name] = {k: v.detach().clone() for k, v in average.state_dict().items()}
         if fabric.is_global_zero:
-            save_state(state, module, average, best, raw, progress)
-            last = progress.epoch * data.steps
-            means = {name: total / data.steps for name, total in losses.sums().items()}
-            speed = rate(config, last - 1, total)
-            report(Epoch(last, speed, means, scores, average, progress, watch.pace))
+            for name, tensors in best.items():
+                write_tensors(folder / f"{name}.safetensors", tensors)
         fabric.barrier()
-    if fabric.is_global_zero:
-        for name, tensors in best.items():
-            write_tensors(folder / f"{name}.safetensors", tensors)
-    fabric.barrier()
-    return progress
+        return progress
 
 
 class _Watch:
@@ -371,10 +374,24 @@ class _Loop:
     ) -> None:
         self._fabric, self._config, self._data = fabric, config, data
         self._wrapped, self._optimizer = wrapped, optimizer
+        self._maker = ThreadPoolExecutor(1, "batch")
+        self._ahead: tuple[int, Future[Any]] | None = None
+
+    def close(self) -> None:
+        """Make no more batches."""
+        self._maker.shutdown(cancel_futures=True)
 
     def _batch(self, step: int) -> Any:  # noqa: ANN401  what the module's forward takes
-        fabric = self._fabric
-        return self._data.at(step, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
+        """The batch of a step; that of the next one is made while this one is used."""
+        if self._ahead is None or self._ahead[0] != step:
+            self._ahead = step, self._make_ahead(step)
+        batch = self._ahead[1].result()
+        self._ahead = step + 1, self._make_ahead(step + 1)
+        return self._fabric.to_device(batch)
+
+    def _make_ahead(self, step: int) -> "Future[Any]":
+        place = {"rank": self._fabric.global_rank, "world": self._fabric.world_size}
+        return self._maker.submit(self._data.at, step, **place)
 
     def pace(self) -> float:
         """Seconds a step, by the second of two whose gradients are thrown away; one warms up."""
