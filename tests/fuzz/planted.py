@@ -152,7 +152,8 @@ def takes_a_cut_gzip(data: bytes) -> None:
 def _record(data: bytes) -> dict:
     try:
         record = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # RecursionError is the fault of takes_deep_records alone
         raise SourceError("no JSON") from None
     if not isinstance(record, dict):
         raise SourceError("no record")
@@ -185,7 +186,10 @@ def takes_large_integers(data: bytes) -> None:
 
 def takes_deep_records(data: bytes) -> None:
     """A record that is nested too deep."""
-    _record(data)
+    try:
+        json.loads(data)
+    except ValueError:
+        raise SourceError("no JSON") from None
 
 
 def takes_a_name_twice(data: bytes) -> None:
@@ -367,7 +371,7 @@ def by_atheris(read: Callable[[bytes], None], good: bytes, most: int, seed: int)
 
 def main() -> None:
     """Print the inputs that each way needs for each fault."""
-    most, seeds = 5_000, (1, 2, 3)
+    most, seeds = 3_000, (1, 2)
     ways = {"ours": by_ours, "hypothesis": by_hypothesis}
     if find_spec("atheris") is not None:
         ways["atheris"] = by_atheris
